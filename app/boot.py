@@ -1,0 +1,96 @@
+"""What every process checks before it works: same keys as the other instances, same database as last time."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.errors import SettingsInvalid
+from app.logs import logger
+from app.models import Instance, PlacementFreeze
+from app.pipeline.numbers import PLACE
+
+log = logger(__name__)
+
+
+def prepare(container: Container) -> None:
+    """Check keys and epoch; freeze placement if the database looks older than what this instance remembers.
+
+    Raises `SettingsInvalid` if the vault keys are not those of the other instances (S53).
+    """
+    with container.database.transaction() as session:
+        instance = _instance(container, session)
+        if instance.key_fingerprint != container.vault.fingerprint():
+            raise SettingsInvalid(["VAULT_KEYS is not the key set that this database was set up with"])
+        seen = _database(session)
+        remembered = _remembered(container)
+        reasons = _suspicious(remembered, seen, instance.epoch)
+        for reason in reasons:
+            session.execute(
+                insert(PlacementFreeze)
+                .values(reason=reason, frozen_by="boot", released_by="", second="")
+                .on_conflict_do_nothing()
+            )
+            log.error("placement_frozen", reason=reason)
+        instance.epoch += 1
+        epoch = instance.epoch
+    if not reasons:
+        _remember(container, {**seen, "epoch": epoch})
+
+
+def _instance(container: Container, session: Session) -> Instance:
+    session.execute(
+        insert(Instance)
+        .values(
+            id=1,
+            key_fingerprint=container.vault.fingerprint(),
+            epoch=0,
+            out_key_sealed=container.vault.seal(os.urandom(32), PLACE),
+        )
+        .on_conflict_do_nothing()
+    )
+    return session.get_one(Instance, 1, with_for_update=True)
+
+
+def _database(session: Session) -> dict[str, Any]:
+    row = session.execute(
+        sa.text("SELECT system_identifier::text AS id, timeline_id FROM pg_control_system(), pg_control_checkpoint()")
+    ).one()
+    return {"system": row.id, "timeline": int(row.timeline_id)}
+
+
+def _remembered(container: Container) -> dict[str, Any]:
+    path = container.settings.folder / "epoch.json"
+    try:
+        loaded: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return loaded
+
+
+def _remember(container: Container, facts: dict[str, Any]) -> None:
+    folder = container.settings.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f"epoch.{os.getpid()}.tmp"
+    draft.write_text(json.dumps(facts))
+    draft.replace(folder / "epoch.json")
+
+
+def _suspicious(remembered: dict[str, Any], seen: dict[str, Any], epoch: int) -> list[str]:
+    """A new host without memory is no reason by itself."""
+    if not remembered:
+        return []
+    reasons = []
+    if remembered.get("system") != seen["system"]:
+        reasons.append("another database than at the last start")
+    elif remembered.get("timeline") != seen["timeline"]:
+        reasons.append("the database was recovered to another timeline")
+    if int(remembered.get("epoch", 0)) > epoch:
+        reasons.append("the database is older than what this instance remembers: was a backup restored?")
+    return reasons

@@ -1,0 +1,108 @@
+"""The database: PostgreSQL through SQLAlchemy, transactions as the only way in, and hooks after the outermost commit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """All tables. Times are `timestamptz`, dictionaries JSONB."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain class attribute
+        datetime: sa.DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        bytes: sa.LargeBinary,
+        int: sa.BigInteger,
+        str: sa.Text,
+    }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'id', '?')})"
+
+
+def identity() -> Any:
+    """A bigint primary key made by the database."""
+    return mapped_column(sa.BigInteger, sa.Identity(always=False), primary_key=True)
+
+
+def states(column: str, *names: str) -> sa.CheckConstraint:
+    """A CHECK that a text column holds one of these states."""
+    listed = ", ".join(f"'{name}'" for name in names)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class InTransaction(RuntimeError):
+    """An outside call was about to be made while a transaction was open (decision 5)."""
+
+
+class Database:
+    """One engine and the rule of who may talk to it when."""
+
+    def __init__(self, url: str, *, pool_size: int = 20, application_name: str = "waybill") -> None:
+        self.url = url
+        self.engine = sa.create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=4,
+            pool_timeout=10,
+            pool_pre_ping=False,
+            pool_use_lifo=True,
+            connect_args={
+                "application_name": application_name,
+                "connect_timeout": 5,
+                "options": "-c timezone=UTC -c synchronous_commit=on -c lock_timeout=10s -c statement_timeout=30s"
+                " -c idle_in_transaction_session_timeout=60s",
+            },
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session whose work is committed at the end; an exception rolls back. Not nested."""
+        if getattr(self._local, "session", None) is not None:
+            raise RuntimeError("a transaction is open already in this thread")
+        hooks: list[Callable[[], None]] = []
+        with self._sessions() as session:
+            self._local.session, self._local.hooks = session, hooks
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            finally:
+                self._local.session = None
+        for hook in hooks:
+            hook()
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Run `hook` once the present transaction has been committed; never if it is rolled back."""
+        self._local.hooks.append(hook)
+
+    def forbid_open_transaction(self) -> None:
+        """Raises `InTransaction` if this thread has a transaction open. Called before every outside call."""
+        if getattr(self._local, "session", None) is not None:
+            raise InTransaction("an outside call inside a database transaction")
+
+    def dispose(self) -> None:
+        """Close all connections (before a fork, at shutdown)."""
+        self.engine.dispose()

@@ -1,0 +1,42 @@
+"""RQ in a worker: a SimpleWorker in a thread of its own whose only job is to wake the drain loop."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+from rq.timeouts import TimerDeathPenalty
+
+from app.container import Container
+from app.logs import logger
+from app.queue import QUEUE, connect
+
+log = logger(__name__)
+
+
+class BellWorker(SimpleWorker):
+    """Lives in a thread: no signal handlers, no signal-based time-outs."""
+
+    death_penalty_class = TimerDeathPenalty
+
+    def _install_signal_handlers(self) -> None:
+        return
+
+
+def answer_bell(container: Container) -> None:
+    """Listen for ever; while Redis is away the drain loop looks by itself every two seconds."""
+    options: dict[str, Any] = {"serializer": JSONSerializer(), "worker_ttl": 30}
+    while True:
+        try:
+            connection = connect(container.settings.redis_url.get_secret_value())
+            connection.connection_pool.connection_kwargs["socket_timeout"] = 40
+            queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer())
+            BellWorker([queue], connection=connection, **options).work(logging_level="ERROR", with_scheduler=False)
+        except redis.RedisError as error:
+            log.warning("bell_not_answered", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the thread must live on, the database drives anyway
+            log.error("bell_listener_failed", error=type(error).__name__, exc_info=error)
+        time.sleep(1.0)

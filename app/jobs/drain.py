@@ -1,0 +1,143 @@
+"""The drain loop: claims due rows of every kind and works them in a pool of threads.
+
+It wakes when the bell rings and every two seconds without a bell, so Redis may be empty, wiped or absent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from app.container import Container
+from app.jobs import guarded
+from app.jobs.periodic import claim_due, run_job
+from app.logs import logger
+from app.pipeline import fulfil, import_order, poll, reconcile, track
+from app.pipeline.buy import run as buy
+from app.pipeline.buy.claim import claim as claim_purchases
+from app.pipeline.due import claim
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of due row: how to claim up to n of them, how to work one, and how many threads it may fill."""
+
+    name: str
+    claim: Callable[[Container, int], Sequence[Any]]
+    run: Callable[[Container, Any], object]
+    share: float
+
+
+def _claim_inbox(container: Container, most: int) -> Sequence[Any]:
+    return claim(
+        container, "inbox", most, due="state = 'DUE'", lease=container.timers.inbox_lease
+    )
+
+
+KINDS = (
+    Kind("reconcile", reconcile.claim, reconcile.run, 0.25),
+    Kind("buy", claim_purchases, buy, 1.0),
+    Kind("fulfil", fulfil.due, fulfil.run, 0.5),
+    Kind("inbox", _claim_inbox, import_order.run, 0.75),
+    Kind("track", track.due, track.run, 0.5),
+    Kind("poll", poll.due, poll.run, 0.25),
+    Kind("job", claim_due, run_job, 0.25),
+)
+"""In order of urgency."""
+
+
+class Drain:
+    """The loop of one worker process."""
+
+    def __init__(self, container: Container, *, threads: int, kinds: Sequence[Kind] = KINDS) -> None:
+        self._container = container
+        self._kinds = kinds
+        self._threads = threads
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="drain")
+        self._busy: dict[str, int] = dict.fromkeys((kind.name for kind in kinds), 0)
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; what is being worked on ends by itself."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Until `stop()`."""
+        idle = self._container.timers.drain_idle.total_seconds()
+        while not self._stopping.is_set():
+            self._wake.clear()
+            if not self.round():
+                self._wake.wait(idle)
+        self._pool.shutdown(wait=True)
+
+    def round(self) -> int:
+        """Claim once over all kinds; gives how many rows were taken."""
+        taken = 0
+        for kind in self._kinds:
+            if self._stopping.is_set():
+                break
+            free = self._free(kind)
+            if free <= 0:
+                continue
+            rows: Sequence[Any] = ()
+
+            def claim_now(kind: Kind = kind, free: int = free) -> None:
+                nonlocal rows
+                rows = kind.claim(self._container, free)
+
+            if not guarded(self._container, kind.name, "claim", claim_now):
+                continue
+            for row in rows:
+                self._submit(kind, row)
+            taken += len(rows)
+        return taken
+
+    def _free(self, kind: Kind) -> int:
+        with self._lock:
+            whole = self._threads - sum(self._busy.values())
+            own = max(int(self._threads * kind.share), 1) - self._busy[kind.name]
+        return min(whole, own)
+
+    def _submit(self, kind: Kind, row: Any) -> None:
+        with self._lock:
+            self._busy[kind.name] += 1
+
+        def done(_: Future[Any]) -> None:
+            with self._lock:
+                self._busy[kind.name] -= 1
+            self._wake.set()
+
+        key = getattr(row, "id", row)
+        self._pool.submit(
+            guarded, self._container, kind.name, key, lambda: kind.run(self._container, row)
+        ).add_done_callback(done)
+
+    def until_idle(self, *, rounds: int = 1000) -> int:
+        """Work until nothing is due (tests, `sweep --once`). Gives how many rows were worked."""
+        worked = 0
+        for _ in range(rounds):
+            taken = self.round()
+            while any(self._busy.values()):
+                self._wake.wait(0.02)
+                self._wake.clear()
+            worked += taken
+            if not taken:
+                break
+        return worked
+
+    def close(self) -> None:
+        """Give the threads back."""
+        self._stopping.set()
+        self._pool.shutdown(wait=True)

@@ -1,0 +1,35 @@
+"""`flask scheduler`: makes periodic rows due, nothing else. Any number may run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from app import container as containers
+from app import logs
+from app.boot import prepare
+from app.jobs import guarded
+from app.jobs.periodic import make_due
+
+
+def main() -> None:
+    """Until SIGTERM or SIGINT."""
+    container = containers.build(name="waybill-scheduler")
+    logs.configure(container.settings.log_level, json_lines=container.settings.production)
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    prepare(container)
+
+    def once() -> None:
+        if make_due(container):
+            container.bell.ring()
+
+    while not stopping.wait(0.5):
+        guarded(container, "scheduler", "tick", once)
+    container.close()

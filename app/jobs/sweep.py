@@ -1,0 +1,199 @@
+"""The slow sweep and the other periodic jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app import audit_chain
+from app.container import Container
+from app.errors import NotFound
+from app.logs import logger
+from app.models import Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
+from app.pipeline import breaker, match
+from app.pipeline.buy import outcome
+from app.pipeline.buy.claim import free_expired
+from app.pipeline.record import alert
+from app.ports.errors import MerchantMustAct, OutsideError, TryLater
+from app.shop_access import open_account, open_shop, renew, with_account, with_shop
+
+log = logger(__name__)
+BATCH = 200
+
+
+def run_once(container: Container) -> dict[str, int]:
+    """One pass of everything that frees or re-checks rows: what `flask sweep --once` does."""
+    return {
+        "leases": free_leases(container),
+        "journal": replay_journal(container),
+        "held": recheck_held(container),
+        "tokens": refresh_tokens(container),
+    }
+
+
+def free_leases(container: Container) -> int:
+    """Claims of workers that are gone, and interlocks past their time."""
+    freed = free_expired(container)
+    with container.database.transaction() as session:
+        session.execute(sa.delete(Interlock).where(Interlock.release_at < sa.func.clock_timestamp()))
+    container.bell.ring()
+    return freed
+
+
+def replay_journal(container: Container) -> int:
+    """Answers that a dead worker wrote down but could not record."""
+    return outcome.replay(container)
+
+
+def recheck_held(container: Container) -> int:
+    """HELD purchases whose reason may be gone: by now, tokens, mappings, prices, caps."""
+    with container.database.transaction() as session:
+        due = session.scalars(
+            sa.select(Purchase.id)
+            .where(
+                Purchase.state == "HELD",
+                Purchase.reason.not_in(("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")),
+                Purchase.run_at <= sa.func.clock_timestamp(),
+            )
+            .order_by(Purchase.run_at)
+            .limit(BATCH)
+        ).all()
+    for purchase_id in due:
+        _recheck(container, purchase_id)
+    return len(due)
+
+
+def _recheck(container: Container, purchase_id: int) -> None:
+    with container.database.transaction() as session:
+        order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == purchase_id))
+        session.execute(sa.text("SELECT 1 FROM store_order WHERE id = :id FOR UPDATE"), {"id": order_id})
+        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        if purchase.state == "HELD":
+            purchase.run_at = sa.func.clock_timestamp() + container.timers.recheck_held  # type: ignore[assignment]
+            match.reconsider(session, purchase, again=True)
+
+
+def refresh_tokens(container: Container) -> int:
+    """Renew tokens at 70 % of their life; revive what waited for them."""
+    with container.database.transaction() as session:
+        due = session.execute(
+            sa.select(Credential.shop_id, Credential.account_id)
+            .where(Credential.state == "LIVE", Credential.refresh_due_at <= sa.func.clock_timestamp())
+            .limit(BATCH)
+        ).all()
+    for shop_id, account_id in due:
+        try:
+            renew(container, open_shop(container, shop_id) if shop_id else open_account(container, account_id))
+        except (OutsideError, NotFound) as error:
+            log.warning("token_not_renewed", shop=shop_id, account=account_id, error=type(error).__name__)
+    return len(due)
+
+
+def probe(container: Container) -> None:
+    """While a breaker is open: one cheap read tells whether the supplier answers again."""
+    with container.database.transaction() as session:
+        open_ones = session.scalars(sa.select(Breaker).where(Breaker.state == "OPEN")).all()
+        suppliers = {row.scope.partition(":")[2] for row in open_ones if row.scope.startswith("supplier:")}
+        example = session.execute(
+            sa.select(ShopAccount.account_id, ProductLink.product_id, ProductLink.supplier)
+            .join(ProductLink, ProductLink.shop_id == ShopAccount.shop_id)
+            .join(Credential, Credential.account_id == ShopAccount.account_id)
+            .where(Credential.state == "LIVE")
+            .limit(1)
+        ).one_or_none()
+    if example is None:
+        return
+    account_id, product_id, supplier = example
+    if supplier not in suppliers:
+        return
+    try:
+        with_account(
+            container,
+            account_id,
+            lambda session: session.product(product_id, country="US", currency="USD", language="en"),
+        )
+    except TryLater:
+        breaker.note_read(container, supplier, ok=False)
+    except OutsideError as error:
+        log.info("probe_inconclusive", supplier=supplier, code=error.code)
+    else:
+        breaker.note_read(container, supplier, ok=True)
+        container.bell.ring()
+
+
+def check_hooks(container: Container) -> None:
+    """Shops switch webhooks off silently: find that, switch them on again and poll what was missed."""
+    with container.database.transaction() as session:
+        shops = session.scalars(sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at)).all()
+    for shop in shops[:BATCH]:
+        _check_hooks(container, shop)
+
+
+def _check_hooks(container: Container, shop: Shop) -> None:
+    spec = container.connectors.specs[shop.connector]
+    url = f"{container.settings.public_url}/webhooks/{shop.connector}"
+    if spec.per_shop_url:
+        if shop.delivery_token_sealed is None:
+            return
+        token = container.vault.open(shop.delivery_token_sealed, f"shop:{shop.id}:delivery_token").decode()
+        url = f"{url}/{token}"
+    gap = False
+    try:
+        gap = with_shop(container, shop.id, lambda session: session.check_webhooks(url)).gap_possible
+    except (MerchantMustAct, NotFound, OutsideError) as error:
+        log.info("hooks_not_checked", shop=shop.id, error=type(error).__name__)
+    with container.database.transaction() as session:
+        row = session.get_one(Shop, shop.id, with_for_update=True)
+        row.hooks_checked_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+        if gap:
+            row.poll_full_at = None
+            row.poll_run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+
+
+def seal_audit(container: Container) -> int:
+    """Chain the newest audit rows."""
+    return audit_chain.seal(container)
+
+
+def watch(container: Container) -> None:
+    """Raise alerts for what stands still: old inbox rows, unsealed audit rows, long interlocks."""
+    timers = container.timers
+    with container.database.transaction() as session:
+        old = session.scalar(
+            sa.select(sa.func.count())
+            .select_from(Inbox)
+            .where(Inbox.state == "DUE", Inbox.attempts > 3, Inbox.received_at < sa.func.now() - timedelta(minutes=15))
+        )
+        if old:
+            alert(session, "inbox:old", "inbox_old", f"{old} events could not be worked off for 15 minutes.")
+        waiting = session.scalars(
+            sa.select(Purchase).where(
+                Purchase.state == "READY",
+                Purchase.waiting_since < sa.func.clock_timestamp() - timers.interlock_alert,
+            )
+        ).all()
+        for purchase in waiting:
+            alert(
+                session,
+                f"interlock:{purchase.id}",
+                "interlocked",
+                f"Purchase {purchase.id} waits for the outcome of purchase {purchase.waiting_for} of the same item.",
+                purchase_id=purchase.id,
+            )
+
+
+def flush_calls(container: Container) -> None:
+    """Add this process's call totals to the shared ones."""
+    with container.database.transaction() as session:
+        container.calls.flush(session)
+
+
+def retention(container: Container) -> None:
+    """Bodies of events go after 30 days (S55)."""
+    with container.database.transaction() as session:
+        session.execute(
+            sa.update(Inbox)
+            .where(Inbox.state != "DUE", Inbox.body.is_not(None), Inbox.received_at < sa.func.now() - timedelta(days=30))
+            .values(body=None)
+        )

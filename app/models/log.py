@@ -1,0 +1,111 @@
+"""What happened: audit, calls, tasks for people, alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, identity
+
+
+class Audit(Base):
+    """One row per transition, written in the transition's transaction. A sealer chains rows afterwards."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = identity()
+    at: Mapped[datetime] = mapped_column(server_default=sa.text("clock_timestamp()"))
+    actor: Mapped[str]
+    entity: Mapped[str]
+    entity_id: Mapped[int]
+    action: Mapped[str]
+    from_state: Mapped[str] = mapped_column(default="")
+    to_state: Mapped[str] = mapped_column(default="")
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    seq: Mapped[int | None] = mapped_column(unique=True)
+    link: Mapped[bytes | None]
+
+    __table_args__ = (
+        sa.Index("ix_audit_entity", "entity", "entity_id", "id"),
+        sa.Index("ix_audit_unsealed", "id", postgresql_where=sa.text("seq IS NULL")),
+    )
+
+
+class AuditHead(Base):
+    """The signed end of the audit chain. One row."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    seq: Mapped[int] = mapped_column(default=0)
+    link: Mapped[bytes]
+    signature: Mapped[bytes]
+    sealed_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+
+
+class Call(Base):
+    """One outside call that concerns an order: for its story. Redacted by the connector."""
+
+    __tablename__ = "call"
+
+    id: Mapped[int] = identity()
+    at: Mapped[datetime]
+    vendor: Mapped[str]
+    operation: Mapped[str]
+    outcome: Mapped[str]
+    status: Mapped[int | None] = mapped_column(sa.Integer)
+    milliseconds: Mapped[int] = mapped_column(sa.Integer)
+    order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("store_order.id"), index=True)
+    purchase_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase.id"))
+    request: Mapped[str] = mapped_column(default="")
+    answer: Mapped[str] = mapped_column(default="")
+    request_id: Mapped[str] = mapped_column(default="")
+
+
+class CallStat(Base):
+    """Running totals of outside calls over all processes, for `/metrics`."""
+
+    __tablename__ = "call_stat"
+
+    vendor: Mapped[str] = mapped_column(primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int] = mapped_column(default=0)
+    milliseconds: Mapped[int] = mapped_column(default=0)
+    buckets: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class Task(Base):
+    """Something a person has to do. `turn`: us, merchant, buyer or supplier."""
+
+    __tablename__ = "task"
+
+    id: Mapped[int] = identity()
+    dedupe_key: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    turn: Mapped[str]
+    text: Mapped[str]
+    shop_id: Mapped[int | None] = mapped_column(sa.ForeignKey("shop.id"))
+    order_id: Mapped[int | None] = mapped_column(sa.ForeignKey("store_order.id"), index=True)
+    purchase_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    done_at: Mapped[datetime | None]
+    done_by: Mapped[str] = mapped_column(default="")
+
+
+class Alert(Base):
+    """Something staff must know about now. One per `dedupe_key`; `mailed_at` once it went out."""
+
+    __tablename__ = "alert"
+
+    id: Mapped[int] = identity()
+    dedupe_key: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    text: Mapped[str]
+    shop_id: Mapped[int | None] = mapped_column(sa.ForeignKey("shop.id"))
+    purchase_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase.id"))
+    raised_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    ended_at: Mapped[datetime | None]

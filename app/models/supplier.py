@@ -1,0 +1,117 @@
+"""Supplier accounts, the orders that exist there, and their parcels."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, identity, states
+
+
+class SupplierAccount(Base):
+    """A buyer account of one merchant. The login is sealed."""
+
+    __tablename__ = "supplier_account"
+
+    id: Mapped[int] = identity()
+    merchant_id: Mapped[int] = mapped_column(sa.ForeignKey("merchant.id"), index=True)
+    supplier: Mapped[str]
+    user_id: Mapped[str]
+    login_sealed: Mapped[bytes | None]
+    state: Mapped[str] = mapped_column(default="ACTIVE")
+    created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+
+    __table_args__ = (sa.UniqueConstraint("supplier", "user_id"), states("state", "ACTIVE", "REMOVED"))
+
+
+class SupplierOrder(Base):
+    """An order that exists at the supplier. Payment, closing and shipping are its states; the purchase's follow.
+
+    `purchase_id` null: an orphan, seen but belonging to nobody we know. `role`: `bought`, or `duplicate` for an
+    incident that must not be paid. Money is minor units of `currency`.
+    """
+
+    __tablename__ = "supplier_order"
+
+    id: Mapped[int] = identity()
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("supplier_account.id"))
+    external_id: Mapped[str] = mapped_column(index=True)
+    purchase_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase.id"), index=True)
+    role: Mapped[str] = mapped_column(default="bought")
+    source: Mapped[str] = mapped_column(default="answer")
+    status: Mapped[str] = mapped_column(default="")
+    payment: Mapped[str] = mapped_column(default="checking")
+    pay_failed: Mapped[bool] = mapped_column(default=False)
+    shipping: Mapped[str] = mapped_column(default="none")
+    closed: Mapped[bool] = mapped_column(default=False)
+    closed_seen: Mapped[int] = mapped_column(sa.Integer, default=0)
+    total: Mapped[int | None]
+    currency: Mapped[str] = mapped_column(default="")
+    created_at_supplier: Mapped[datetime | None]
+    paid_at: Mapped[datetime | None]
+    pay_until: Mapped[datetime | None]
+    reminders: Mapped[int] = mapped_column(sa.Integer, default=0)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    read_at: Mapped[datetime | None]
+    track_run_at: Mapped[datetime | None] = mapped_column(server_default=sa.func.now())
+    track_lease_until: Mapped[datetime | None]
+    tracks: Mapped[int] = mapped_column(sa.Integer, default=0)
+
+    __table_args__ = (
+        sa.UniqueConstraint("account_id", "external_id"),
+        states("role", "bought", "duplicate", "foreign", "orphan"),
+        states("payment", "checking", "unpaid", "paid"),
+        states("shipping", "none", "part", "shipped", "delivered"),
+        sa.Index("ix_supplier_order_due", "track_run_at", postgresql_where=sa.text("track_run_at IS NOT NULL")),
+    )
+
+
+class SupplierOrderItem(Base):
+    """A child order, mapped to the purchase item it covers."""
+
+    __tablename__ = "supplier_order_item"
+
+    id: Mapped[int] = identity()
+    supplier_order_id: Mapped[int] = mapped_column(sa.ForeignKey("supplier_order.id"), index=True)
+    purchase_item_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase_item.id"))
+    product_id: Mapped[str]
+    sku_id: Mapped[str]
+    quantity: Mapped[int]
+    closed: Mapped[bool] = mapped_column(default=False)
+    closed_reason: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (sa.UniqueConstraint("supplier_order_id", "product_id", "sku_id", "purchase_item_id"),)
+
+
+class ShippedParcel(Base):
+    """A parcel of a supplier order and what the shop shows of it. `shown_number` is what was written there last."""
+
+    __tablename__ = "shipped_parcel"
+
+    id: Mapped[int] = identity()
+    supplier_order_id: Mapped[int] = mapped_column(sa.ForeignKey("supplier_order.id"), index=True)
+    tracking_number: Mapped[str] = mapped_column(index=True)
+    carrier: Mapped[str] = mapped_column(default="")
+    tracking_url: Mapped[str] = mapped_column(default="")
+    items: Mapped[list[Any]] = mapped_column(default=list)
+    delivered: Mapped[bool] = mapped_column(default=False)
+    last_event: Mapped[str] = mapped_column(default="")
+    last_event_at: Mapped[datetime | None]
+    fulfilment_ref: Mapped[str | None]
+    shown_number: Mapped[str] = mapped_column(default="")
+    seen_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+
+    __table_args__ = (sa.UniqueConstraint("supplier_order_id", "tracking_number"),)
+
+
+class ParcelItem(Base):
+    """Storefront pieces of a purchase item inside a parcel."""
+
+    __tablename__ = "parcel_item"
+
+    parcel_id: Mapped[int] = mapped_column(sa.ForeignKey("shipped_parcel.id"), primary_key=True)
+    purchase_item_id: Mapped[int] = mapped_column(sa.ForeignKey("purchase_item.id"), primary_key=True)
+    quantity: Mapped[int]

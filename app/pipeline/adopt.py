@@ -1,0 +1,328 @@
+"""Supplier orders become part of a purchase; the purchase's state is computed from them (lifecycle, section 4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.domain.purchase_flow import UNCLEAR
+from app.models import Attempt, Interlock, Purchase, PurchaseItem, Shop, Spend, StoreOrder, SupplierOrder, SupplierOrderItem
+from app.pipeline import match
+from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
+from app.ports.money import Money
+from app.ports.supplier import OrderPayment, PayResult, SupplierOrderItem as ItemRead
+from app.ports.supplier import SupplierOrder as OrderRead
+
+
+def adopt_orders(
+    container: Container,
+    session: Session,
+    purchase: Purchase,
+    attempt: Attempt,
+    external_ids: Sequence[str],
+    *,
+    source: str,
+    pay: PayResult = PayResult.NOT_ASKED,
+) -> None:
+    """Attach these ids to the purchase. They are read a few seconds later, which tells coverage, total and payment."""
+    for external_id in external_ids:
+        order = row(session, attempt.account_id, external_id, source)
+        if order.purchase_id not in {None, purchase.id}:
+            alert(
+                session,
+                f"two-purchases:{order.id}:{purchase.id}",
+                "attribution",
+                f"Supplier order {external_id} is claimed by purchases {order.purchase_id} and {purchase.id}.",
+                purchase_id=purchase.id,
+            )
+            continue
+        if order.purchase_id is None:
+            audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
+        order.purchase_id, order.role = purchase.id, "bought"
+        order.pay_failed = order.pay_failed or pay == PayResult.FAILED
+        order.track_run_at = sa.func.clock_timestamp() + container.timers.first_read  # type: ignore[assignment]
+    session.flush()
+    if attempt.outcome == "PLACED" and purchase.state in UNCLEAR:
+        facts = {"orders": ", ".join(external_ids), "quote": _quote(purchase)}
+        move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts=facts)
+        resolved(session, purchase)
+
+
+def _quote(purchase: Purchase) -> str:
+    if purchase.quote_minor is None:
+        return ""
+    return str(Money(purchase.quote_minor, purchase.quote_currency))
+
+
+def row(session: Session, account_id: int, external_id: str, source: str) -> SupplierOrder:
+    """The row of a supplier order, made if need be, locked."""
+    session.execute(
+        insert(SupplierOrder)
+        .values(
+            account_id=account_id,
+            external_id=external_id,
+            role="orphan",
+            source=source,
+            status="",
+            payment="checking",
+            pay_failed=False,
+            shipping="none",
+            closed=False,
+            closed_seen=0,
+            currency="",
+            reminders=0,
+            tracks=0,
+        )
+        .on_conflict_do_nothing(index_elements=["account_id", "external_id"])
+    )
+    return session.scalars(
+        sa.select(SupplierOrder)
+        .where(SupplierOrder.account_id == account_id, SupplierOrder.external_id == external_id)
+        .with_for_update()
+    ).one()
+
+
+def resolved(session: Session, purchase: Purchase) -> None:
+    """The attempt is resolved: others of the same SKU may go, alerts and tasks end."""
+    session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
+    end_tasks(session, f"unclear:{purchase.id}", "evidence")
+    end_alerts(session, f"unclear:{purchase.id}")
+
+
+def apply_read(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> None:
+    """Store what order.get told, map its items, and let the purchase follow. Caller locked the order row."""
+    order.status, order.total, order.currency = read.status, read.total.minor, read.total.currency
+    order.shipping = _forward(order.shipping, read.shipping.value)
+    if order.payment != "paid":
+        order.payment = read.payment.value
+    order.created_at_supplier, order.paid_at = read.created_at, read.paid_at
+    order.pay_until, order.read_at = read.pay_until, sa.func.clock_timestamp()  # type: ignore[assignment]
+    order.closed_seen = order.closed_seen + 1 if read.closed else 0
+    order.closed = read.closed and (order.closed_seen >= 2 or order.closed)
+    _items(session, order, read)
+    if order.purchase_id is not None:
+        purchase = session.get_one(Purchase, order.purchase_id, with_for_update=True)
+        follow(container, session, purchase)
+
+
+_SHIPPING = ("none", "part", "shipped", "delivered")
+
+
+def _forward(before: str, now: str) -> str:
+    return max(before, now, key=_SHIPPING.index)
+
+
+def _items(session: Session, order: SupplierOrder, read: OrderRead) -> None:
+    known = session.scalars(sa.select(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id)).all()
+    if not known:
+        mine = _purchase_items(session, order)
+        for item in read.items:
+            match_id = _match(mine, item)
+            session.add(
+                SupplierOrderItem(
+                    supplier_order_id=order.id,
+                    purchase_item_id=match_id,
+                    product_id=item.product_id,
+                    sku_id=item.sku_id,
+                    quantity=item.quantity,
+                    closed=item.closed,
+                    closed_reason=item.closed_reason,
+                )
+            )
+        session.flush()
+        return
+    for stored in known:
+        for item in read.items:
+            if (item.product_id, item.sku_id) == (stored.product_id, stored.sku_id):
+                stored.closed, stored.closed_reason = item.closed, item.closed_reason
+
+
+def _purchase_items(session: Session, order: SupplierOrder) -> list[PurchaseItem]:
+    if order.purchase_id is None:
+        return []
+    return list(
+        session.scalars(
+            sa.select(PurchaseItem)
+            .where(PurchaseItem.purchase_id == order.purchase_id, PurchaseItem.quantity > 0)
+            .order_by(PurchaseItem.id)
+        )
+    )
+
+
+def _match(mine: list[PurchaseItem], item: ItemRead) -> int | None:
+    for place, candidate in enumerate(mine):
+        same_sku = not item.sku_id or candidate.sku_id == item.sku_id
+        if item.product_id in {candidate.order_product_id, candidate.product_id} and same_sku:
+            return mine.pop(place).id
+    return None
+
+
+def coverage(session: Session, purchase: Purchase) -> tuple[int, int]:
+    """(pieces found at the supplier in live or paid orders, pieces asked for)."""
+    wanted = Counter[int]()
+    for item in session.scalars(sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id)):
+        wanted[item.id] += item.pieces
+    found = session.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(SupplierOrderItem.quantity), 0))
+        .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
+        .where(SupplierOrder.purchase_id == purchase.id, SupplierOrderItem.purchase_item_id.is_not(None))
+    )
+    return int(found or 0), sum(wanted.values())
+
+
+def follow(container: Container, session: Session, purchase: Purchase) -> None:
+    """Compute the purchase's state from its supplier orders. Caller locked the purchase."""
+    orders = session.scalars(
+        sa.select(SupplierOrder)
+        .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "bought")
+        .order_by(SupplierOrder.id)
+    ).all()
+    if not orders or purchase.state in {"CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
+        return
+    if purchase.state in UNCLEAR:
+        found, wanted = coverage(session, purchase)
+        if found < wanted:
+            facts = {**purchase.facts, "found": found, "of": wanted}
+            if purchase.state != "SENDING" and purchase.facts != facts:
+                move(session, purchase, purchase.state, actor="evidence", reason="outcome_unknown", facts=facts)
+            return
+        attempt = open_attempt(session, purchase)
+        if attempt is not None and attempt.outcome in {"OPEN", "UNKNOWN"}:
+            attempt.outcome = "PLACED"
+        resolved(session, purchase)
+    _settle_spend(session, purchase, orders)
+    state, reason, facts = _state(purchase, orders)
+    if state == "PAY_BLOCKED" and purchase.autopay and any(order.payment == "paid" for order in orders):
+        _autopay_overshoot(session, purchase)
+    if purchase.state == state and purchase.reason == reason:
+        return
+    move(session, purchase, state, actor="track", reason=reason, facts=facts)
+    if state == "EXPIRED":
+        _expired(container, session, purchase)
+
+
+def open_attempt(session: Session, purchase: Purchase) -> Attempt | None:
+    """The attempt that may have been executed, locked."""
+    return session.scalars(
+        sa.select(Attempt)
+        .where(Attempt.purchase_id == purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
+        .with_for_update()
+    ).one_or_none()
+
+
+def _state(purchase: Purchase, orders: Sequence[SupplierOrder]) -> tuple[str, str, dict[str, str]]:
+    ids = ", ".join(order.external_id for order in orders)
+    facts = {"orders": ids}
+    alive = [order for order in orders if not order.closed]
+    paid = [order for order in orders if order.payment == "paid"]
+    if not alive:
+        return ("SUPPLIER_CANCELLED", "supplier_cancelled", facts) if paid else ("EXPIRED", "expired_unpaid", facts)
+    totals = [order.total for order in alive if order.total is not None]
+    total = Money(sum(totals), alive[0].currency) if len(totals) == len(alive) else None
+    if total is not None:
+        facts["total"] = str(total)
+    if all(order.payment == "paid" for order in alive):
+        shipping = [order.shipping for order in alive]
+        if all(one == "delivered" for one in shipping):
+            return "DELIVERED", "", facts
+        if all(one in {"shipped", "delivered"} for one in shipping):
+            return "SHIPPED", "", facts
+        if any(one != "none" for one in shipping):
+            return "PART_SHIPPED", "", facts
+        if purchase.state in {"PART_SHIPPED", "SHIPPED", "DELIVERED"}:
+            return purchase.state, purchase.reason, facts
+        return "PLACED_PAID", "", facts
+    if purchase.cancel_requested_at is not None:
+        return "PAY_BLOCKED", "cancelled_by_shop", facts
+    over = (
+        total is not None
+        and purchase.limit_minor is not None
+        and total.currency == purchase.quote_currency
+        and total.minor > purchase.limit_minor
+        and purchase.approved_at is None
+    )
+    if over:
+        facts["limit"] = str(Money(purchase.limit_minor or 0, purchase.quote_currency))
+        return "PAY_BLOCKED", "price_over_limit", facts
+    return "PLACED_UNPAID", "", facts
+
+
+def _settle_spend(session: Session, purchase: Purchase, orders: Sequence[SupplierOrder]) -> None:
+    if any(order.total is None for order in orders):
+        return
+    alive = [order for order in orders if not order.closed]
+    amount = sum(order.total or 0 for order in alive)
+    attempts = sa.select(Attempt.id).where(
+        Attempt.purchase_id == purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED", "REJECTED"))
+    )
+    session.execute(
+        sa.update(Spend)
+        .where(Spend.attempt_id.in_(attempts))
+        .values(settled=amount, state="SETTLED" if alive else "RELEASED")
+    )
+
+
+def _autopay_overshoot(session: Session, purchase: Purchase) -> None:
+    """An automatically paid order came out above its limit: alarm, and no more autopay for this shop (P4)."""
+    shop = match_shop(session, purchase.shop_id)
+    if shop.autopay:
+        shop.autopay = False
+        audit(session, "shop", shop.id, "autopay_off", actor="track", detail={"purchase": purchase.id})
+    alert(
+        session,
+        f"autopay-over:{purchase.id}",
+        "autopay_over_limit",
+        f"Purchase {purchase.id} was paid above its limit; automatic payment is off for shop {shop.id}.",
+        shop_id=shop.id,
+        purchase_id=purchase.id,
+    )
+
+
+def match_shop(session: Session, shop_id: int) -> Shop:
+    """The shop, locked."""
+    return session.get_one(Shop, shop_id, with_for_update=True)
+
+
+def _expired(container: Container, session: Session, purchase: Purchase) -> None:
+    """Closed unpaid: order again by itself at most once, then it is the merchant's decision."""
+    order = session.get_one(StoreOrder, purchase.order_id)
+    again = purchase.generation > 1
+    heir = match.next_generation(
+        container,
+        session,
+        purchase,
+        reason="expired_unpaid" if again else "",
+        facts={"times": str(purchase.generation)} if again else None,
+    )
+    if heir is None:
+        move(session, purchase, "CANCELLED", actor="track", reason="cancelled_by_shop")
+        return
+    if again:
+        task(
+            session,
+            f"expired:{purchase.id}",
+            "expired_unpaid",
+            turn="merchant",
+            text=f"Order {order.number} was closed at the supplier because nobody paid it. Press “order again” to buy it.",
+            shop_id=purchase.shop_id,
+            order_id=order.id,
+            purchase_id=heir.id,
+        )
+
+
+def is_paid(order: SupplierOrder) -> bool:
+    """Whether the supplier has its money."""
+    return order.payment == OrderPayment.PAID.value
+
+
+def window(container: Container, attempt: Attempt) -> tuple[timedelta, timedelta]:
+    """How far before and after the send an order may have been created to be this attempt's."""
+    # The supplier tells whole seconds, so no window is shorter than two.
+    least = timedelta(seconds=2)
+    return max(container.timers.match_before, least), max(container.timers.match_after, least)

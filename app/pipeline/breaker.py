@@ -1,0 +1,158 @@
+"""The placement breaker: when outcomes turn unclear or reads fail, nothing more is sent (lifecycle, section 6).
+
+Three unclear outcomes within a minute, or failing reads, open it for the supplier or the account. It goes to TRIAL when
+reads succeed again: one send at a time, until three clear outcomes in a row close it. Sends in flight and fresh unclear
+outcomes together never exceed `CREATES_IN_FLIGHT` (4), so an outage leaves at most that many unclear purchases and one
+for the first trial; a failed trial is followed by a pause of ten minutes, then of an hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.models import Breaker, PlacementFreeze, Purchase
+from app.pipeline.record import alert, audit, end_alerts
+
+UNCLEAR_LIMIT = 3
+FAILED_READS_LIMIT = 5
+CLEAR_TO_CLOSE = 3
+
+
+def scopes(purchase: Purchase) -> tuple[str, str]:
+    """The breakers that a purchase passes."""
+    return f"account:{purchase.account_id}", f"supplier:{purchase.supplier}"
+
+
+def check(session: Session, purchase: Purchase, container: Container, *, stop: Callable[[str], Exception]) -> None:
+    """Raises what `stop` makes of the reason unless the send may go on. Takes the trial place if there is one."""
+    if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.released_at.is_(None)).limit(1)):
+        raise stop("placement_frozen")
+    for scope in scopes(purchase):
+        breaker = session.get(Breaker, scope)
+        if breaker is None or breaker.state == "CLOSED":
+            continue
+        breaker = session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
+        if breaker.state == "OPEN":
+            raise stop("breaker_open")
+        if breaker.state == "TRIAL":
+            if _trial_runs(session, breaker, purchase):
+                raise stop("breaker_open")
+            breaker.trial_purchase_id = purchase.id
+
+
+def reserve_place(session: Session, container: Container, purchase: Purchase) -> bool:
+    """Whether one more send may be in flight. The last thing in T3: its lock is held until the commit."""
+    session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('waybill:placing'))"))
+    flying = session.scalar(
+        sa.select(sa.func.count())
+        .select_from(Purchase)
+        .where(Purchase.state == "SENDING", Purchase.sent_deadline > sa.func.clock_timestamp(), Purchase.id != purchase.id)
+    )
+    breaker = session.get(Breaker, f"supplier:{purchase.supplier}", populate_existing=True)
+    since = container.clock.now().timestamp() - 60.0 / container.settings.time_scale
+    unclear = sum(at > since for at in breaker.unclear_at) if breaker is not None else 0
+    return (flying or 0) + unclear < container.settings.creates_in_flight
+
+
+def _trial_runs(session: Session, breaker: Breaker, purchase: Purchase) -> bool:
+    if breaker.trial_purchase_id in {None, purchase.id}:
+        return False
+    state = session.scalar(sa.select(Purchase.state).where(Purchase.id == breaker.trial_purchase_id))
+    return state == "SENDING"
+
+
+def _row(session: Session, scope: str) -> Breaker:
+    session.execute(
+        insert(Breaker)
+        .values(scope=scope, state="CLOSED", unclear_at=[], failed_reads=0, clear_in_a_row=0)
+        .on_conflict_do_nothing()
+    )
+    return session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
+
+
+def _set(session: Session, breaker: Breaker, state: str, why: str) -> None:
+    if breaker.state == state:
+        return
+    audit(session, "breaker", 0, "move", actor="breaker", before=breaker.state, after=state, detail={"scope": breaker.scope, "why": why})
+    breaker.state = state
+    breaker.changed_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    breaker.trial_purchase_id = None
+    breaker.clear_in_a_row = 0
+    if state == "OPEN":
+        alert(
+            session,
+            f"breaker:{breaker.scope}",
+            "supplier_down",
+            f"Buying is paused for {breaker.scope}: {why}. It goes on by itself when the supplier answers again.",
+        )
+    if state == "CLOSED":
+        breaker.unclear_at, breaker.failed_reads, breaker.failed_trials = [], 0, 0
+        breaker.trial_at = None
+        end_alerts(session, f"breaker:{breaker.scope}")
+
+
+def note_outcome(session: Session, container: Container, purchase: Purchase, *, clear: bool) -> None:
+    """A send ended. Called in the transaction that records it; touches no row while all is well."""
+    for scope in scopes(purchase):
+        if clear:
+            breaker = session.get(Breaker, scope)
+            if breaker is None or breaker.state == "CLOSED":
+                continue
+            breaker = _row(session, scope)
+            breaker.clear_in_a_row += 1
+            breaker.trial_purchase_id = None
+            if breaker.state == "TRIAL" and breaker.clear_in_a_row >= CLEAR_TO_CLOSE:
+                _set(session, breaker, "CLOSED", "three clear outcomes in a row")
+            continue
+        breaker = _row(session, scope)
+        now = container.clock.now().timestamp()
+        window = 60.0 / container.settings.time_scale
+        breaker.unclear_at = [at for at in breaker.unclear_at if at > now - window] + [now]
+        breaker.clear_in_a_row = 0
+        if breaker.state == "TRIAL":
+            _set(session, breaker, "OPEN", "the trial send ended unclear")
+            breaker.failed_trials += 1
+            _pause(container, breaker)
+        elif breaker.state == "CLOSED" and len(breaker.unclear_at) >= UNCLEAR_LIMIT:
+            _set(session, breaker, "OPEN", f"{UNCLEAR_LIMIT} unclear outcomes within a minute")
+            _pause(container, breaker)
+
+
+def _pause(container: Container, breaker: Breaker) -> None:
+    minutes = 10 if breaker.failed_trials == 0 else 60
+    wait = timedelta(minutes=minutes) / container.settings.time_scale
+    breaker.trial_at = container.clock.now() + wait
+
+
+def note_read(container: Container, supplier: str, *, ok: bool) -> None:
+    """A cheap read of the supplier ended. Failing ones open the breaker, a good one lets a trial begin."""
+    scope = f"supplier:{supplier}"
+    with container.database.transaction() as session:
+        breaker = session.get(Breaker, scope)
+        if ok and (breaker is None or (breaker.state == "CLOSED" and not breaker.failed_reads)):
+            return
+        breaker = _row(session, scope)
+        if ok:
+            recovered, breaker.failed_reads = breaker.failed_reads >= FAILED_READS_LIMIT, 0
+            due = breaker.trial_at is None or breaker.trial_at <= container.clock.now()
+            if breaker.state == "OPEN" and (recovered or due):
+                _set(session, breaker, "TRIAL", "reads succeed again")
+                _accounts_to_trial(session, supplier)
+            return
+        breaker.failed_reads += 1
+        if breaker.failed_reads >= FAILED_READS_LIMIT and breaker.state != "OPEN":
+            _set(session, breaker, "OPEN", "reads fail")
+
+
+def _accounts_to_trial(session: Session, supplier: str) -> None:
+    """Account breakers follow when the supplier as a whole answers reads again."""
+    for breaker in session.scalars(
+        sa.select(Breaker).where(Breaker.scope.startswith("account:"), Breaker.state == "OPEN").with_for_update()
+    ):
+        _set(session, breaker, "TRIAL", f"{supplier} answers reads")

@@ -1,0 +1,94 @@
+"""T1: take a READY purchase by compare-and-set. Nothing is sent here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from app.container import Container
+from app.models import Audit
+
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+_CLAIM = sa.text("""
+UPDATE purchase SET state = 'CLAIMED', state_since = clock_timestamp(), version = version + 1, fence = fence + 1,
+    tries = tries + 1, lease_owner = :owner, lease_until = clock_timestamp() + :lease,
+    waiting_for = NULL, waiting_since = NULL
+WHERE id IN (
+    SELECT p.id FROM purchase p
+    WHERE p.state = 'READY' AND p.run_at <= clock_timestamp()
+      AND NOT EXISTS (
+        SELECT 1 FROM purchase_item i JOIN interlock l
+          ON l.account_id = p.account_id AND l.product_id = i.order_product_id AND l.sku_id = i.sku_id
+        WHERE i.purchase_id = p.id AND l.release_at > clock_timestamp())
+      AND NOT EXISTS (
+        SELECT 1 FROM breaker b
+        WHERE b.state = 'OPEN' AND b.scope IN ('supplier:' || p.supplier, 'account:' || p.account_id))
+      AND NOT EXISTS (SELECT 1 FROM placement_freeze f WHERE f.released_at IS NULL)
+    ORDER BY p.run_at, p.id LIMIT :most FOR UPDATE OF p SKIP LOCKED
+)
+AND state = 'READY'
+RETURNING id, version, fence, clock_timestamp() AS claimed_at
+""")
+
+_FREE = sa.text("""
+UPDATE purchase SET state = 'READY', state_since = clock_timestamp(), version = version + 1,
+    lease_owner = NULL, lease_until = NULL
+WHERE state = 'CLAIMED' AND lease_until < clock_timestamp()
+RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim: only this fence number may go on."""
+
+    id: int
+    version: int
+    fence: int
+    claimed_at: datetime
+
+
+def claim(container: Container, most: int) -> Sequence[Claimed]:
+    """Take up to `most` purchases that are due and not interlocked."""
+    with container.database.transaction() as session:
+        rows = session.execute(
+            _CLAIM, {"owner": WORKER, "lease": container.timers.claim_lease, "most": most}
+        ).all()
+        _audit(session, rows, "READY", "CLAIMED", WORKER)
+    return [Claimed(row.id, row.version, row.fence, row.claimed_at) for row in rows]
+
+
+def free_expired(container: Container) -> int:
+    """Claims whose worker is gone become READY again: nothing was sent under them."""
+    with container.database.transaction() as session:
+        rows = session.execute(_FREE).all()
+        _audit(session, rows, "CLAIMED", "READY", "sweep")
+    return len(rows)
+
+
+def _audit(
+    session: sa.orm.Session, rows: Sequence[sa.Row[tuple[object, ...]]], before: str, after: str, actor: str
+) -> None:
+    if rows:
+        session.execute(
+            insert(Audit),
+            [
+                {
+                    "actor": actor,
+                    "entity": "purchase",
+                    "entity_id": row.id,
+                    "action": "move",
+                    "from_state": before,
+                    "to_state": after,
+                    "detail": {},
+                }
+                for row in rows
+            ],
+        )

@@ -1,0 +1,284 @@
+"""T3, the point of no return: one transaction in which everything is checked a last time and the send is committed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.models import (
+    Attempt,
+    Interlock,
+    Purchase,
+    PurchaseItem,
+    Shop,
+    SourceLine,
+    Spend,
+    StoreOrder,
+    SupplierOrder,
+    SupplierOrderItem,
+)
+from app.pipeline import breaker
+from app.pipeline.buy import caps
+from app.pipeline.buy.claim import WORKER, Claimed
+from app.pipeline.buy.preflight import Plan
+from app.pipeline.record import move
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The send is committed. `at` is CLOCK_BOOTTIME in seconds just after the commit."""
+
+    attempt_id: int
+    purchase_id: int
+    at: float
+
+
+class _Stop(Exception):
+    """T3 does not pass; `state` and `reason` say where the purchase goes instead."""
+
+    def __init__(self, state: str, reason: str, facts: dict[str, object] | None = None, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.state, self.reason, self.facts, self.wait = state, reason, facts or {}, wait
+
+
+def commit(container: Container, claimed: Claimed, plan: Plan) -> Committed | None:
+    """Commit the send, or put the purchase where it belongs and give None."""
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, claimed.id, with_for_update=True)
+        if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
+            return None
+        try:
+            with session.begin_nested():
+                attempt_id = _pass(container, session, purchase, plan)
+        except _Stop as stop:
+            _put_back(container, session, purchase, stop)
+            return None
+    return Committed(attempt_id, claimed.id, container.clock.boottime())
+
+
+def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan) -> int:
+    lease_live = session.scalar(
+        sa.select(sa.func.clock_timestamp() < sa.select(Purchase.lease_until).where(Purchase.id == purchase.id).scalar_subquery())
+    )
+    if not lease_live:
+        raise _Stop("READY", "")
+    breaker.check(session, purchase, container, stop=lambda reason: _Stop("READY", reason, wait=5.0))
+    order = session.get_one(StoreOrder, purchase.order_id, with_for_update={"read": True})
+    items = _check_lines(session, purchase, order, plan)
+    _no_stray_order(session, purchase, items)
+    attempt = Attempt(
+        purchase_id=purchase.id,
+        account_id=plan.account_id,
+        fence=purchase.fence,
+        outcome="OPEN",
+        out_order_id=purchase.out_order_id,
+        request_hash=request_hash(plan),
+        items=[[item.order_product_id, item.sku_id, item.pieces, item.id] for item in items],
+        autopay=plan.order.autopay,
+        worker=WORKER,
+        code="",
+        message="",
+        answer="",
+        order_ids=[],
+    )
+    session.add(attempt)
+    session.flush()  # the reservation refers to the attempt
+    _interlock(container, session, purchase, items)
+    _reserve(container, session, purchase, attempt, plan)
+    purchase.quote_minor, purchase.quote_currency = plan.quote.minor, plan.quote.currency
+    purchase.limit_minor, purchase.quoted_at = plan.limit.minor, plan.quoted_at
+    purchase.autopay, purchase.account_id = plan.order.autopay, plan.account_id
+    purchase.sent_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    purchase.sent_deadline = sa.func.clock_timestamp() + container.timers.send_total  # type: ignore[assignment]
+    purchase.check_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]  # type: ignore[assignment]
+    purchase.quarantine_until = sa.func.clock_timestamp() + container.timers.quarantine  # type: ignore[assignment]
+    purchase.checks = 0
+    purchase.alerted_at = purchase.escalated_at = None
+    move(
+        session,
+        purchase,
+        "SENDING",
+        actor=WORKER,
+        facts={"quote": str(plan.quote), "limit": str(plan.limit), "attempt": attempt.id},
+    )
+    session.flush()  # the count below must not see us as still claimed
+    if not breaker.reserve_place(session, container, purchase):
+        raise _Stop("READY", "", wait=0.3)
+    return attempt.id
+
+
+def request_hash(plan: Plan) -> str:
+    """Names exactly what is sent, without the address: product, SKU, pieces, service, number, payment."""
+    order = plan.order
+    return hashlib.sha256(
+        json.dumps(
+            [
+                order.out_order_id,
+                order.autopay,
+                [[i.product_id, i.sku_id, i.sku_attributes, i.quantity, i.service] for i in order.items],
+            ]
+        ).encode()
+    ).hexdigest()
+
+
+def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: Plan) -> list[PurchaseItem]:
+    """Lock the source lines; cancellation, payment, quantities and version must be as the pre-flight saw them."""
+    items = session.scalars(
+        sa.select(PurchaseItem)
+        .where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
+        .order_by(PurchaseItem.id)
+    ).all()
+    lines = {
+        line.id: line
+        for line in session.scalars(
+            sa.select(SourceLine)
+            .where(SourceLine.id.in_([item.source_line_id for item in items]))
+            .order_by(SourceLine.id)
+            .with_for_update()
+        )
+    }
+    if order.cancelled or order.gone or purchase.cancel_requested_at is not None:
+        raise _Stop("CANCELLED", "cancelled_by_shop")
+    if not order.paid:
+        raise _Stop("HELD", "changed")
+    seen = {item.id: item.quantity for item in items}
+    if purchase.version != plan.version or seen != plan.quantities:
+        raise _Stop("HELD", "changed")
+    for item in items:
+        if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:
+            raise _Stop("HELD", "changed")
+    _within_line(session, lines, items, purchase)
+    for item in items:
+        item.order_product_id = plan.product_ids[item.id]
+        item.sku_attributes = plan.attributes[item.id]
+    return list(items)
+
+
+def _within_line(
+    session: Session, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase
+) -> None:
+    """Quantities of live parts together never exceed the line (I1)."""
+    rows = session.execute(
+        sa.select(PurchaseItem.source_line_id, sa.func.sum(PurchaseItem.quantity))
+        .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
+        .where(
+            PurchaseItem.source_line_id.in_(lines),
+            PurchaseItem.position == 1,
+            Purchase.id != purchase.id,
+            Purchase.state.in_(
+                (
+                    "SENDING",
+                    "UNKNOWN",
+                    "HUMAN",
+                    "PLACED_UNPAID",
+                    "PAY_BLOCKED",
+                    "PLACED_PAID",
+                    "PART_SHIPPED",
+                    "SHIPPED",
+                    "DELIVERED",
+                )
+            ),
+        )
+        .group_by(PurchaseItem.source_line_id)
+    ).all()
+    live = {line_id: int(pieces) for line_id, pieces in rows}
+    for item in items:
+        line = lines[item.source_line_id]
+        if item.position == 1 and live.get(line.id, 0) + item.quantity > line.quantity:
+            raise _Stop("HELD", "quantity_over")
+
+
+def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
+    """An order at the supplier that belongs to nobody and holds one of these items may be ours from before."""
+    if purchase.previous_id is None:
+        return
+    sent = session.scalar(sa.select(sa.func.min(Attempt.sent_at)).where(Attempt.purchase_id == purchase.previous_id))
+    if sent is None:
+        return
+    stray = session.scalar(
+        sa.select(SupplierOrder.id)
+        .join(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
+        .where(
+            SupplierOrder.account_id == purchase.account_id,
+            SupplierOrder.purchase_id.is_(None),
+            SupplierOrder.closed.is_(False),
+            SupplierOrder.recorded_at >= sent - timedelta(minutes=2),
+            sa.tuple_(SupplierOrderItem.product_id, SupplierOrderItem.sku_id).in_(
+                [(item.order_product_id, item.sku_id) for item in items]
+            ),
+        )
+        .limit(1)
+    )
+    if stray is not None:
+        raise _Stop("HELD", "late_evidence", {"supplier_order": stray})
+
+
+def _interlock(container: Container, session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
+    keys = sorted({(item.order_product_id, item.sku_id) for item in items})
+    for product_id, sku_id in keys:
+        row = insert(Interlock).values(
+            account_id=purchase.account_id,
+            product_id=product_id,
+            sku_id=sku_id,
+            purchase_id=purchase.id,
+            release_at=sa.func.clock_timestamp() + container.timers.interlock_release,
+        )
+        taken = session.execute(
+            row.on_conflict_do_update(
+                index_elements=["account_id", "product_id", "sku_id"],
+                set_={"purchase_id": row.excluded.purchase_id, "release_at": row.excluded.release_at},
+                where=(Interlock.release_at <= sa.func.clock_timestamp()) | (Interlock.purchase_id == purchase.id),
+            ).returning(Interlock.purchase_id)
+        ).scalar()
+        if taken is None:
+            holder = session.scalar(
+                sa.select(Interlock.purchase_id).where(
+                    Interlock.account_id == purchase.account_id,
+                    Interlock.product_id == product_id,
+                    Interlock.sku_id == sku_id,
+                )
+            )
+            raise _Stop("READY", "interlocked", {"purchase": holder})
+
+
+def _reserve(container: Container, session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
+    """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
+    shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
+    today = container.clock.now().date()
+    over = caps.over(session, shop, plan.quote, today, autopay=plan.order.autopay)
+    if over is not None:
+        raise _Stop("HELD", over.code, {"limit": over.limit, "spent": over.spent, "cost": over.cost})
+    session.add(
+        Spend(
+            attempt_id=attempt.id,
+            shop_id=shop.id,
+            day=today,
+            currency=plan.quote.currency,
+            quoted=plan.quote.minor,
+            autopay=plan.order.autopay,
+            state="RESERVED",
+        )
+    )
+
+
+def _put_back(container: Container, session: Session, purchase: Purchase, stop: _Stop) -> None:
+    wait = timedelta(seconds=stop.wait / container.settings.time_scale)
+    move(
+        session,
+        purchase,
+        stop.state,
+        actor=WORKER,
+        reason=stop.reason,
+        facts=stop.facts,
+        run_at=sa.func.clock_timestamp() + wait,  # type: ignore[arg-type]
+    )
+    if stop.reason == "interlocked":
+        purchase.waiting_for = stop.facts.get("purchase")  # type: ignore[assignment]
+        purchase.waiting_since = sa.func.clock_timestamp()  # type: ignore[assignment]

@@ -1,0 +1,199 @@
+"""T5: what a send answered is recorded: journal first (fsync), then one transaction.
+
+The same function records what the journal kept from a worker that died, so an answer counts once wherever it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.calls import Story
+from app.container import Container
+from app.domain.purchase_flow import UNCLEAR
+from app.journal import Entry
+from app.logs import logger
+from app.models import Attempt, Evidence, Interlock, Purchase, Spend
+from app.pipeline import breaker, match
+from app.pipeline.adopt import adopt_orders
+from app.pipeline.buy.claim import WORKER
+from app.pipeline.record import alert, audit, move
+from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
+
+log = logger(__name__)
+CLEAR = frozenset((PlaceOutcome.PLACED, PlaceOutcome.REJECTED))
+
+
+def record(
+    container: Container,
+    attempt_id: int,
+    purchase_id: int,
+    result: PlaceResult,
+    *,
+    story: Story,
+    source: str,
+) -> bool:
+    """Record an answer. Gives False if it had been recorded already."""
+    if source == "answer":
+        try:
+            container.journal.append(Entry(attempt_id, purchase_id, plain(result)))
+        except OSError as error:
+            log.error("journal_not_written", error=type(error).__name__, attempt=attempt_id)
+    with container.database.transaction() as session:
+        story.write(session)
+        return _record(container, session, attempt_id, result, source)
+
+
+def plain(result: PlaceResult) -> dict[str, Any]:
+    """A result as JSON-ready data."""
+    return {**asdict(result), "order_ids": list(result.order_ids)}
+
+
+def from_plain(data: dict[str, Any]) -> PlaceResult:
+    """The reverse of `plain`."""
+    return PlaceResult(
+        **{
+            **data,
+            "outcome": PlaceOutcome(data["outcome"]),
+            "pay": PayResult(data["pay"]),
+            "order_ids": tuple(data["order_ids"]),
+        }
+    )
+
+
+def _record(container: Container, session: Session, attempt_id: int, result: PlaceResult, source: str) -> bool:
+    attempt = session.get_one(Attempt, attempt_id, with_for_update=True)
+    purchase = session.get_one(Purchase, attempt.purchase_id, with_for_update=True)
+    if attempt.outcome not in {"OPEN", "UNKNOWN"} or purchase.state not in UNCLEAR:
+        return _late(container, session, attempt, purchase, result)
+    if attempt.outcome == "UNKNOWN" and result.outcome == PlaceOutcome.UNKNOWN:
+        return False
+    attempt.outcome = result.outcome.value
+    attempt.finished_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    attempt.code, attempt.message = result.code[:100], result.message[:500]
+    attempt.answer, attempt.order_ids = result.answer[:4000], list(result.order_ids)
+    session.add(
+        Evidence(
+            purchase_id=purchase.id,
+            account_id=attempt.account_id,
+            kind=source,
+            supplier_order_ref=",".join(result.order_ids),
+            detail={"outcome": result.outcome.value, "code": result.code, "pay": result.pay.value},
+        )
+    )
+    breaker.note_outcome(session, container, purchase, clear=result.outcome in CLEAR)
+    if result.order_ids:
+        adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
+    _move_on(container, session, purchase, attempt, result)
+    container.database.after_commit(container.bell.ring)
+    return True
+
+
+def _late(
+    container: Container, session: Session, attempt: Attempt, purchase: Purchase, result: PlaceResult
+) -> bool:
+    """An answer for an attempt that was settled otherwise: ids are never thrown away."""
+    if result.order_ids:
+        adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
+    return False
+
+
+def _move_on(
+    container: Container, session: Session, purchase: Purchase, attempt: Attempt, result: PlaceResult
+) -> None:
+    facts: dict[str, Any] = {"code": result.code} if result.code else {}
+    if result.message:
+        facts["message"] = result.message[:200]
+    if result.outcome == PlaceOutcome.PLACED:
+        return  # adopt_orders moved it
+    if result.outcome == PlaceOutcome.UNKNOWN:
+        if purchase.state == "SENDING":
+            move(session, purchase, "UNKNOWN", actor=WORKER, reason="outcome_unknown", facts=facts)
+        purchase.facts = {**purchase.facts, "hint": result.reason} if result.reason else purchase.facts
+        return
+    release(session, purchase, attempt)
+    if result.outcome == PlaceOutcome.REJECTED:
+        _rejected(container, session, purchase, result, facts)
+        return
+    _not_executed(container, session, purchase, result, facts)
+
+
+def release(session: Session, purchase: Purchase, attempt: Attempt) -> None:
+    """Give back the reservation and the interlock: nothing was bought by this attempt."""
+    session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
+    session.execute(sa.update(Spend).where(Spend.attempt_id == attempt.id).values(state="RELEASED"))
+
+
+def _rejected(
+    container: Container, session: Session, purchase: Purchase, result: PlaceResult, facts: dict[str, Any]
+) -> None:
+    reason = result.reason or "needs_person"
+    if result.field:
+        facts["field"] = result.field
+    move(session, purchase, "REJECTED", actor=WORKER, reason=reason, facts=facts)
+    heir = match.next_generation(container, session, purchase, reason=reason, facts=facts)
+    if heir is None:
+        move(session, purchase, "CANCELLED", actor=WORKER, reason="cancelled_by_shop")
+
+
+def _not_executed(
+    container: Container, session: Session, purchase: Purchase, result: PlaceResult, facts: dict[str, Any]
+) -> None:
+    """The same row may be sent again: at once READY with a pause, or HELD when a person has to mend something first."""
+    if purchase.cancel_requested_at is not None:
+        move(session, purchase, "CANCELLED", actor=WORKER, reason="cancelled_by_shop")
+        return
+    if result.reason in {"token_dead", "config", "account_blocked", "ds_center"}:
+        move(session, purchase, "HELD", actor=WORKER, reason=result.reason, facts=facts)
+        if result.reason == "config":
+            alert(
+                session,
+                f"config:{purchase.supplier}:{result.code}",
+                "config",
+                f"The supplier refuses our calls: {result.code}. Check app key, secret and permissions.",
+            )
+        return
+    pause = result.retry_after or min(2.0 ** min(purchase.tries, 8), 300.0)
+    move(
+        session,
+        purchase,
+        "READY",
+        actor=WORKER,
+        reason=result.reason or "supplier_down",
+        facts=facts,
+        run_at=sa.func.clock_timestamp() + timedelta(seconds=pause) / container.settings.time_scale,  # type: ignore[arg-type]
+    )
+
+
+def replay(container: Container) -> int:
+    """Record what the journals of dead workers hold (at start, and in every slow sweep)."""
+    done: set[int] = set()
+    recorded = 0
+    for entry in container.journal.entries():
+        with container.database.transaction() as session:
+            attempt = session.get(Attempt, entry.attempt_id)
+        if attempt is None:
+            continue
+        if attempt.outcome == "OPEN" and attempt.purchase_id == entry.purchase_id:
+            with container.calls.story() as story:
+                recorded += record(
+                    container,
+                    entry.attempt_id,
+                    entry.purchase_id,
+                    from_plain(entry.result),
+                    story=story,
+                    source="journal",
+                )
+        done.add(entry.attempt_id)
+    container.journal.tidy(done)
+    return recorded
+
+
+def forget_attempt(session: Session, attempt: Attempt, *, by: str) -> None:
+    """A person said that nothing was bought: the attempt is VOID."""
+    attempt.outcome = "VOID"
+    audit(session, "attempt", attempt.id, "void", actor=by)

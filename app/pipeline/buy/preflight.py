@@ -1,0 +1,328 @@
+"""P: ask everything again before the point of no return. No transaction is open while anyone outside is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from app.container import Container
+from app.domain import pricing
+from app.domain.address import AddressProblems, Prepared, prepare
+from app.domain.matching import Frozen, Mismatch, compare
+from app.models import ExchangeRate, ProductLink, Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
+from app.pipeline import breaker, import_order
+from app.pipeline.buy.claim import Claimed
+from app.ports.errors import OutsideError, Refused, TryLater
+from app.ports.money import Money
+from app.ports.storefront import Address
+from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession
+from app.shop_access import fresh, open_account, with_account, with_shop
+
+
+Result = TypeVar("Result")
+THIN_PERCENT = Decimal(3)
+"""Room between quote and limit below which nothing is paid automatically, in percent of the cost."""
+
+
+class Held(Exception):
+    """The purchase may not be bought now: reason code and the facts of its sentence."""
+
+    def __init__(self, reason: str, **facts: object) -> None:
+        super().__init__(reason)
+        self.reason, self.facts = reason, facts
+
+
+class LostClaim(Exception):
+    """Someone else decides about this purchase by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be sent. `quantities`, `product_ids` and `attributes` are by purchase item id."""
+
+    order: PlaceOrder
+    account_id: int
+    token: str
+    quote: Money
+    limit: Money
+    quoted_at: datetime
+    version: int
+    quantities: Mapping[int, int]
+    product_ids: Mapping[int, str]
+    attributes: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the database says of a claimed purchase."""
+
+    purchase: Purchase
+    shop: Shop
+    order: StoreOrder
+    items: list[PurchaseItem]
+    lines: dict[int, SourceLine]
+    sellers: dict[tuple[str, str], str]
+    rates: dict[tuple[str, str], Decimal]
+
+
+def check(container: Container, claimed: Claimed) -> Plan:
+    """The plan of what to send. Raises `Held`, `LostClaim`, or an `OutsideError` to try again later."""
+    facts = _load(container, claimed)
+    import_order.refresh(container, facts.shop.id, facts.order.external_id, claimed.claimed_at)
+    facts = _load(container, claimed)
+    purchase = facts.purchase
+    if purchase.account_id is None:
+        raise Held("account_missing")
+    opened = fresh(container, open_account(container, purchase.account_id), container.timers.token_life_least)
+    address, prepared = _address(container, facts)
+    asked_at = container.clock.now()
+    offer = _offer(container, facts, address)
+    quote, limit, autopay = _judge(container, facts, offer, asked_at)
+    found, options = offer.products, offer.options
+    supplier = container.connectors.suppliers[purchase.supplier]
+    supplier.resolve_host()
+    _accept_request(container, facts)
+    order = PlaceOrder(
+        out_order_id=purchase.out_order_id,
+        address=address,
+        address_fields=prepared.fields,
+        items=tuple(
+            PlaceItem(
+                found[item.id].order_product_id,
+                item.sku_id,
+                _sku_attributes(found[item.id], item),
+                item.pieces,
+                options[item.id].service,
+            )
+            for item in facts.items
+        ),
+        autopay=autopay,
+    )
+    return Plan(
+        order=order,
+        account_id=purchase.account_id,
+        token=opened.secrets["access_token"],
+        quote=quote,
+        limit=limit,
+        quoted_at=asked_at,
+        version=purchase.version,
+        quantities={item.id: item.quantity for item in facts.items},
+        product_ids={item.id: found[item.id].order_product_id for item in facts.items},
+        attributes={item.id: _sku_attributes(found[item.id], item) for item in facts.items},
+    )
+
+
+def _load(container: Container, claimed: Claimed) -> _Facts:
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, claimed.id)
+        if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
+            raise LostClaim
+        items = list(
+            session.scalars(
+                sa.select(PurchaseItem)
+                .where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
+                .order_by(PurchaseItem.id)
+            )
+        )
+        lines = {
+            line.id: line
+            for line in session.scalars(
+                sa.select(SourceLine).where(SourceLine.order_id == purchase.order_id)
+            )
+        }
+        sellers = {
+            (link.product_id, link.sku_id): link.seller_id
+            for link in session.scalars(
+                sa.select(ProductLink).where(
+                    ProductLink.shop_id == purchase.shop_id,
+                    ProductLink.product_id.in_([item.product_id for item in items]),
+                )
+            )
+        }
+        rates = {(rate.base, rate.quote): rate.rate for rate in session.scalars(sa.select(ExchangeRate))}
+        return _Facts(
+            purchase,
+            session.get_one(Shop, purchase.shop_id),
+            session.get_one(StoreOrder, purchase.order_id),
+            items,
+            lines,
+            sellers,
+            rates,
+        )
+
+
+def _address(container: Container, facts: _Facts) -> tuple[Address, Prepared]:
+    order = facts.order
+    if order.address_sealed is None:
+        raise Held("address_missing", problem=order.address_problem)
+    overrides: dict[str, str] = {}
+    if order.address_override_sealed is not None:
+        overrides = container.vault.open_json(order.address_override_sealed, order.address_place)
+    values: dict[str, object] = dict(container.vault.open_json(order.address_sealed, order.address_place))
+    pairs = values.pop("identifiers", [])
+    identifiers = tuple((str(name), str(value)) for name, value in pairs)  # type: ignore[attr-defined]  # our own JSON
+    address = Address(**{name: str(value) for name, value in values.items()}, identifiers=identifiers)
+    prepared = prepare(address, overrides=overrides)
+    if isinstance(prepared, AddressProblems):
+        first = prepared.problems[0]
+        raise Held(prepared.code, field=first.field, problem=first.text_for_merchant, turn=prepared.turn)
+    return address, prepared
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What the supplier offers now, by purchase item id."""
+
+    products: dict[int, SupplierProduct]
+    options: dict[int, FreightOption]
+    lines: tuple[pricing.QuoteLine, ...]
+    freight: Money
+
+
+def _offer(container: Container, facts: _Facts, address: Address) -> _Offer:
+    """Fresh prices, stock and freight for each item. Raises `Held`."""
+    currency = container.connectors.suppliers[facts.purchase.supplier].quote_currency
+    freight = Money.zero(currency)
+    lines: list[pricing.QuoteLine] = []
+    options: dict[int, FreightOption] = {}
+    found: dict[int, SupplierProduct] = {}
+    for item in facts.items:
+        product = _read(container, facts.purchase, partial(_product, item, address.country, currency))
+        link = Frozen(
+            item.product_id, item.sku_id, item.sku_attributes, facts.sellers.get((item.product_id, item.sku_id), "")
+        )
+        same = compare(link, product)
+        if isinstance(same, Mismatch) or product is None:
+            code, text = (same.reason, same.text) if isinstance(same, Mismatch) else ("product_gone", "")
+            raise Held(code, product=item.product_id, detail=text)
+        if same.sku.stock is not None and same.sku.stock < item.pieces:
+            raise Held("out_of_stock", product=item.product_id, available=same.sku.stock, wanted=item.pieces)
+        option = _freight(container, facts, item, product, address, currency)
+        options[item.id], found[item.id] = option, product
+        lines.append(pricing.QuoteLine(same.sku.price, item.pieces))
+        freight = freight + option.fee
+    return _Offer(found, options, tuple(lines), freight)
+
+
+def _product(item: PurchaseItem, country: str, currency: str, supplier: SupplierSession) -> SupplierProduct | None:
+    return supplier.product(item.product_id, country=country, currency=currency, language="en")
+
+
+def _freight(
+    container: Container,
+    facts: _Facts,
+    item: PurchaseItem,
+    product: SupplierProduct,
+    address: Address,
+    currency: str,
+) -> FreightOption:
+    offered = _read(
+        container,
+        facts.purchase,
+        lambda supplier: supplier.freight(
+            product.order_product_id,
+            item.sku_id,
+            item.pieces,
+            country=address.country,
+            currency=currency,
+            language="en_US",
+        ),
+    )
+    if not offered:
+        raise Held("not_shippable", product=item.product_id, country=address.country)
+    wanted = facts.purchase.service
+    usable = [option for option in offered if not wanted or option.service == wanted]
+    if not usable:
+        raise Held("shipping_service", product=item.product_id, service=wanted)
+    longest = facts.shop.max_delivery_days
+    if longest is not None:
+        usable = [option for option in usable if option.max_days is not None and option.max_days <= longest]
+        if not usable:
+            raise Held("not_shippable", product=item.product_id, country=address.country, days=longest)
+    option = min(usable, key=lambda one: (one.fee.minor, one.max_days or 999, not one.tracked))
+    if option.stock is not None and option.stock < item.pieces:
+        raise Held("out_of_stock", product=item.product_id, stock=option.stock, wanted=item.pieces)
+    return option
+
+
+def _read(container: Container, purchase: Purchase, act: Callable[[SupplierSession], Result]) -> Result:
+    """A read of the supplier that the breaker learns from."""
+    try:
+        result = with_account(container, purchase.account_id or 0, act)
+    except TryLater as error:
+        if error.code not in {"ApiCallLimit", "AppCallLimit", "token_being_renewed"}:
+            breaker.note_read(container, purchase.supplier, ok=False)
+        raise
+    breaker.note_read(container, purchase.supplier, ok=True)
+    return result
+
+
+def _sku_attributes(product: SupplierProduct, item: PurchaseItem) -> str:
+    """The text as the supplier writes it now; its ids were compared with the frozen ones."""
+    return next((sku.attributes for sku in product.skus if sku.sku_id == item.sku_id), item.sku_attributes)
+
+
+def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetime) -> tuple[Money, Money, bool]:
+    """(quote, highest total that keeps the margin, pay at once?), in the quote's currency. Raises `Held`."""
+    quote = pricing.Quote(offer.lines, offer.freight, asked_at).total
+    verdict = pricing.guard(
+        quote, _paid(facts), pricing.MarginRule(facts.shop.margin_percent), pricing.Rates(facts.rates)
+    )
+    if isinstance(verdict, pricing.OverMargin):
+        if facts.purchase.approved_at is None or verdict.reason != "margin":
+            raise Held(verdict.reason, **verdict.facts())
+        return quote, quote, False
+    refusal = pricing.autopay_refusal(
+        quote,
+        verdict.limit,
+        taken_at=asked_at,
+        now=container.clock.now(),
+        max_age=container.timers.quote_age_most,
+        thin_percent=THIN_PERCENT,
+    )
+    return quote, verdict.limit, facts.shop.autopay and refusal is None
+
+
+def _paid(facts: _Facts) -> Money:
+    """What the buyer paid for this purchase's pieces, with their share of the shipping, in the order's currency."""
+    currency = facts.order.currency
+    whole = Money(sum(line.paid for line in facts.lines.values()), currency)
+    paid = Money.zero(currency)
+    for item in facts.items:
+        if item.position != 1:
+            continue
+        line = facts.lines[item.source_line_id]
+        for_line = Money(line.paid, currency)
+        share = pricing.share_of_shipping(for_line, whole, Money(facts.order.shipping_paid, currency))
+        paid = paid + pricing.part_of(for_line + share, item.quantity, max(line.quantity, 1))
+    return paid
+
+
+def _accept_request(container: Container, facts: _Facts) -> None:
+    """At our own location: accept the merchant's fulfilment request now that we know we can buy."""
+    ids = [
+        facts.lines[item.source_line_id].external_id
+        for item in facts.items
+        if facts.lines[item.source_line_id].at_our_location
+        and facts.lines[item.source_line_id].request == "submitted"
+    ]
+    if not ids:
+        return
+    try:
+        with_shop(
+            container,
+            facts.shop.id,
+            lambda shop: shop.answer_request(
+                facts.order.external_id, ids, accept=True, reason="other", message="Being ordered at the supplier."
+            ),
+        )
+    except Refused as error:
+        raise Held("waiting_request", detail=error.code) from error
+    except OutsideError:
+        raise

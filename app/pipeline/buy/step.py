@@ -1,0 +1,94 @@
+"""One purchase through claim, pre-flight, point of no return, send and outcome."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app.container import Container
+from app.errors import NotFound
+from app.logs import logger
+from app.models import Purchase
+from app.pipeline.buy.claim import WORKER, Claimed
+from app.pipeline.buy.commit import commit
+from app.pipeline.buy.outcome import record
+from app.pipeline.buy.preflight import Held, LostClaim, check
+from app.pipeline.buy.send import send
+from app.pipeline.match import ask_for_fulfilment_answer
+from app.pipeline.record import move
+from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
+
+log = logger(__name__)
+FINAL = frozenset(("product_gone", "not_shippable", "address_invalid"))
+"""Reasons with which a fulfilment request is turned down."""
+
+
+def run(container: Container, claimed: Claimed) -> None:
+    """Buy what was claimed, or put it where it belongs. Never sends more than once."""
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, claimed.id)
+    with container.calls.story(purchase.order_id, purchase.id) as story:
+        try:
+            plan = check(container, claimed)
+        except LostClaim:
+            return
+        except Held as held:
+            _put(container, claimed, "HELD", held.reason, held.facts)
+            return
+        except MerchantMustAct as error:
+            _put(container, claimed, "HELD", error.reason, {})
+            return
+        except (Refused, NotFound) as error:
+            _put(container, claimed, "HELD", "needs_person", {"code": error.code})
+            return
+        except (TryLater, OutcomeUnknown) as error:
+            _later(container, claimed, purchase.tries, error)
+            return
+        finally:
+            if story.calls:
+                with container.database.transaction() as session:
+                    story.write(session)
+        committed = commit(container, claimed, plan)
+        if committed is None:
+            return
+        result = send(container, committed, plan, purchase.supplier)
+        record(container, committed.attempt_id, committed.purchase_id, result, story=story, source="answer")
+
+
+def _put(container: Container, claimed: Claimed, state: str, reason: str, facts: dict[str, object]) -> None:
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, claimed.id, with_for_update=True)
+        if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
+            return
+        move(
+            session,
+            purchase,
+            state,
+            actor=WORKER,
+            reason=reason,
+            facts={key: value if isinstance(value, int | str) else str(value) for key, value in facts.items()},
+            run_at=sa.func.clock_timestamp() + container.timers.recheck_held,  # type: ignore[arg-type]
+        )
+        if reason in FINAL:
+            ask_for_fulfilment_answer(session, purchase, accept=False, reason="undeliverable")
+
+
+def _later(container: Container, claimed: Claimed, tries: int, error: OutsideError) -> None:
+    wait = min(2.0 ** min(tries, 9), 300.0)
+    if isinstance(error, TryLater) and error.retry_after:
+        wait = max(error.retry_after, 1.0)
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, claimed.id, with_for_update=True)
+        if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
+            return
+        reason = "supplier_down" if error.vendor == purchase.supplier else "storefront_down"
+        move(
+            session,
+            purchase,
+            "READY",
+            actor=WORKER,
+            reason=reason,
+            facts={"code": error.code},
+            run_at=sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale,  # type: ignore[arg-type]
+        )

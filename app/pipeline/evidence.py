@@ -1,0 +1,269 @@
+"""Pushes and other hints about supplier orders: kept, confirmed by reading the order, attached only when sure.
+
+An id that cannot be read yet is tried again for an hour; "not readable" proves nothing (lifecycle, sections 1 and 8).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.domain.timing import pick
+from app.domain.purchase_flow import UNCLEAR
+from app.errors import Conflict, NotFound
+from app.models import Attempt, Credential, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
+from app.pipeline.adopt import apply_read, open_attempt, row, window
+from app.pipeline.record import alert, audit, move, task
+from app.ports.errors import MerchantMustAct, OutsideError
+from app.ports.inbound import Hint
+from app.ports.supplier import SupplierOrder as OrderRead
+from app.shop_access import with_account
+
+
+def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, timedelta | None]:
+    """A push about a supplier order: (what came of it, when to look again or None)."""
+    ref = hint.ref or ""
+    with container.database.transaction() as session:
+        known = session.scalars(sa.select(SupplierOrder).where(SupplierOrder.external_id == ref)).first()
+        if known is not None and known.purchase_id is not None:
+            known.track_run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+            container.database.after_commit(container.bell.ring)
+            return "known order, read again", None
+        _keep(session, event, hint)
+        accounts = _accounts(session, event.source, hint.account_ref)
+    for account_id in accounts:
+        found = look_up(container, account_id, ref, source="push")
+        if found:
+            return found, None
+    if event.attempts <= len(container.timers.push_retries):
+        wait = pick(container.timers.push_retries, event.attempts - 1)
+        return "not readable yet, kept", wait * container.settings.time_scale
+    return "foreign: none of our accounts can read it", None
+
+
+def _keep(session: Session, event: Inbox, hint: Hint) -> None:
+    if event.attempts > 1:
+        return
+    session.add(
+        Evidence(
+            kind="push",
+            supplier_order_ref=hint.ref or "",
+            detail={"status": hint.status or "", "verified": event.verified, "inbox": event.id},
+        )
+    )
+
+
+def _accounts(session: Session, supplier: str, buyer: str | None) -> list[int]:
+    """The account that the push names, else every account with an unresolved attempt."""
+    if buyer:
+        named = session.scalar(
+            sa.select(SupplierAccount.id).where(SupplierAccount.supplier == supplier, SupplierAccount.user_id == buyer)
+        )
+        if named is not None:
+            return [named]
+    return list(
+        session.scalars(
+            sa.select(Attempt.account_id)
+            .join(Purchase, Purchase.id == Attempt.purchase_id)
+            .join(Credential, Credential.account_id == Attempt.account_id)
+            .where(
+                Attempt.outcome.in_(("OPEN", "UNKNOWN")),
+                Purchase.state.in_(UNCLEAR),
+                Purchase.supplier == supplier,
+                Credential.state == "LIVE",
+            )
+            .distinct()
+            .limit(20)
+        )
+    )
+
+
+def look_up(container: Container, account_id: int, ref: str, *, source: str) -> str | None:
+    """Read an order under an account and attach it if it fits exactly one unresolved attempt. None: not readable."""
+    try:
+        read = with_account(container, account_id, lambda supplier: supplier.order(ref))
+    except (MerchantMustAct, NotFound):
+        return None
+    if read is None:
+        return None
+    with container.database.transaction() as session:
+        order = row(session, account_id, ref, source)
+        if order.purchase_id is not None:
+            return "attached already"
+        apply_read(container, session, order, read)
+        return attach(container, session, order, read, source=source)
+
+
+def attach(container: Container, session: Session, order: SupplierOrder, read: OrderRead, *, source: str) -> str:
+    """Give a readable, unattached order to the one attempt that it fits; else it stays an orphan for a person."""
+    candidates = fitting(container, session, order, read)
+    sending = [purchase for purchase, _ in candidates if purchase.state == "SENDING" and _in_time(session, purchase)]
+    if sending:
+        order.track_run_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]  # type: ignore[assignment]
+        return "a send is on its way, looked at again after it"
+    if len(candidates) == 1:
+        purchase, attempt = candidates[0]
+        give(container, session, order, purchase, attempt, source=source)
+        session.flush()
+        apply_read(container, session, order, read)
+        return f"attached to purchase {purchase.id}"
+    order.role = "orphan"
+    order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll  # type: ignore[assignment]
+    if candidates:
+        ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
+        task(
+            session,
+            f"orphan:{order.id}",
+            "several_purchases_fit",
+            turn="us",
+            text=f"Supplier order {order.external_id} fits several unclear purchases ({ids}). A person must say whose it is.",
+        )
+        return f"fits several purchases: {ids}"
+    return "belongs to no purchase of ours"
+
+
+def _in_time(session: Session, purchase: Purchase) -> bool:
+    return bool(
+        session.scalar(sa.select(Purchase.sent_deadline > sa.func.clock_timestamp()).where(Purchase.id == purchase.id))
+    )
+
+
+def fitting(
+    container: Container, session: Session, order: SupplierOrder, read: OrderRead
+) -> list[tuple[Purchase, Attempt]]:
+    """Unresolved attempts (and VOID ones: late evidence) whose items hold this order's exactly, in the time window."""
+    rows = session.execute(
+        sa.select(Purchase, Attempt)
+        .join(Attempt, Attempt.purchase_id == Purchase.id)
+        .where(
+            Attempt.account_id == order.account_id,
+            sa.or_(
+                sa.and_(Purchase.state.in_(UNCLEAR), Attempt.outcome.in_(("OPEN", "UNKNOWN"))),
+                sa.and_(Purchase.state == "VOID", Attempt.outcome == "VOID"),
+            ),
+        )
+        .order_by(Purchase.id)
+        .with_for_update()
+    ).all()
+    return [(purchase, attempt) for purchase, attempt in rows if _fits(container, session, purchase, attempt, read)]
+
+
+def _fits(container: Container, session: Session, purchase: Purchase, attempt: Attempt, read: OrderRead) -> bool:
+    before, after = window(container, attempt)
+    instants = read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
+    if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in instants):
+        return False
+    left = Counter({(product, sku): pieces for product, sku, pieces, _ in attempt.items})
+    for stored in session.scalars(
+        sa.select(SupplierOrderItem)
+        .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
+        .where(SupplierOrder.purchase_id == purchase.id)
+    ):
+        left[stored.product_id, stored.sku_id] -= stored.quantity
+    return all(left.get((item.product_id, item.sku_id), 0) == item.quantity for item in read.items) and bool(read.items)
+
+
+def give(
+    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str
+) -> None:
+    """Attach an order to a purchase and let its state follow. Late evidence for a VOID generation is section 8's case."""
+    session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
+    session.add(
+        Evidence(
+            purchase_id=purchase.id,
+            account_id=order.account_id,
+            kind=source,
+            supplier_order_ref=order.external_id,
+            detail={"attached": True},
+        )
+    )
+    order.purchase_id, order.role = purchase.id, "bought"
+    order.track_run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
+    if purchase.state == "VOID":
+        _late(session, order, purchase, attempt, source)
+
+
+def _late(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, source: str) -> None:
+    heir = session.scalars(sa.select(Purchase).where(Purchase.previous_id == purchase.id).with_for_update()).first()
+    if heir is None or heir.state in {"DRAFT", "HELD", "READY", "CLAIMED"}:
+        if heir is not None:
+            move(session, heir, "CANCELLED", actor=source, reason="late_evidence")
+        attempt.outcome = "PLACED"
+        move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts={"orders": order.external_id})
+        return
+    order.role = "duplicate"
+    alert(
+        session,
+        f"duplicate:{order.id}",
+        "duplicate",
+        f"Supplier order {order.external_id} turned up after purchase {purchase.id} was given up and ordered again. "
+        "Do not pay it; if it is paid, ask the seller to cancel.",
+        shop_id=purchase.shop_id,
+        purchase_id=purchase.id,
+    )
+    task(
+        session,
+        f"duplicate:{order.id}",
+        "duplicate",
+        turn="merchant",
+        text=f"Do not pay supplier order {order.external_id}: it was ordered a second time after “not there”. "
+        "If it is paid already, ask the seller to cancel it.",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
+
+
+def unattached(session: Session, account_id: int) -> list[str]:
+    """Ids named by pushes or reads under this account that belong to no purchase yet."""
+    return list(
+        session.scalars(
+            sa.select(SupplierOrder.external_id).where(
+                SupplierOrder.account_id == account_id,
+                SupplierOrder.purchase_id.is_(None),
+                SupplierOrder.role == "orphan",
+            )
+        )
+    )
+
+
+def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str:
+    """A person says "it is number …": verified by reading it under the purchase's account, then attached.
+
+    Raises `NotFound` if it cannot be read there, and a `WaybillError` if it does not fit.
+    """
+    with container.database.transaction() as session:
+        purchase = session.get(Purchase, purchase_id)
+        if purchase is None or purchase.account_id is None:
+            raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
+        account_id = purchase.account_id
+    try:
+        read = with_account(container, account_id, lambda supplier: supplier.order(ref))
+    except OutsideError as error:
+        raise NotFound("not_readable", f"Order {ref} could not be read just now ({error.code}). Try again.") from error
+    if read is None:
+        raise NotFound(
+            "not_readable", f"Order {ref} cannot be read under this purchase's account. Check the number and the account."
+        )
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        attempt = open_attempt(session, purchase)
+        order = row(session, account_id, ref, "human")
+        if order.purchase_id is not None and order.purchase_id != purchase_id:
+            raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
+        if attempt is None or purchase.state not in UNCLEAR | {"VOID"}:
+            raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+        if not _fits(container, session, purchase, attempt, read):
+            raise Conflict(
+                "does_not_fit",
+                f"Order {ref} does not fit purchase {purchase_id}: products, SKUs, counts and time must be those of the send.",
+            )
+        give(container, session, order, purchase, attempt, source=f"human:{by}")
+        session.flush()
+        apply_read(container, session, order, read)
+        return purchase.state

@@ -1,0 +1,255 @@
+"""An event says that an order may have changed: read it again with the shop's own token, and store what is true now.
+
+Events are hints. Reordering, duplicates and stale retries cannot matter, because nothing but the fresh read counts;
+`source_version` never goes backwards.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.calls import Story
+from app.container import Container
+from app.errors import NotFound
+from app.logs import logger
+from app.models import Inbox, Shop, SourceLine, StoreOrder
+from app.pipeline import evidence, leave, match
+from app.pipeline.due import Claim
+from app.pipeline.receive import body_place
+from app.pipeline.record import audit
+from app.ports.errors import MerchantMustAct, OutsideError, TryLater
+from app.ports.inbound import Hint, HintKind
+from app.ports.storefront import Address
+from app.ports.storefront import StoreOrder as FreshOrder
+from app.shop_access import with_shop
+
+log = logger(__name__)
+POLLED = "waybill/poll"
+"""Topic of inbox rows that the poller made; their body is the order's id."""
+TRIES = (5, 15, 60, 300, 900, 3600)
+"""Seconds until the next try when the shop cannot be read; the last one repeats for ever: nothing is dropped."""
+
+
+def run(container: Container, claim: Claim) -> None:
+    """Work off one inbox row: find out what it is about, act, mark it done."""
+    with container.database.transaction() as session:
+        row = session.get_one(Inbox, claim.id)
+    if row.state != "DUE" or row.body is None:
+        return
+    hint = _hint(container, row, container.vault.open(row.body, body_place(row.source, row.shop_id)))
+    try:
+        result, order_id, again = _act(container, row, hint, claim.claimed_at)
+    except MerchantMustAct as error:
+        result, order_id, again = f"waits for the merchant: {error.reason}", None, timedelta(minutes=15)
+    except (OutsideError, NotFound) as error:
+        wait = TRIES[min(row.attempts, len(TRIES)) - 1]
+        if isinstance(error, TryLater) and error.retry_after:
+            wait = min(wait, max(int(error.retry_after), 1))
+        result, order_id, again = f"the shop could not be read: {error.code}", None, timedelta(seconds=wait)
+    _finish(container, row, hint, claim.claimed_at, result, order_id, again)
+
+
+def _hint(container: Container, row: Inbox, body: bytes) -> Hint:
+    if row.topic == POLLED:
+        return Hint(HintKind.ORDER, ref=body.decode())
+    if container.connectors.specs[row.source].kind == "supplier":
+        return container.connectors.suppliers[row.source].read_push(body)
+    return container.connectors.storefronts[row.source].read_event(row.topic, body)
+
+
+def _act(
+    container: Container, row: Inbox, hint: Hint, claimed_at: datetime
+) -> tuple[str, int | None, timedelta | None]:
+    if hint.kind == HintKind.SUPPLIER_ORDER:
+        result, again = evidence.push(container, row, hint)
+        return result, None, again
+    if row.shop_id is None:
+        return "about no shop", None, None
+    if hint.kind in {HintKind.ORDER, HintKind.ORDER_GONE} and hint.ref:
+        order_id, result = refresh(container, row.shop_id, hint.ref, claimed_at)
+        return result, order_id, None
+    if hint.kind == HintKind.UNINSTALLED:
+        return leave.uninstalled(container, row.shop_id), None, None
+    return hint.detail or f"nothing to do for {hint.kind.value}", None, None
+
+
+def _finish(
+    container: Container,
+    row: Inbox,
+    hint: Hint,
+    claimed_at: datetime,
+    result: str,
+    order_id: int | None,
+    again: timedelta | None,
+) -> None:
+    state = "ODD" if hint.kind == HintKind.NOTHING and hint.detail.startswith("odd") else "DONE"
+    values: dict[str, object] = {"result": result[:500], "lease_until": None}
+    if order_id is not None:
+        values["order_id"] = order_id
+    if again is not None:
+        values["run_at"] = sa.func.clock_timestamp() + again / container.settings.time_scale
+    else:
+        values |= {"state": state, "processed_at": sa.func.clock_timestamp()}
+    with container.database.transaction() as session:
+        # A duplicate that came while we worked (run_at moved past our claim) keeps the row due.
+        session.execute(
+            sa.update(Inbox).where(Inbox.id == row.id, Inbox.seen == row.seen).values(**values)
+        ).rowcount or session.execute(
+            sa.update(Inbox)
+            .where(Inbox.id == row.id)
+            .values(lease_until=None, run_at=sa.func.clock_timestamp(), result=result[:500])
+        )
+
+
+def refresh(container: Container, shop_id: int, external_id: str, read_at: datetime) -> tuple[int | None, str]:
+    """Re-read one order and store it: (our order id or None, what happened). Raises the port's errors."""
+    with container.calls.story() as story:
+        fresh = with_shop(container, shop_id, lambda shop: shop.order(external_id))
+        with container.database.transaction() as session:
+            return store(container, session, shop_id, external_id, fresh, read_at, story)
+
+
+def store(
+    container: Container,
+    session: Session,
+    shop_id: int,
+    external_id: str,
+    fresh: FreshOrder | None,
+    read_at: datetime,
+    story: Story,
+) -> tuple[int | None, str]:
+    """Write what was read in the caller's transaction, then derive what is to be bought from it."""
+    shop = session.get_one(Shop, shop_id)
+    if fresh is None or fresh.ignored:
+        return _absent(container, session, shop, external_id, fresh.ignored if fresh else "")
+    order = _locked(session, shop, fresh)
+    story.order_id = order.id
+    story.write(session)
+    if (fresh.version, read_at) < (order.source_version, order.read_at):
+        return order.id, "older than what is known"
+    first = order.source_version == 0
+    _copy(container, order, fresh, read_at)
+    lines = _lines(session, order, fresh)
+    if first:
+        audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
+    match.derive(container, session, shop, order, lines)
+    container.database.after_commit(container.bell.ring)
+    return order.id, "read again" if not first else "new order"
+
+
+def _absent(
+    container: Container, session: Session, shop: Shop, external_id: str, ignored: str
+) -> tuple[int | None, str]:
+    order = session.scalar(
+        sa.select(StoreOrder)
+        .where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == external_id)
+        .with_for_update()
+    )
+    if order is None:
+        if ignored:
+            return None, f"not an order yet: {ignored}"
+        audit(session, "shop", shop.id, "hint_without_order", actor="import", detail={"ref": external_id[:60]})
+        return None, "this shop has no such order"
+    if not order.gone and not ignored:
+        order.gone = True
+        lines = session.scalars(sa.select(SourceLine).where(SourceLine.order_id == order.id).with_for_update()).all()
+        match.derive(container, session, shop, order, lines)
+    return order.id, "gone from the shop" if not ignored else f"ignored: {ignored}"
+
+
+def _locked(session: Session, shop: Shop, fresh: FreshOrder) -> StoreOrder:
+    session.execute(
+        insert(StoreOrder)
+        .values(
+            shop_id=shop.id,
+            external_id=fresh.id,
+            number=fresh.number,
+            source_version=0,
+            currency=fresh.currency,
+            paid=False,
+            unpaid_reason="",
+            cancelled=False,
+            gone=False,
+            hold="",
+            test=fresh.test,
+            total=fresh.total.minor,
+            shipping_paid=fresh.shipping_paid.minor,
+            country="",
+            address_problem="",
+            placed_at=fresh.created_at,
+            changed_at=fresh.updated_at,
+            read_at=datetime.min.replace(year=2000, tzinfo=fresh.created_at.tzinfo),
+        )
+        .on_conflict_do_nothing(index_elements=["shop_id", "external_id"])
+    )
+    return session.scalars(
+        sa.select(StoreOrder)
+        .where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == fresh.id)
+        .with_for_update()
+    ).one()
+
+
+def _copy(container: Container, order: StoreOrder, fresh: FreshOrder, read_at: datetime) -> None:
+    order.number, order.source_version, order.read_at = fresh.number, max(fresh.version, 1), read_at
+    order.currency, order.total, order.shipping_paid = fresh.currency, fresh.total.minor, fresh.shipping_paid.minor
+    order.paid, order.unpaid_reason = fresh.paid, fresh.unpaid_reason
+    order.cancelled, order.gone, order.test = fresh.cancelled, fresh.gone, fresh.test
+    order.hold, order.changed_at = fresh.hold or "", fresh.updated_at
+    order.address_problem = fresh.address_problem
+    if fresh.address is not None:
+        order.country = fresh.address.country
+        order.address_sealed = container.vault.seal_json(address_dict(fresh.address), order.address_place)
+    elif order.purged_at is None:
+        order.address_sealed = None
+
+
+def address_dict(address: Address) -> dict[str, object]:
+    """An address as plain data."""
+    values: dict[str, object] = {name: getattr(address, name) for name in Address.__slots__ if name != "identifiers"}
+    values["identifiers"] = [list(pair) for pair in address.identifiers]
+    return values
+
+
+def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> list[SourceLine]:
+    known = {
+        line.external_id: line
+        for line in session.scalars(
+            sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
+        )
+    }
+    for item in fresh.lines:
+        line = known.get(item.id)
+        if line is None:
+            line = SourceLine(
+                order_id=order.id,
+                shop_id=order.shop_id,
+                external_order_id=order.external_id,
+                external_id=item.id,
+                product_id=item.product_id,
+                variant_id=item.variant_id,
+                sku=item.sku,
+            )
+            session.add(line)
+            known[item.id] = line
+        # The ids of first sight stay: shops drop or change them when a product is deleted.
+        line.product_id = line.product_id or item.product_id
+        line.variant_id = line.variant_id or item.variant_id
+        line.sku = line.sku or item.sku
+        line.title, line.quantity, line.to_ship = item.title, item.quantity, item.to_ship
+        line.refunded, line.paid = item.refunded, item.paid.minor
+        line.requires_shipping, line.at_our_location, line.request = (
+            item.requires_shipping,
+            item.at_our_location,
+            item.request,
+        )
+        line.source_version = order.source_version
+    present = {item.id for item in fresh.lines}
+    for external_id, line in known.items():
+        if external_id not in present:
+            line.to_ship, line.quantity = 0, 0
+    session.flush()  # new lines need their ids before purchases refer to them
+    return list(known.values())

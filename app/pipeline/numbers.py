@@ -1,0 +1,42 @@
+"""Our own order numbers as the supplier sees them: stable, opaque, unique over all merchants."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from functools import lru_cache
+
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.errors import WaybillError
+from app.models import Instance, SourceLine
+
+PLACE = "instance:out_order_key"
+
+
+def out_order_id(
+    container: Container,
+    session: Session,
+    shop_id: int,
+    external_order_id: str,
+    lines: Sequence[SourceLine],
+    part: int,
+    generation: int,
+) -> str:
+    """18 digits: HMAC of shop, order, smallest line id, part and generation under the instance's key."""
+    instance = session.get(Instance, 1)
+    if instance is None:
+        raise WaybillError("not_initialised", "Run `flask db upgrade` first: this database has no instance key.")
+    key = _opened(container, bytes(instance.out_key_sealed))
+    smallest = min(lines, key=lambda line: line.id).external_id
+    seed = "\x1f".join((str(shop_id), external_order_id, smallest, str(part), str(generation)))
+    number = int.from_bytes(hmac.digest(key, seed.encode(), "sha256")[:16], "big") % 9 * 10**17 + int.from_bytes(
+        hmac.digest(key, seed.encode() + b"\x00tail", "sha256")[:16], "big"
+    ) % (10**17)
+    return str(number + 10**17)
+
+
+@lru_cache(maxsize=8)
+def _opened(container: Container, sealed: bytes) -> bytes:
+    return container.vault.open(sealed, PLACE)

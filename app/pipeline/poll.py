@@ -1,0 +1,105 @@
+"""What webhooks missed: each shop's changed orders are listed and those we do not know as they are get read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from app.container import Container
+from app.errors import NotFound
+from app.logs import logger
+from app.models import Inbox, Shop, StoreOrder
+from app.pipeline.due import Claim, claim
+from app.pipeline.import_order import POLLED
+from app.pipeline.receive import body_place
+from app.ports.errors import MerchantMustAct, OutsideError
+from app.ports.storefront import OrderRef
+from app.shop_access import with_shop
+
+log = logger(__name__)
+PAGES = 400
+
+
+def due(container: Container, most: int) -> Sequence[Claim]:
+    """Shops whose turn it is."""
+    return claim(
+        container,
+        "shop",
+        most,
+        due="state <> 'UNINSTALLED'",
+        run_at="poll_run_at",
+        lease=timedelta(minutes=10),
+        lease_column="poll_lease_until",
+        count="poll_error = ''",
+    )
+
+
+def run(container: Container, claimed: Claim) -> None:
+    """Walk one shop's window of changes; the cursor moves only when the whole window was read."""
+    with container.database.transaction() as session:
+        shop = session.get_one(Shop, claimed.id)
+    timers, now = container.timers, claimed.claimed_at
+    nightly = shop.poll_full_at is None or now - shop.poll_full_at > timedelta(days=1) / container.settings.time_scale
+    since = now - timedelta(days=7) if nightly or shop.poll_cursor is None else shop.poll_cursor - timers.poll_overlap
+    error = ""
+    try:
+        _walk(container, shop, since, now)
+    except MerchantMustAct as fault:
+        error = fault.reason
+    except (OutsideError, NotFound) as fault:
+        error = fault.code
+    with container.database.transaction() as session:
+        row = session.get_one(Shop, shop.id, with_for_update=True)
+        row.poll_lease_until, row.poll_error = None, error
+        row.poll_run_at = sa.func.clock_timestamp() + timers.poll  # type: ignore[assignment]
+        if not error:
+            row.poll_cursor = now
+            if nightly:
+                row.poll_full_at = now
+
+
+def _walk(container: Container, shop: Shop, since: datetime, until: datetime) -> None:
+    cursor: str | None = None
+    for _ in range(PAGES):
+        page = with_shop(
+            container, shop.id, lambda session, cursor=cursor: session.orders_changed(since, until, cursor)
+        )
+        note(container, shop, page.orders)
+        if page.next_cursor is None:
+            return
+        cursor = page.next_cursor
+    log.warning("poll_window_too_long", shop=shop.id)
+
+
+def note(container: Container, shop: Shop, refs: Sequence[OrderRef]) -> int:
+    """Make an inbox row due for each order that changed after we last read it. Gives how many."""
+    if not refs:
+        return 0
+    with container.database.transaction() as session:
+        known = {
+            external_id: changed
+            for external_id, changed in session.execute(
+                sa.select(StoreOrder.external_id, StoreOrder.changed_at).where(
+                    StoreOrder.shop_id == shop.id, StoreOrder.external_id.in_([ref.id for ref in refs])
+                )
+            )
+        }
+        missed = [ref for ref in refs if ref.id not in known or ref.updated_at > known[ref.id]]
+        for ref in missed:
+            body = ref.id.encode()
+            row = insert(Inbox).values(
+                shop_id=shop.id,
+                source=shop.connector,
+                topic=POLLED,
+                dedupe=body + b"@" + str(int(ref.updated_at.timestamp())).encode(),
+                body=container.vault.seal(body, body_place(shop.connector, shop.id)),
+            )
+            session.execute(
+                row.on_conflict_do_nothing(index_elements=["source", "shop_id", "topic", "dedupe"])
+            )
+        if missed:
+            container.database.after_commit(container.bell.ring)
+    return len(missed)

@@ -1,0 +1,206 @@
+"""Unclear outcomes: looked at on a schedule, resolved by evidence or by a person, never by silence (lifecycle, section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.domain.timing import pick
+from app.domain.purchase_flow import UNCLEAR
+from app.errors import Conflict, NotFound
+from app.logs import logger
+from app.models import Attempt, Evidence, Purchase, StoreOrder
+from app.pipeline import evidence, match
+from app.pipeline.adopt import open_attempt
+from app.pipeline.buy.outcome import forget_attempt, release
+from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
+from app.ports.errors import OutsideError
+from app.shop_access import with_account
+
+log = logger(__name__)
+
+_CLAIM = sa.text("""
+UPDATE purchase SET check_at = clock_timestamp() + interval '20 seconds'
+WHERE id IN (SELECT id FROM purchase
+             WHERE state IN ('SENDING', 'UNKNOWN', 'HUMAN') AND check_at <= clock_timestamp()
+               AND (state <> 'SENDING' OR sent_deadline < clock_timestamp())
+             ORDER BY check_at LIMIT :most FOR UPDATE SKIP LOCKED)
+RETURNING id
+""")
+
+
+def claim(container: Container, most: int) -> Sequence[int]:
+    """Unclear purchases whose next check is due."""
+    with container.database.transaction() as session:
+        return [row.id for row in session.execute(_CLAIM, {"most": most})]
+
+
+def run(container: Container, purchase_id: int) -> None:
+    """One check of one unclear purchase: gather evidence, attach what fits, escalate by the clock."""
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        if purchase.state not in UNCLEAR:
+            return
+        if purchase.state == "SENDING":
+            move(session, purchase, "UNKNOWN", actor="reconcile", reason="outcome_unknown", facts=purchase.facts)
+        refs = evidence.unattached(session, purchase.account_id or 0)
+        account_id, sent_at = purchase.account_id, purchase.sent_at
+    for ref in {*refs, *_paid_list(container, account_id, sent_at)}:
+        try:
+            evidence.look_up(container, account_id or 0, ref, source="lookup")
+        except OutsideError as error:
+            log.info("lookup_failed", purchase=purchase_id, code=error.code)
+    with container.database.transaction() as session:
+        _escalate(container, session, purchase_id)
+
+
+def _paid_list(container: Container, account_id: int | None, sent_at: datetime | None) -> list[str]:
+    if account_id is None or sent_at is None:
+        return []
+    try:
+        rows = with_account(
+            container, account_id, lambda supplier: supplier.paid_orders(sent_at, container.clock.now())
+        )
+    except (OutsideError, NotFound):
+        return []
+    return [row.order_id for row in rows]
+
+
+def _escalate(container: Container, session: Session, purchase_id: int) -> None:
+    purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+    if purchase.state not in UNCLEAR or purchase.sent_at is None:
+        return
+    now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
+    timers, age = container.timers, now - purchase.sent_at
+    purchase.checks += 1
+    wait = pick(timers.unknown_checks, purchase.checks)
+    purchase.check_at = (purchase.sent_at if purchase.checks < len(timers.unknown_checks) else now) + wait
+    order = session.get_one(StoreOrder, purchase.order_id)
+    if age >= timers.alert_after and purchase.alerted_at is None:
+        purchase.alerted_at = now
+        alert(
+            session,
+            f"unclear:{purchase.id}",
+            "outcome_unknown",
+            f"Order {order.number}: it is not known whether the supplier executed purchase {purchase.id}.",
+            shop_id=purchase.shop_id,
+            purchase_id=purchase.id,
+        )
+    stock_hint = purchase.facts.get("hint") == "out_of_stock"
+    if purchase.state == "UNKNOWN" and age >= (timers.stock_human_after if stock_hint else timers.human_after):
+        to_human(session, purchase, order)
+    if age >= timers.escalate_after and purchase.escalated_at is None:
+        purchase.escalated_at = now
+        alert(
+            session,
+            f"unclear:{purchase.id}:staff",
+            "outcome_unknown_old",
+            f"Purchase {purchase.id} has been unclear for long. Staff should look.",
+            shop_id=purchase.shop_id,
+            purchase_id=purchase.id,
+        )
+
+
+def to_human(session: Session, purchase: Purchase, order: StoreOrder) -> None:
+    """Put it in a person's list."""
+    move(session, purchase, "HUMAN", actor="reconcile", reason="outcome_unknown", facts=purchase.facts)
+    task(
+        session,
+        f"unclear:{purchase.id}",
+        "resolve_unclear",
+        turn="merchant",
+        text=f"Order {order.number}: the supplier did not answer when we ordered. Look at your orders there: "
+        "if the order is there, tell us its number; if not, say so and give the number of your newest order.",
+        shop_id=purchase.shop_id,
+        order_id=order.id,
+        purchase_id=purchase.id,
+    )
+
+
+def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: str, confirm_by: str = "") -> Purchase:
+    """A person looked and it is not there: VOID, and a newly derived generation.
+
+    Only after quarantine. `newest_seen` is the newest order number that the person sees: it proves where they looked.
+    Staff (`by` starting with `staff:`) always need a second person. Raises `Conflict` saying what is missing.
+    """
+    if not newest_seen.strip().isdigit():
+        raise Conflict("newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen).")
+    if by.startswith("staff:") and (not confirm_by or confirm_by == by):
+        raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
+    newest = _verify_newest(container, purchase_id, newest_seen.strip())
+    with container.database.transaction() as session:
+        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        if purchase.state not in {"UNKNOWN", "HUMAN"}:
+            raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+        now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
+        if purchase.quarantine_until is None or now < purchase.quarantine_until:
+            raise Conflict(
+                "quarantine", f"Too early: the order may still appear. Look again after {purchase.quarantine_until:%H:%M:%S} UTC."
+            )
+        if purchase.state == "UNKNOWN":
+            to_human(session, purchase, session.get_one(StoreOrder, purchase.order_id))
+        attempt = open_attempt(session, purchase)
+        session.add(
+            Evidence(
+                purchase_id=purchase.id,
+                account_id=purchase.account_id,
+                kind="human",
+                supplier_order_ref=newest_seen.strip(),
+                detail={"said": "not there", "by": by, "second": confirm_by, "newest": newest},
+            )
+        )
+        if attempt is not None:
+            release(session, purchase, attempt)
+            forget_attempt(session, attempt, by=by)
+        move(session, purchase, "VOID", actor=by, reason="", facts={"by": by, "newest_seen": newest_seen.strip()})
+        end_tasks(session, f"unclear:{purchase.id}", by)
+        end_alerts(session, f"unclear:{purchase.id}")
+        heir = match.next_generation(container, session, purchase)
+        if heir is None:
+            move(session, purchase, "CANCELLED", actor=by, reason="cancelled_by_shop")
+        container.database.after_commit(container.bell.ring)
+        return heir or purchase
+
+
+def _verify_newest(container: Container, purchase_id: int, newest: str) -> str:
+    """What reading the newest order told: it must be readable under the purchase's account."""
+    with container.database.transaction() as session:
+        purchase = session.get(Purchase, purchase_id)
+        if purchase is None or purchase.account_id is None:
+            raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
+        account_id = purchase.account_id
+    try:
+        read = with_account(container, account_id, lambda supplier: supplier.order(newest))
+    except OutsideError as error:
+        raise Conflict("not_readable", f"Order {newest} could not be read just now ({error.code}). Try again.") from error
+    if read is None:
+        raise Conflict("wrong_account", f"Order {newest} cannot be read under this purchase's account: was it the right one?")
+    return read.created_at.isoformat() if read.created_at else "time unknown"
+
+
+def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
+    """The merchant's act after EXPIRED, SUPPLIER_CANCELLED or REFUNDED: a newly derived generation."""
+    with container.database.transaction() as session:
+        purchase = session.get(Purchase, purchase_id, with_for_update=True)
+        if purchase is None:
+            raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
+        heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id))
+        if purchase.state not in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"} or heir is not None:
+            raise Conflict("not_finished", f"Purchase {purchase_id} is {purchase.state}: it cannot be ordered again.")
+        made = match.next_generation(container, session, purchase)
+        if made is None:
+            raise Conflict("nothing_left", "The shop no longer expects these pieces: there is nothing to order.")
+        audit(session, "purchase", purchase_id, "buy_again", actor=by, detail={"heir": made.id})
+        container.database.after_commit(container.bell.ring)
+        return made
+
+
+def attempt_of(session: Session, purchase_id: int) -> Attempt | None:
+    """The newest attempt of a purchase."""
+    return session.scalars(
+        sa.select(Attempt).where(Attempt.purchase_id == purchase_id).order_by(Attempt.id.desc()).limit(1)
+    ).one_or_none()

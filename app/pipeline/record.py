@@ -1,0 +1,166 @@
+"""Transitions, and what is written beside them in the same transaction: audit, tasks, alerts, outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.domain.purchase_flow import check_step
+from app.domain.reasons import explain
+from app.models import Alert, Audit, Outbox, Purchase, Task
+
+
+def audit(
+    session: Session,
+    entity: str,
+    entity_id: int,
+    action: str,
+    *,
+    actor: str,
+    before: str = "",
+    after: str = "",
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """One line of history. `detail` holds ids and numbers, no personal data."""
+    session.execute(
+        insert(Audit).values(
+            actor=actor,
+            entity=entity,
+            entity_id=entity_id,
+            action=action,
+            from_state=before,
+            to_state=after,
+            detail=detail or {},
+        )
+    )
+
+
+def move(
+    session: Session,
+    purchase: Purchase,
+    state: str,
+    *,
+    actor: str,
+    reason: str = "",
+    facts: dict[str, Any] | None = None,
+    run_at: datetime | None = None,
+    note: str = "",
+) -> None:
+    """Take a purchase (locked by the caller) to another state, with its audit row. Same state: only the reason moves.
+
+    Raises `IllegalStep` for a step that the lifecycle does not list.
+    """
+    before = purchase.state
+    if before != state:
+        check_step(before, state)
+        purchase.state = state
+        purchase.state_since = sa.func.now()  # type: ignore[assignment]  # SQLAlchemy takes an expression here
+    elif purchase.reason == reason and purchase.facts == (facts or {}):
+        if run_at is not None:
+            purchase.run_at = run_at
+        return
+    purchase.reason = reason
+    purchase.facts = facts or {}
+    purchase.version += 1
+    if run_at is not None:
+        purchase.run_at = run_at
+    if state not in {"CLAIMED", "SENDING"}:
+        purchase.lease_owner = purchase.lease_until = None
+    if state != "READY":
+        purchase.waiting_for = purchase.waiting_since = None
+    detail: dict[str, Any] = {"generation": purchase.generation, "part": purchase.part, **(facts or {})}
+    if reason:
+        detail["reason"] = reason
+    if note:
+        detail["note"] = note
+    session.flush()  # the audit row refers to the purchase
+    audit(session, "purchase", purchase.id, "move", actor=actor, before=before, after=state, detail=detail)
+
+
+def outbox(
+    session: Session,
+    key: str,
+    kind: str,
+    *,
+    shop_id: int | None,
+    order_id: int | None = None,
+    payload: dict[str, Any] | None = None,
+) -> None:
+    """Ask for an act, once per `key`; a stuck one is tried again."""
+    row = insert(Outbox).values(
+        dedupe_key=key, kind=kind, shop_id=shop_id, order_id=order_id, payload=payload or {}, state="DUE", attempts=0
+    )
+    session.execute(
+        row.on_conflict_do_update(
+            index_elements=["dedupe_key"],
+            set_={"state": "DUE", "run_at": sa.func.now(), "payload": row.excluded.payload},
+            where=Outbox.state == "STUCK",
+        )
+    )
+
+
+def task(
+    session: Session,
+    key: str,
+    kind: str,
+    *,
+    turn: str,
+    text: str,
+    shop_id: int | None = None,
+    order_id: int | None = None,
+    purchase_id: int | None = None,
+) -> None:
+    """Something a person has to do, once per `key`."""
+    session.execute(
+        insert(Task)
+        .values(
+            dedupe_key=key,
+            kind=kind,
+            turn=turn,
+            text=text,
+            shop_id=shop_id,
+            order_id=order_id,
+            purchase_id=purchase_id,
+            done_by="",
+        )
+        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+    )
+
+
+def end_tasks(session: Session, prefix: str, by: str) -> None:
+    """Close open tasks whose key starts with `prefix`."""
+    session.execute(
+        sa.update(Task)
+        .where(Task.dedupe_key.startswith(prefix, autoescape=True), Task.done_at.is_(None))
+        .values(done_at=sa.func.now(), done_by=by)
+    )
+
+
+def alert(
+    session: Session, key: str, kind: str, text: str, *, shop_id: int | None = None, purchase_id: int | None = None
+) -> None:
+    """Tell staff, once per `key`. Mailed by a periodic job, counted by `/metrics`."""
+    session.execute(
+        insert(Alert)
+        .values(dedupe_key=key, kind=kind, text=text, shop_id=shop_id, purchase_id=purchase_id)
+        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+    )
+
+
+def end_alerts(session: Session, prefix: str) -> None:
+    """The cause is gone."""
+    session.execute(
+        sa.update(Alert)
+        .where(Alert.dedupe_key.startswith(prefix, autoescape=True), Alert.ended_at.is_(None))
+        .values(ended_at=sa.func.now())
+    )
+
+
+def sentence(purchase: Purchase) -> tuple[str, str]:
+    """Why a purchase stands where it stands and whose turn it is: (text, turn)."""
+    told = explain(purchase.reason, **{str(key): str(value) for key, value in purchase.facts.items()})
+    return told.text, told.turn

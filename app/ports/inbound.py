@@ -1,0 +1,67 @@
+"""Requests that come in, as a connector sees them: no Flask, raw bytes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRequest:
+    """One HTTP request. `headers` and `query` keep duplicates and order; `body` is exactly what was received."""
+
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    query: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The header's value, None if absent. A repeated header gives its values joined by a comma."""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return ", ".join(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook whose signature holds. The body has not been parsed.
+
+    `shop_key`: the shop's address as named by the (unsigned) headers, None where the URL token names the shop.
+    `topic`: the other side's topic, unsigned. `event_key`: the unique id of the delivery if the other side has one
+    that is really unique, else None (the body's hash then takes its place). `effect` False: nothing to store (a ping).
+    """
+
+    topic: str
+    shop_key: str | None = None
+    event_key: str | None = None
+    triggered_at: str | None = None
+    effect: bool = True
+    verified: bool = True
+
+
+class HintKind(StrEnum):
+    """What a stored event asks us to look at."""
+
+    ORDER = "order"
+    ORDER_GONE = "order_gone"
+    PRODUCT = "product"
+    UNINSTALLED = "uninstalled"
+    SCOPES = "scopes"
+    PRIVACY = "privacy"
+    SUPPLIER_ORDER = "supplier_order"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What an event means once its body is read: "thing `ref` may have changed". Never trusted for more than that.
+
+    `account_ref`: supplier pushes name a buyer; `status` is their word for the new state. `detail` says why NOTHING.
+    """
+
+    kind: HintKind
+    ref: str | None = None
+    account_ref: str | None = None
+    status: str | None = None
+    detail: str = ""
+    extra: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,161 @@
+"""Settings: read once from the environment, checked as a whole, frozen. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from app.errors import SettingsInvalid
+
+
+Fragment = TypeVar("Fragment", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Waybill's own settings; field names in upper case are the environment variables."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    app_env: Literal["production", "development", "test"] = "production"
+    database_url: SecretStr
+    redis_url: SecretStr
+    public_url: str
+    secret_key: SecretStr
+    vault_keys: SecretStr
+    state_dir: Path | None = None
+    outbound_allow_private: bool = False
+    outbound_ca_bundle: str = ""
+    woocommerce_allow_http: bool = False
+    time_scale: float = Field(default=1.0, gt=0, le=10_000)
+    trusted_hosts: str = ""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    database_pool: int = Field(default=40, ge=2, le=200)
+    worker_processes: int = Field(default=1, ge=1, le=64)
+    worker_threads: int = Field(default=16, ge=1, le=128)
+    creates_per_second: float = Field(default=5.0, gt=0, le=10_000)
+    creates_in_flight: int = Field(default=4, ge=1, le=4096)
+    metrics_token: SecretStr = SecretStr("")
+    mail_server: str = ""
+    mail_port: int = 25
+    mail_use_tls: bool = False
+    mail_use_ssl: bool = False
+    mail_username: str = ""
+    mail_password: SecretStr = SecretStr("")
+    mail_default_sender: str = "Waybill <no-reply@localhost>"
+
+    @property
+    def production(self) -> bool:
+        """Whether the rules for production apply."""
+        return self.app_env == "production"
+
+    @property
+    def folder(self) -> Path:
+        """Where the journal and the epoch of this instance live."""
+        return self.state_dir or Path("var/state")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql_only(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        scheme, rest = url.split("://", 1) if "://" in url else ("", url)
+        if scheme in {"postgres", "postgresql"}:
+            return SecretStr(f"postgresql+psycopg://{rest}")
+        if scheme != "postgresql+psycopg":
+            raise ValueError("must be a PostgreSQL address: postgresql://user:password@host/database")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be the address under which shops reach Waybill, like https://waybill.example")
+        return value.rstrip("/")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_key(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters of randomness")
+        return value
+
+    @field_validator("vault_keys")
+    @classmethod
+    def _vault_keys(cls, value: SecretStr) -> SecretStr:
+        parse_vault_keys(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _production_rules(self) -> Settings:
+        if not self.production:
+            return self
+        problems = []
+        if self.outbound_allow_private:
+            problems.append("OUTBOUND_ALLOW_PRIVATE must not be set in production")
+        if self.woocommerce_allow_http:
+            problems.append("WOOCOMMERCE_ALLOW_HTTP must not be set in production")
+        if self.state_dir is None:
+            problems.append("STATE_DIR is required in production: a folder that outlives the process")
+        if self.time_scale != 1.0:
+            problems.append("TIME_SCALE must be 1 in production")
+        if not self.public_url.startswith("https://"):
+            problems.append("PUBLIC_URL must be https in production")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def parse_vault_keys(text: str) -> dict[str, bytes]:
+    """`kid:base64key,…` as an ordered map, current key first. Raises ValueError naming the fault, never the key."""
+    keys: dict[str, bytes] = {}
+    for place, part in enumerate(filter(None, (item.strip() for item in text.split(","))), start=1):
+        kid, _, encoded = part.partition(":")
+        if not kid or not kid.isascii() or len(kid) > 32 or kid in keys:
+            raise ValueError(f"key number {place} needs a name of its own before the colon")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError(f"key {kid!r} is not base64") from error
+        if len(key) != 32:
+            raise ValueError(f"key {kid!r} must be 32 bytes, it has {len(key)}")
+        keys[kid] = key
+    if not keys:
+        raise ValueError("must hold at least one key, as kid:base64key")
+    return keys
+
+
+def read_fragment(
+    model: type[Fragment], environment: Mapping[str, str], problems: list[str]
+) -> Fragment | None:
+    """One settings model from the environment; faults are appended to `problems`. Empty values count as missing."""
+    values = {
+        name: environment[name.upper()] for name in model.model_fields if environment.get(name.upper(), "").strip()
+    }
+    try:
+        return model(**values)
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False):
+            name = str(fault["loc"][0]).upper() if fault["loc"] else ""
+            text = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
+            problems.append(f"{name} {text}".strip())
+        return None
+
+
+def load(
+    fragments: Mapping[str, type[BaseModel]], environment: Mapping[str, str] | None = None
+) -> tuple[Settings, dict[str, BaseModel]]:
+    """Our settings and each connector's, all checked. Raises `SettingsInvalid` naming every fault at once."""
+    values = os.environ if environment is None else environment
+    problems: list[str] = []
+    settings = read_fragment(Settings, values, problems)
+    parts = {name: read_fragment(model, values, problems) for name, model in fragments.items()}
+    if problems or settings is None:
+        raise SettingsInvalid(problems)
+    return settings, {name: part for name, part in parts.items() if part is not None}

@@ -1,0 +1,257 @@
+"""Speaking for a shop or a supplier account: opens its tokens and renews them under a lease, never under a lock."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from app.container import Container
+from app.errors import NotFound
+from app.logs import logger
+from app.models import Credential, Shop, SupplierAccount
+from app.ports.errors import MerchantMustAct, OutsideError, TryLater
+from app.ports.storefront import ShopAccess, StorefrontSession
+from app.ports.supplier import SupplierSession
+from app.ports.tokens import TokenGrant
+
+Result = TypeVar("Result")
+LEASE = timedelta(seconds=90)
+DEAD_TOKEN = frozenset(("token_dead", "shop_token_dead"))
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opened credential. Lives as long as one call."""
+
+    credential_id: int
+    version: int
+    state: str
+    connector: str
+    address: str
+    secrets: dict[str, str]
+    capabilities: dict[str, Any]
+    expires_at: datetime | None
+    dead_reason: str
+
+    def __repr__(self) -> str:
+        return f"Opened(credential_id={self.credential_id})"
+
+
+def open_shop(container: Container, shop_id: int) -> Opened:
+    """A shop's credential. Raises `NotFound` if it has none."""
+    with container.database.transaction() as session:
+        found = session.execute(
+            sa.select(Shop, Credential).join(Credential, Credential.shop_id == Shop.id).where(Shop.id == shop_id)
+        ).one_or_none()
+    if found is None:
+        raise NotFound("no_credential", f"Shop {shop_id} has no access keys. Connect it again.")
+    shop, credential = found
+    secrets = container.vault.open_json(credential.sealed, credential.place)
+    return Opened(
+        credential.id,
+        credential.version,
+        credential.state,
+        shop.connector,
+        shop.address,
+        secrets,
+        shop.capabilities,
+        credential.expires_at,
+        credential.dead_reason,
+    )
+
+
+def open_account(container: Container, account_id: int) -> Opened:
+    """A supplier account's credential. Raises `NotFound` if it has none."""
+    with container.database.transaction() as session:
+        found = session.execute(
+            sa.select(SupplierAccount, Credential)
+            .join(Credential, Credential.account_id == SupplierAccount.id)
+            .where(SupplierAccount.id == account_id)
+        ).one_or_none()
+    if found is None:
+        raise NotFound("no_credential", f"Account {account_id} has no token. Connect it again.")
+    account, credential = found
+    return Opened(
+        credential.id,
+        credential.version,
+        credential.state,
+        account.supplier,
+        "",
+        container.vault.open_json(credential.sealed, credential.place),
+        {},
+        credential.expires_at,
+        credential.dead_reason,
+    )
+
+
+def with_shop(container: Container, shop_id: int, act: Callable[[StorefrontSession], Result]) -> Result:
+    """Do `act` with the shop's session; a dead token is renewed once and `act` repeated once, never twice."""
+    opened = fresh(container, open_shop(container, shop_id))
+    try:
+        return act(_shop_session(container, opened))
+    except MerchantMustAct as error:
+        if error.reason not in DEAD_TOKEN:
+            raise
+        renewed = renew(container, opened)
+        return act(_shop_session(container, renewed))
+
+
+def with_account(container: Container, account_id: int, act: Callable[[SupplierSession], Result]) -> Result:
+    """Do `act`, a read, with the account's session; renewal as in `with_shop`. Never used for placing."""
+    opened = fresh(container, open_account(container, account_id))
+    supplier = container.connectors.suppliers[opened.connector]
+    try:
+        return act(supplier.session(opened.secrets["access_token"]))
+    except MerchantMustAct as error:
+        if error.reason not in DEAD_TOKEN:
+            raise
+        renewed = renew(container, opened)
+        return act(supplier.session(renewed.secrets["access_token"]))
+
+
+def fresh(container: Container, opened: Opened, life: timedelta | None = None) -> Opened:
+    """The credential with at least `life` left (default: a minute), renewed if need be. Raises `MerchantMustAct`."""
+    if opened.state == "DEAD":
+        raise MerchantMustAct(_reason(opened), opened.dead_reason or "dead", vendor=opened.connector)
+    least = life or timedelta(seconds=60) / container.settings.time_scale
+    if opened.expires_at is None or opened.expires_at - container.clock.now() > least:
+        return opened
+    if not opened.secrets.get("refresh_token"):
+        if opened.expires_at <= container.clock.now():
+            _die(container, opened, "expired")
+            raise MerchantMustAct(_reason(opened), "expired", vendor=opened.connector)
+        return opened
+    return renew(container, opened)
+
+
+def renew(container: Container, opened: Opened) -> Opened:
+    """A renewed credential, by us or by whoever holds the lease. Raises `MerchantMustAct` or `TryLater`."""
+    if not opened.secrets.get("refresh_token"):
+        _die(container, opened, "token refused, no refresh possible")
+        raise MerchantMustAct(_reason(opened), "no_refresh_token", vendor=opened.connector)
+    owner = uuid.uuid4().hex
+    if not _take_lease(container, opened, owner):
+        return _wait_for_other(container, opened)
+    try:
+        grant = _ask(container, opened)
+    except MerchantMustAct as error:
+        _die(container, opened, error.code)
+        raise
+    except OutsideError:
+        _free_lease(container, opened, owner)
+        raise
+    _store(container, opened, owner, grant)
+    return _reopen(container, opened)
+
+
+def _reason(opened: Opened) -> str:
+    return "shop_token_dead" if opened.address else "token_dead"
+
+
+def _shop_session(container: Container, opened: Opened) -> StorefrontSession:
+    return container.connectors.storefronts[opened.connector].session(_access(opened))
+
+
+def _access(opened: Opened) -> ShopAccess:
+    return ShopAccess(
+        opened.address, opened.secrets, {key: str(value) for key, value in opened.capabilities.items()}
+    )
+
+
+def _ask(container: Container, opened: Opened) -> TokenGrant:
+    if opened.address:
+        return container.connectors.storefronts[opened.connector].refresh(_access(opened))
+    return container.connectors.suppliers[opened.connector].refresh(opened.secrets["refresh_token"])
+
+
+def _take_lease(container: Container, opened: Opened, owner: str) -> bool:
+    with container.database.transaction() as session:
+        taken = session.execute(
+            sa.update(Credential)
+            .where(
+                Credential.id == opened.credential_id,
+                Credential.version == opened.version,
+                Credential.state == "LIVE",
+                sa.or_(Credential.lease_until.is_(None), Credential.lease_until < sa.func.now()),
+            )
+            .values(lease_owner=owner, lease_until=sa.func.now() + LEASE)
+        )
+        return bool(taken.rowcount)
+
+
+def _free_lease(container: Container, opened: Opened, owner: str) -> None:
+    with container.database.transaction() as session:
+        session.execute(
+            sa.update(Credential)
+            .where(Credential.id == opened.credential_id, Credential.lease_owner == owner)
+            .values(lease_owner=None, lease_until=None)
+        )
+
+
+def _wait_for_other(container: Container, opened: Opened) -> Opened:
+    """Someone else renews: look again for a few seconds, then let the row come back later."""
+    for _ in range(25):
+        again = _reopen(container, opened)
+        if again.state == "DEAD":
+            raise MerchantMustAct(_reason(opened), again.dead_reason, vendor=opened.connector)
+        if again.version != opened.version:
+            return again
+        time.sleep(0.2)
+    raise TryLater("token_being_renewed", vendor=opened.connector, retry_after=5)
+
+
+def _reopen(container: Container, opened: Opened) -> Opened:
+    with container.database.transaction() as session:
+        credential = session.get_one(Credential, opened.credential_id)
+    return Opened(
+        credential.id,
+        credential.version,
+        credential.state,
+        opened.connector,
+        opened.address,
+        container.vault.open_json(credential.sealed, credential.place),
+        opened.capabilities,
+        credential.expires_at,
+        credential.dead_reason,
+    )
+
+
+def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) -> None:
+    secrets = {**opened.secrets, "access_token": grant.access_token}
+    if grant.refresh_token:
+        secrets["refresh_token"] = grant.refresh_token
+    with container.database.transaction() as session:
+        credential = session.get_one(Credential, opened.credential_id, with_for_update=True)
+        if credential.lease_owner != owner or credential.version != opened.version:
+            log.warning("renewed_token_lost_its_lease", credential=credential.id)
+            return
+        apply_grant(container, credential, secrets, grant)
+
+
+def apply_grant(container: Container, credential: Credential, secrets: dict[str, str], grant: TokenGrant) -> None:
+    """Put a new pair into a credential that the caller has locked; refresh is due at 70 % of its life."""
+    now = container.clock.now()
+    credential.sealed = container.vault.seal_json(secrets, credential.place)
+    credential.version = (credential.version or 0) + 1
+    credential.state, credential.dead_reason = "LIVE", ""
+    credential.issued_at = now
+    credential.expires_at = grant.expires_at
+    credential.refresh_expires_at = grant.refresh_expires_at or credential.refresh_expires_at
+    credential.refresh_due_at = now + (grant.expires_at - now) * 0.7 if grant.expires_at else None
+    credential.lease_owner = credential.lease_until = None
+
+
+def _die(container: Container, opened: Opened, reason: str) -> None:
+    with container.database.transaction() as session:
+        session.execute(
+            sa.update(Credential)
+            .where(Credential.id == opened.credential_id, Credential.version == opened.version)
+            .values(state="DEAD", dead_reason=reason[:200], lease_owner=None, lease_until=None)
+        )

@@ -1,0 +1,40 @@
+"""Where HTTP ends: below this package there is no request. Unknown faults become a page with an id, never a trace."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from app.container import Container
+from app.errors import WaybillError
+from app.logs import logger
+from app.web import ops, security, webhooks
+
+log = logger(__name__)
+
+
+def install(app: Flask, container: Container) -> None:
+    """Hang the routes and the error pages on the application."""
+    app.extensions["waybill"] = container
+    app.register_blueprint(webhooks.blueprint(container))
+    app.register_blueprint(ops.blueprint(container))
+    security.install(app, container)
+    app.register_error_handler(WaybillError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unknown)
+
+
+def _ours(error: WaybillError) -> tuple[Response, int]:
+    return jsonify(error=error.code, message=error.text), error.status
+
+
+def _http(error: HTTPException) -> tuple[Response, int]:
+    return jsonify(error=(error.name or "error").lower().replace(" ", "_")), error.code or 500
+
+
+def _unknown(error: Exception) -> tuple[Response, int]:
+    number = uuid.uuid4().hex[:12]
+    log.error("unexpected_fault", error_id=number, kind=type(error).__name__, exc_info=error)
+    return jsonify(error="internal", message=f"Something went wrong on our side. Quote {number} to support."), 500

@@ -1,0 +1,96 @@
+"""Shopify's four layers of errors in our four words.
+
+Source: Shopify reference 3.3; 402, 404 and 423 are unconfirmed there.
+"""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
+from app.ports.http import TransportError
+
+_MERCHANT = {402: "shop_frozen", 403: "shop_permission", 404: "shop_gone", 423: "shop_frozen"}
+_TOO_MANY = 429
+_SERVER = 500
+_MAX_WAIT = 3600.0
+
+
+def of_transport(error: TransportError, *, effect: bool) -> OutsideError:
+    """No complete answer. Once a byte of a mutation has left, nobody knows whether it was executed."""
+    if effect and error.sent:
+        return OutcomeUnknown(error.reason)
+    if error.reason in ("forbidden_address", "bad_url"):
+        return Refused(error.reason)
+    return TryLater(error.reason)
+
+
+def of_status(status: int, body: bytes, retry_after: str | None, *, effect: bool) -> OutsideError:
+    """An answer other than 200."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return MerchantMustAct("shop_token_dead", "401")
+    if status == HTTPStatus.FORBIDDEN and b"on-expiring" in body:
+        return MerchantMustAct("shop_token_dead", "non_expiring_token")
+    if status in _MERCHANT:
+        return MerchantMustAct(_MERCHANT[status], str(status))
+    if status == _TOO_MANY:
+        return TryLater("429", retry_after=seconds(retry_after))
+    if status >= _SERVER:
+        return OutcomeUnknown(str(status)) if effect else TryLater(str(status), retry_after=seconds(retry_after))
+    return Refused(str(status))
+
+
+def of_errors(errors: Any, *, effect: bool) -> OutsideError:
+    """The top-level `errors` of a 200 answer that carries no usable data. THROTTLED is dealt with before."""
+    if isinstance(errors, str):
+        dead = "access token" in errors.lower()
+        return MerchantMustAct("shop_token_dead", "invalid_token") if dead else Refused("errors", errors[:200])
+    codes = codes_of(errors)
+    if "ACCESS_DENIED" in codes:
+        return MerchantMustAct("shop_permission", "ACCESS_DENIED", ", ".join(fields_of(errors))[:200])
+    if "SHOP_INACTIVE" in codes:
+        return MerchantMustAct("shop_frozen", "SHOP_INACTIVE")
+    if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}:
+        return OutcomeUnknown("INTERNAL_SERVER_ERROR") if effect else TryLater("INTERNAL_SERVER_ERROR")
+    # What is left failed before execution: syntax, unknown fields, variables, cost.
+    return Refused(min(codes, default="graphql_errors"), messages_of(errors))
+
+
+def codes_of(errors: Any) -> set[str]:
+    """The `extensions.code` of each error."""
+    found = set()
+    for error in errors if isinstance(errors, list) else []:
+        extensions = error.get("extensions") if isinstance(error, dict) else None
+        code = extensions.get("code") if isinstance(extensions, dict) else None
+        if isinstance(code, str):
+            found.add(code[:60])
+    return found
+
+
+def fields_of(errors: Any) -> tuple[str, ...]:
+    """The dotted path of each error, list positions left out."""
+    paths = []
+    for error in errors if isinstance(errors, list) else []:
+        path = error.get("path") if isinstance(error, dict) else None
+        if isinstance(path, list):
+            paths.append(".".join(str(step) for step in path if not isinstance(step, int)))
+    return tuple(dict.fromkeys(paths))
+
+
+def messages_of(errors: Any) -> str:
+    """The errors' texts in one line. They speak of fields and types of our own documents, not of people."""
+    if not isinstance(errors, list):
+        return ""
+    texts = [str(error.get("message", "")) for error in errors if isinstance(error, dict)]
+    return "; ".join(texts)[:300]
+
+
+def seconds(text: str | None) -> float | None:
+    """`Retry-After` in seconds, None if absent or odd."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return min(max(value, 0.0), _MAX_WAIT) if math.isfinite(value) else None

@@ -1,0 +1,117 @@
+"""Reading orders: one order with all its pages, and the list of changed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.ports.errors import Refused
+from app.ports.storefront import OrderPage, OrderRef
+from connectors.shopify.addresses import gid, number_of
+from connectors.shopify.client import GraphQLClient
+from connectors.shopify.events import FULFILLMENT_ORDER
+from connectors.shopify.translate import moment
+
+_MOST_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNode:
+    """An order's data with every page of lines and fulfilment orders in it. `denied`: see `Result`."""
+
+    order: dict[str, Any]
+    denied: tuple[str, ...]
+
+
+def order_gid(client: GraphQLClient, ref: str) -> str | None:
+    """The order's global id for a number, a global id, or `fulfillment_order:<gid>`; None if this shop has no such."""
+    if not ref.startswith(FULFILLMENT_ORDER):
+        return gid("Order", ref)
+    owner = client.run("fulfillment_order_owner", id=gid("FulfillmentOrder", ref.removeprefix(FULFILLMENT_ORDER)))
+    found = owner.data.get("fulfillmentOrder")
+    return str(found["orderId"]) if found else None
+
+
+def read_order(client: GraphQLClient, ref: str) -> OrderNode | None:
+    """The order as it stands now, None if this shop has none of that id."""
+    try:
+        order_id = order_gid(client, ref)
+    except ValueError:
+        return None
+    if order_id is None:
+        return None
+    first = client.run("order", id=order_id)
+    order = first.data.get("order")
+    if order is None:
+        return None
+    lines, routed = order["lineItems"], order["fulfillmentOrders"]
+    lines["nodes"] += rest_of(lines, lambda after: _of_order(client, "line_items_page", order_id, after, "lineItems"))
+    routed["nodes"] += rest_of(
+        routed, lambda after: _of_order(client, "fulfillment_orders_page", order_id, after, "fulfillmentOrders")
+    )
+    complete_lines(client, routed["nodes"])
+    return OrderNode(order, first.denied)
+
+
+def read_fulfillment_orders(client: GraphQLClient, order_id: str) -> list[dict[str, Any]]:
+    """All fulfilment orders of an order, with all their lines; none if the order is unknown."""
+    first = client.run("fulfillment_orders_page", id=gid("Order", order_id), after=None).data.get("order")
+    if first is None:
+        return []
+    connection = first["fulfillmentOrders"]
+    found: list[dict[str, Any]] = connection["nodes"] + rest_of(
+        connection,
+        lambda after: _of_order(client, "fulfillment_orders_page", gid("Order", order_id), after, "fulfillmentOrders"),
+    )
+    complete_lines(client, found)
+    return found
+
+
+def complete_lines(client: GraphQLClient, fulfillment_orders: list[dict[str, Any]]) -> None:
+    """Read the further pages of each fulfilment order's lines."""
+    for found in fulfillment_orders:
+        lines = found["lineItems"]
+
+        def page(after: str, ref: str = found["id"]) -> dict[str, Any] | None:
+            data = client.run("fulfillment_order_lines_page", id=ref, after=after).data.get("fulfillmentOrder")
+            return data["lineItems"] if data else None
+
+        lines["nodes"] += rest_of(lines, page)
+
+
+def _of_order(client: GraphQLClient, file: str, order_id: str, after: str, name: str) -> dict[str, Any] | None:
+    order = client.run(file, id=order_id, after=after).data.get("order")
+    return order[name] if order else None
+
+
+def rest_of(connection: dict[str, Any], page: Callable[[str], dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """The nodes behind the first page of a connection."""
+    nodes: list[dict[str, Any]] = []
+    for _ in range(_MOST_PAGES):
+        if not connection["pageInfo"]["hasNextPage"]:
+            return nodes
+        following = page(connection["pageInfo"]["endCursor"])
+        if following is None:
+            return nodes
+        nodes += following["nodes"]
+        connection = following
+    raise Refused("too_many_pages")
+
+
+def changed_orders(client: GraphQLClient, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
+    """One page of the orders changed in [since, until], oldest change first.
+
+    `updatedAt` has whole seconds, so `until` is widened to the end of its second.
+    """
+    upper = until.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    query = f"updated_at:>='{_text(since)}' AND updated_at:<'{_text(upper)}'"
+    orders = client.run("orders_changed", query=query, after=cursor).data["orders"]
+    info = orders["pageInfo"]
+    refs = tuple(OrderRef(number_of(node["id"]), moment(node["updatedAt"])) for node in orders["nodes"])
+    return OrderPage(refs, info["endCursor"] if info["hasNextPage"] else None)
+
+
+def _text(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,103 @@
+"""Reading orders: one as it stands now, and those that have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.ports.errors import Refused
+from app.ports.storefront import OrderPage, OrderRef, StoreOrder
+from connectors.woocommerce import fulfilment, payload, translate
+from connectors.woocommerce.client import PAGE, VENDOR, ShopClient
+from connectors.woocommerce.verdict import Missing
+
+#: `any` leaves the trash out; asking for both at once gives `any` alone, so there are two passes.
+_PASSES = ("any", "trash")
+
+
+def read(shop: ShopClient, order_id: str) -> StoreOrder | None:
+    """The order with its refunds; None if there is none. Raises an outcome, `Refused` if it cannot be read."""
+    raw = raw_order(shop, order_id)
+    if raw is None:
+        return None
+    refunds = list(shop.pages("refunds.list", f"orders/{order_id}/refunds", {})) if raw.get("refunds") else []
+    elsewhere = fulfilment.shipped_by_others(shop, order_id, raw)
+    simple = frozenset(product for product in translate.doubtful_products(raw) if _is_simple(shop, product))
+    try:
+        return translate.order(raw, refunds, shop.settings, elsewhere, simple)
+    except payload.Unreadable as error:
+        raise Refused("unreadable_order", str(error), vendor=VENDOR, operation="orders.get") from error
+
+
+def raw_order(shop: ShopClient, order_id: str) -> Mapping[str, Any] | None:
+    """The order as the shop gives it, None if there is none or the id is not one of WooCommerce's."""
+    if payload.identifier(order_id) is None:
+        return None
+    try:
+        found = payload.mapping(shop.get("orders.get", f"orders/{order_id}").value)
+    except Missing:
+        return None
+    return found if payload.identifier(found.get("id")) == order_id else None
+
+
+def _is_simple(shop: ShopClient, product_id: str) -> bool:
+    try:
+        found = payload.mapping(shop.get("products.get", f"products/{product_id}", {"_fields": "id,type"}).value)
+    except Missing:
+        return False
+    return payload.text(found.get("type")) not in {"variable", "variation", ""}
+
+
+def changed(shop: ShopClient, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
+    """Orders changed in [since, until]: first all but the trash, oldest first, then the trash likewise.
+
+    The cursor is a time, not a page number: an order that changes between two calls moves to the end of the list, and
+    page numbers would then skip its neighbour. Orders of a page's last second come twice. Only when a whole page lies
+    in one second the page number moves.
+    """
+    status, start, page = _parse(cursor, since)
+    rows = payload.rows(
+        shop.get(
+            "orders.list",
+            "orders",
+            {
+                "status": status,
+                # "after" is strictly later, in whole seconds.
+                "modified_after": _stamp(start - timedelta(seconds=1)),
+                "dates_are_gmt": "true",
+                "orderby": "modified",
+                "order": "asc",
+                "per_page": str(PAGE),
+                "page": str(page),
+                "_fields": "id,status,date_modified_gmt",
+            },
+        ).value
+    )
+    times = [at for row in rows if (at := payload.moment(row.get("date_modified_gmt"))) is not None]
+    found = tuple(ref for row in rows if (ref := _reference(row)) is not None and ref.updated_at <= until)
+    if len(rows) < PAGE or not times or times[-1] > until:
+        following = _PASSES[_PASSES.index(status) + 1 :]
+        return OrderPage(found, f"{following[0]}|{since.isoformat()}|1" if following else None)
+    if times[-1] > start:
+        return OrderPage(found, f"{status}|{times[-1].isoformat()}|1")
+    return OrderPage(found, f"{status}|{start.isoformat()}|{page + 1}")
+
+
+def _reference(row: Mapping[str, Any]) -> OrderRef | None:
+    number, at = payload.identifier(row.get("id")), payload.moment(row.get("date_modified_gmt"))
+    return OrderRef(number, at) if number and at else None
+
+
+def _parse(cursor: str | None, since: datetime) -> tuple[str, datetime, int]:
+    if cursor is None:
+        return _PASSES[0], since, 1
+    status, _, rest = cursor.partition("|")
+    start, _, page = rest.partition("|")
+    if status not in _PASSES or not page.isdigit():
+        raise ValueError("not a cursor of ours")
+    return status, datetime.fromisoformat(start), int(page)
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")

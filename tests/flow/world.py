@@ -1,0 +1,238 @@
+"""A whole small world in one process: three simulators and the web app on loopback ports, and a drain loop on demand."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from app import container as containers
+from app import create_app
+from app.boot import prepare
+from app.container import Container
+from app.jobs.drain import KINDS, Drain
+from app.models import Purchase, StoreOrder
+from app.registry import find
+from app.services import accounts, links, shops
+
+VAULT = "k1:" + "A" * 43 + "="  # pragma: allowlist secret - thirty-two zero bytes, for tests
+APP_KEY, APP_SECRET = "500001", "simulated-app-secret"
+CLIENT_ID, CLIENT_SECRET = "simulated-client", "simulated-secret"
+BOTTLE = ("1005006000000008", "12000036000000801")
+SOCKS = ("1005006000000002", "12000036000000201")
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """No lines in the tests' output."""
+
+
+class Served:
+    """A WSGI application on a free loopback port."""
+
+    def __init__(self, app: Any, port: int = 0) -> None:
+        self._server: BaseWSGIServer = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def call(self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        """One request: (status, parsed JSON or text)."""
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+        body = data if isinstance(data, bytes) else None if data is None else json.dumps(data).encode()
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json", **(headers or {})})
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, text.decode("utf-8", "replace")
+
+    def control(self, path: str, data: Any = None) -> Any:
+        """A control call of a simulator."""
+        status, found = self.call("GET" if data is None else "POST", f"/_control/{path}", data)
+        assert status < 300, (path, status, found)
+        return found
+
+
+class World:
+    """Simulators, app and database of one test."""
+
+    def __init__(self, database_url: str, redis_url: str, folder: Path, *, time_scale: float, **extra: str) -> None:
+        self.folder = folder
+        specs = find()
+        scale = str(time_scale)
+        self.aliexpress = Served(
+            specs["aliexpress"].simulator(
+                {"ledger": str(folder / "aliexpress.jsonl"), "time_scale": scale, "readable_after": "0.01"}
+            )
+        )
+        self.shopify = Served(specs["shopify"].simulator({"ledger": str(folder / "shopify.jsonl"), "time_scale": scale}))
+        self.woocommerce = Served(
+            specs["woocommerce"].simulator(
+                {
+                    "ledger": str(folder / "woocommerce.jsonl"),
+                    "time_scale": scale,
+                    "queue_delay": "0.01",
+                    "trust_http": "yes",
+                }
+            )
+        )
+        self._placeholder = Served(lambda environ, start: [start("503 Not yet", []) or b""])
+        port = self._placeholder.port
+        self._placeholder.stop()
+        self.environment = {
+            "APP_ENV": "test",
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "SECRET_KEY": "for tests only, for tests only, for tests only",
+            "VAULT_KEYS": VAULT,
+            "STATE_DIR": str(folder / "state"),
+            "TIME_SCALE": scale,
+            "OUTBOUND_ALLOW_PRIVATE": "1",
+            "WOOCOMMERCE_ALLOW_HTTP": "1",
+            "ALIEXPRESS_APP_KEY": APP_KEY,
+            "ALIEXPRESS_APP_SECRET": APP_SECRET,
+            "ALIEXPRESS_API_URL": self.aliexpress.url,
+            "SHOPIFY_CLIENT_ID": CLIENT_ID,
+            "SHOPIFY_CLIENT_SECRET": CLIENT_SECRET,
+            "SHOPIFY_SHOP_URL_TEMPLATE": f"{self.shopify.url}/{{shop}}",
+            "LOG_LEVEL": "ERROR",
+            **extra,
+        }
+        self.container: Container = containers.build(self.environment)
+        prepare(self.container)
+        self.app = Served(create_app(self.container), port)
+        self.shopify.control("webhook_url", {"url": f"{self.app.url}/webhooks/shopify"})
+        self.aliexpress.control("push", {"url": f"{self.app.url}/webhooks/aliexpress"})
+        self.drain = Drain(self.container, threads=6, kinds=[kind for kind in KINDS if kind.name not in {"job", "poll"}])
+        self.account: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """End everything."""
+        for server in (self.app, self.aliexpress, self.shopify, self.woocommerce):
+            server.stop()
+        self.drain.close()
+        self.container.close()
+
+    def shopify_shop(self, domain: str = "bottles.myshopify.com", **asked: Any) -> int:
+        """A connected Shopify shop with a linked variant; gives its id."""
+        made = self.shopify.control("shops", {"domain": domain, **asked})
+        shop = shops.connect(
+            self.container,
+            "shopify",
+            domain,
+            {"access_token": made["access_token"], "refresh_token": made["refresh_token"]},
+            merchant=None,
+        )
+        return self._finish(shop.id)
+
+    def woocommerce_shop(self, slug: str = "socks", **asked: Any) -> int:
+        """A connected WooCommerce shop; gives its id."""
+        made = self.woocommerce.control("shops", {"slug": slug, "currency": "USD", **asked})
+        shop = shops.connect(
+            self.container,
+            "woocommerce",
+            made["url"],
+            {"consumer_key": made["consumer_key"], "consumer_secret": made["consumer_secret"]},
+            merchant=None,
+        )
+        return self._finish(shop.id)
+
+    def _finish(self, shop_id: int) -> int:
+        self.account = self.aliexpress.control("accounts", {})
+        accounts.connect(
+            self.container,
+            shop_id,
+            access_token=self.account["access_token"],
+            refresh_token=self.account["refresh_token"],
+            expires_at=None,
+            user_id=str(self.account["user_id"]),
+        )
+        return shop_id
+
+    def shopify_variant(self, domain: str, sku: str, price: str = "19.90") -> str:
+        """A product with one variant; gives the variant's id."""
+        made = self.shopify.control(
+            "products", {"shop": domain, "title": f"Sample {sku}", "variants": [{"sku": sku, "price": price}]}
+        )
+        return str(made["variants"][0]["id"])
+
+    def link(self, shop_id: int, variant: str, target: tuple[str, str]) -> None:
+        """Link a variant to a supplier SKU."""
+        links.add(self.container, shop_id, variant=variant, product=target[0], sku_id=target[1])
+
+    def settle(self, *, seconds: float = 6.0, until: Callable[[], bool] | None = None) -> None:
+        """Work until nothing is due and `until` holds. Raises AssertionError when time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.drain.until_idle()
+            if until is None or until():
+                return
+            assert time.monotonic() < deadline, self.tell()
+            time.sleep(0.03)
+
+    def purchases(self) -> list[Purchase]:
+        """All purchases, oldest first."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(Purchase).order_by(Purchase.id)))
+
+    def states(self) -> list[str]:
+        """The state of every purchase."""
+        return [purchase.state for purchase in self.purchases()]
+
+    def orders(self) -> list[StoreOrder]:
+        """All storefront orders."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(StoreOrder).order_by(StoreOrder.id)))
+
+    def tell(self) -> str:
+        """What stands where, for a failing test."""
+        lines = [
+            f"purchase {p.id} order {p.order_id} g{p.generation} {p.state} {p.reason} {p.facts}" for p in self.purchases()
+        ]
+        with self.container.database.transaction() as session:
+            for row in session.execute(sa.text("SELECT id, topic, state, attempts, result FROM inbox ORDER BY id")):
+                lines.append(f"inbox {row}")
+            for row in session.execute(sa.text("SELECT external_id, payment, shipping, status FROM supplier_order")):
+                lines.append(f"supplier order {row}")
+            for row in session.execute(sa.text("SELECT kind, state, result FROM outbox")):
+                lines.append(f"outbox {row}")
+        return "\n".join(lines)
+
+    def created(self) -> list[dict[str, Any]]:
+        """What the supplier really created."""
+        return [line for line in self.aliexpress.control("ledger") if line["op"] == "create"]
+
+
+@contextmanager
+def running(database_url: str, redis_url: str, folder: Path, *, time_scale: float = 60.0, **extra: str) -> Iterator[World]:
+    """A world for one test."""
+    world = World(database_url, redis_url, folder, time_scale=time_scale, **extra)
+    try:
+        yield world
+    finally:
+        world.close()

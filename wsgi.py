@@ -1,0 +1,5 @@
+"""What the web server imports: `wsgi:app`. The CLI finds the same object through FLASK_APP's default."""
+
+from app import create_app
+
+app = create_app()
