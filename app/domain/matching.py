@@ -19,7 +19,7 @@ _NEXT_PAIR = re.compile(r";(?=[0-9]+:[0-9]+(?:[#;]|$))")
 
 
 @dataclass(frozen=True, slots=True)
-class FrozenLink:
+class Frozen:
     """What the merchant confirmed. `seller_id` "" if it was not known then; it is checked only if it was."""
 
     product_id: str
@@ -38,9 +38,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why the line is held. `reason_code` is one of `app.domain.reasons`, `text` completes its sentence."""
+    """Why the line is held. `reason` is one of `app.domain.reasons`, `text` completes its sentence."""
 
-    reason_code: str
+    reason: str
     text: str
 
 
@@ -57,7 +57,7 @@ def attribute_ids(text: str) -> tuple[tuple[str, str], ...] | None:
     return tuple(sorted(pairs))
 
 
-def match(link: FrozenLink, product: SupplierProduct | None) -> Match | Mismatch:
+def compare(link: Frozen, product: SupplierProduct | None) -> Match | Mismatch:
     """The linked SKU in the product as read now, or why it is not there any more."""
     if product is None:
         return Mismatch("product_gone", "the product no longer exists")
@@ -73,7 +73,7 @@ def match(link: FrozenLink, product: SupplierProduct | None) -> Match | Mismatch
     return _same_options(link, found[0])
 
 
-def _same_options(link: FrozenLink, sku: SupplierSKU) -> Match | Mismatch:
+def _same_options(link: Frozen, sku: SupplierSKU) -> Match | Mismatch:
     if sku.attributes == link.sku_attributes:
         return Match(sku)
     then, now = attribute_ids(link.sku_attributes), attribute_ids(sku.attributes)
@@ -82,7 +82,7 @@ def _same_options(link: FrozenLink, sku: SupplierSKU) -> Match | Mismatch:
     return Match(sku, renamed=True)
 
 
-def _missing_text(link: FrozenLink, product: SupplierProduct) -> str:
+def _missing_text(link: Frozen, product: SupplierProduct) -> str:
     """Tells a person that the options live on under a new id; it is still theirs to confirm."""
     wanted = attribute_ids(link.sku_attributes)
     moved = wanted and any(attribute_ids(sku.attributes) == wanted for sku in product.skus)

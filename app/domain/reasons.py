@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.domain.reason_table import ROWS
+from app.domain import reasons_of_course, reasons_of_goods
 
 TURNS = ("us", "merchant", "buyer", "supplier")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
@@ -23,7 +23,7 @@ _MAX_FACT = 300
 class Reason:
     """One row of the catalogue. `turn` is one of `TURNS`, `text` speaks to the merchant, `staff_text` to support.
 
-    `remedy` names the act that helps (`renew_account`, `edit_address`, `pay` …, or `none`); pages turn it into a button.
+    `remedy` names the act that helps (`renew_account`, `edit_address`, `pay` …, or `none`): the button of a page.
     """
 
     code: str
@@ -43,7 +43,7 @@ class Explanation:
     staff_text: str = ""
 
 
-REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in ROWS}
+REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in (*reasons_of_goods.ROWS, *reasons_of_course.ROWS)}
 GENERIC = Reason(
     "unknown",
     "us",

@@ -38,7 +38,8 @@ class StoreLine:
     """One line of a storefront order.
 
     `variant_id` is the storefront's id of what was sold (None: deleted or free text). `quantity` as ordered,
-    `to_ship` what is left after edits and refunds and is not yet fulfilled by anyone else, `refunded` pieces refunded.
+    `to_ship` what the shop still shows as open: after edits, refunds and fulfilments by anyone, ourselves included;
+    `refunded` pieces refunded.
     `paid` is what the buyer paid for the whole line at `quantity`, after discounts, without tax.
     `at_our_location` True: our fulfilment service's location holds the line; `request` is the state of the merchant's
     fulfilment request there: none, submitted, accepted, rejected, cancel_requested, cancelled.

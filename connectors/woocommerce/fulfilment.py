@@ -45,16 +45,15 @@ def _existing(shop: ShopClient, order_id: str) -> list[Mapping[str, Any]] | None
     return None if shop.access.capabilities.get(CAPABILITY) == "no" else _listed(shop, order_id)
 
 
-def shipped_by_others(shop: ShopClient, order_id: str, raw: Mapping[str, Any]) -> dict[str, int]:
-    """Pieces per line in fulfilments that are not ours. Asked only when the order's meta says that there are any."""
-    if "_fulfillment_status" not in payload.meta(raw.get("meta_data")):
-        return {}
-    key = _marker(shop)
+def shipped(shop: ShopClient, order_id: str, raw: Mapping[str, Any]) -> dict[str, int]:
+    """Pieces per line that the shop shows as shipped, by us or anyone. Asked only when the order's meta says so."""
+    found = list(notes.kept(shop, raw))
+    if "_fulfillment_status" in payload.meta(raw.get("meta_data")):
+        rows = _existing(shop, order_id) or []
+        found += [_read(row) for row in rows if payload.text(row.get("status")) == "fulfilled"]
     pieces: dict[str, int] = {}
-    for row in _existing(shop, order_id) or []:
-        if key in payload.meta(row.get("meta_data")) or payload.text(row.get("status")) != "fulfilled":
-            continue
-        for line in _read(row).lines:
+    for fulfilment in found:
+        for line in fulfilment.lines:
             pieces[line.line_id] = pieces.get(line.line_id, 0) + line.quantity
     return pieces
 

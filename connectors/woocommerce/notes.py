@@ -31,13 +31,18 @@ def _parcels(shop: ShopClient, raw: Mapping[str, Any]) -> list[Mapping[str, Any]
     return payload.rows(payload.meta(raw.get("meta_data")).get(_key(shop)))
 
 
+def kept(shop: ShopClient, raw: Mapping[str, Any]) -> tuple[Fulfilment, ...]:
+    """Our parcels in the meta of an order that was read already."""
+    return tuple(_read(entry) for entry in _parcels(shop, raw))
+
+
 def listed(shop: ShopClient, order_id: str) -> tuple[Fulfilment, ...]:
     """Our parcels as kept in the order's meta; the id is the parcel's key. Nobody else's can be told."""
     try:
         raw = payload.mapping(shop.get("orders.get", f"orders/{order_id}").value)
     except Missing:
         return ()
-    return tuple(_read(entry) for entry in _parcels(shop, raw))
+    return kept(shop, raw)
 
 
 def _read(entry: Mapping[str, Any]) -> Fulfilment:

@@ -22,10 +22,10 @@ def read(shop: ShopClient, order_id: str) -> StoreOrder | None:
     if raw is None:
         return None
     refunds = list(shop.pages("refunds.list", f"orders/{order_id}/refunds", {})) if raw.get("refunds") else []
-    elsewhere = fulfilment.shipped_by_others(shop, order_id, raw)
+    shipped = fulfilment.shipped(shop, order_id, raw)
     simple = frozenset(product for product in translate.doubtful_products(raw) if _is_simple(shop, product))
     try:
-        return translate.order(raw, refunds, shop.settings, elsewhere, simple)
+        return translate.order(raw, refunds, shop.settings, shipped, simple)
     except payload.Unreadable as error:
         raise Refused("unreadable_order", str(error), vendor=VENDOR, operation="orders.get") from error
 

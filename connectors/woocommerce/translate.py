@@ -21,12 +21,12 @@ def order(
     raw: Mapping[str, Any],
     refunds: Sequence[Mapping[str, Any]],
     settings: WooCommerceSettings,
-    fulfilled_elsewhere: Mapping[str, int] | None = None,
+    shipped: Mapping[str, int] | None = None,
     simple_products: frozenset[str] = frozenset(),
 ) -> StoreOrder:
     """An order from `GET /orders/{id}` and `GET /orders/{id}/refunds`.
 
-    `fulfilled_elsewhere`: pieces per line that somebody else has shipped. `simple_products`: those of
+    `shipped`: pieces per line that the shop shows as shipped. `simple_products`: those of
     `doubtful_products` which turned out to be simple ones. `version` has the shop's resolution of one
     second: an equal version may carry other content and must be processed all the same. Raises `Unreadable`.
     """
@@ -55,7 +55,7 @@ def order(
         test=False,
         total=_money(raw, "total", currency),
         shipping_paid=_money(raw, "shipping_total", currency),
-        lines=_lines(raw, currency, _Pieces(refunded_pieces(refunds), fulfilled_elsewhere or {}), simple_products),
+        lines=_lines(raw, currency, _Pieces(refunded_pieces(refunds), shipped or {}), simple_products),
         address=address,
         address_problem="" if address else "not_supplied",
         ignored=status if status in DRAFTS else "",
@@ -92,10 +92,10 @@ def refunded_pieces(refunds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """Pieces per line that need not be shipped by us."""
+    """Pieces per line that need not be shipped any more."""
 
     refunded: Mapping[str, int]
-    elsewhere: Mapping[str, int]
+    shipped: Mapping[str, int]
 
 
 def _lines(raw: Mapping[str, Any], currency: str, pieces: _Pieces, simple: frozenset[str]) -> tuple[StoreLine, ...]:
@@ -122,7 +122,7 @@ def _line(line: Mapping[str, Any], currency: str, pieces: _Pieces, simple: froze
         sku=html.unescape(payload.text(line.get("sku"))),
         title=html.unescape(payload.text(line.get("name"))),
         quantity=max(0, quantity),
-        to_ship=max(0, quantity - back - pieces.elsewhere.get(number, 0)),
+        to_ship=max(0, quantity - back - pieces.shipped.get(number, 0)),
         refunded=back,
         paid=_money(line, "total", currency),
         requires_shipping=ships,

@@ -14,7 +14,9 @@ def test_shopify_order_is_bought_once_and_its_tracking_comes_back(world: World) 
     )
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
     created = world.created()
-    assert [line["items"] for line in created] == [[{"product_id": BOTTLE[0], "sku_id": BOTTLE[1], "quantity": 2}]]
+    assert [(item["product_id"], item["sku_id"], item["quantity"]) for line in created for item in line["items"]] == [
+        (*BOTTLE, 2)
+    ]
 
     world.aliexpress.control("pay", {"order_ids": [created[0]["order_id"]]})
     world.settle(until=lambda: world.states() == ["PLACED_PAID"])
@@ -31,13 +33,9 @@ def test_shopify_order_is_bought_once_and_its_tracking_comes_back(world: World) 
 
 def test_woocommerce_order_is_bought_once_and_its_tracking_comes_back(world: World) -> None:
     shop = world.woocommerce_shop("socks")
-    product = world.woocommerce.control(
-        "products", {"shop": "socks", "name": "Bottle", "type": "simple", "sku": "BOTTLE", "regular_price": "19.90"}
-    )
-    world.link(shop, str(product["id"]), BOTTLE)
-    world.woocommerce.control(
-        "orders", {"shop": "socks", "lines": [{"product_id": product["id"], "quantity": 1}], "payment_method": "stripe", "set_paid": True}
-    )
+    product = world.woocommerce_product("socks", "BOTTLE")
+    world.link(shop, product, BOTTLE)
+    world.woocommerce_order("socks", [{"product_id": int(product), "quantity": 1}])
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
     created = world.created()
     assert len(created) == 1

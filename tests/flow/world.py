@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import threading
@@ -22,7 +23,7 @@ from app.container import Container
 from app.jobs.drain import KINDS, Drain
 from app.models import Purchase, StoreOrder
 from app.registry import find
-from app.services import accounts, links, shops
+from tests.flow.connecting import add_link, connect_account, connect_shop
 
 VAULT = "k1:" + "A" * 43 + "="  # pragma: allowlist secret - thirty-two zero bytes, for tests
 APP_KEY, APP_SECRET = "500001", "simulated-app-secret"
@@ -137,41 +138,23 @@ class World:
             server.stop()
         self.drain.close()
         self.container.close()
+        gc.collect()  # the simulators' ledger files close with them, inside this test and not in the next
 
     def shopify_shop(self, domain: str = "bottles.myshopify.com", **asked: Any) -> int:
         """A connected Shopify shop with a linked variant; gives its id."""
         made = self.shopify.control("shops", {"domain": domain, **asked})
-        shop = shops.connect(
-            self.container,
-            "shopify",
-            domain,
-            {"access_token": made["access_token"], "refresh_token": made["refresh_token"]},
-            merchant=None,
-        )
-        return self._finish(shop.id)
+        tokens = {"access_token": made["access_token"], "refresh_token": made["refresh_token"]}
+        return self._finish(connect_shop(self.container, "shopify", domain, tokens))
 
     def woocommerce_shop(self, slug: str = "socks", **asked: Any) -> int:
         """A connected WooCommerce shop; gives its id."""
         made = self.woocommerce.control("shops", {"slug": slug, "currency": "USD", **asked})
-        shop = shops.connect(
-            self.container,
-            "woocommerce",
-            made["url"],
-            {"consumer_key": made["consumer_key"], "consumer_secret": made["consumer_secret"]},
-            merchant=None,
-        )
-        return self._finish(shop.id)
+        keys = {"consumer_key": made["consumer_key"], "consumer_secret": made["consumer_secret"]}
+        return self._finish(connect_shop(self.container, "woocommerce", made["url"], keys))
 
     def _finish(self, shop_id: int) -> int:
-        self.account = self.aliexpress.control("accounts", {})
-        accounts.connect(
-            self.container,
-            shop_id,
-            access_token=self.account["access_token"],
-            refresh_token=self.account["refresh_token"],
-            expires_at=None,
-            user_id=str(self.account["user_id"]),
-        )
+        self.account = self.account or self.aliexpress.control("accounts", {})
+        connect_account(self.container, shop_id, self.account)
         return shop_id
 
     def shopify_variant(self, domain: str, sku: str, price: str = "19.90") -> str:
@@ -181,9 +164,44 @@ class World:
         )
         return str(made["variants"][0]["id"])
 
+    def woocommerce_product(self, slug: str, sku: str, price: str = "19.90") -> str:
+        """A simple product; gives its id."""
+        made = self.woocommerce.control(
+            "products", {"shop": slug, "name": f"Sample {sku}", "type": "simple", "sku": sku, "regular_price": price}
+        )
+        return str(made["id"])
+
+    def woocommerce_order(self, slug: str, lines: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        """A paid order by card with a good address, unless told otherwise."""
+        address = {
+            "first_name": "Ada",
+            "last_name": "Example",
+            "address_1": "1 Sample Street",
+            "city": "Springfield",
+            "state": "IL",
+            "postcode": "62701",
+            "country": "US",
+            "phone": "+1 217 555 0100",
+        }
+        asked = {"shop": slug, "lines": lines, "payment_method": "stripe", "billing": address, **more}
+        made: dict[str, Any] = self.woocommerce.control("orders", asked)
+        return made
+
     def link(self, shop_id: int, variant: str, target: tuple[str, str]) -> None:
-        """Link a variant to a supplier SKU."""
-        links.add(self.container, shop_id, variant=variant, product=target[0], sku_id=target[1])
+        """Link a variant to a supplier SKU of the simulator's catalogue."""
+        products = self.aliexpress.control("state")["products"]
+        product = products[target[0]] if isinstance(products, dict) else next(
+            one for one in products if str(one["product_id"]) == target[0]
+        )
+        sku = next(one for one in product["skus"] if str(one["sku_id"]) == target[1])
+        add_link(
+            self.container,
+            shop_id,
+            variant,
+            *target,
+            sku_attributes=sku["sku_attr"],
+            seller_id=str(product["seller_id"]),
+        )
 
     def settle(self, *, seconds: float = 6.0, until: Callable[[], bool] | None = None) -> None:
         """Work until nothing is due and `until` holds. Raises AssertionError when time is over."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from app.domain.address.draft import Draft
-from app.domain.address.identifiers import READERS
+from app.domain.address.identifiers import READERS, cpf
 from app.domain.address.phone import calling_code
 from app.domain.address.rules import EVERYWHERE, RULES, Rule
 from app.domain.address.text import is_arabic_or_ascii, letters_only, shorten_name, spellable, split_line, to_ascii
@@ -47,7 +47,7 @@ def _fallback(draft: Draft, rule: Rule) -> None:
     """Countries with a row of their own and no value in it have no fallback, except Italy's general one."""
     if draft.get(rule.field):
         return
-    general = rule.country == EVERYWHERE or rule.country == "IT"
+    general = rule.country in {EVERYWHERE, "IT"}
     value = rule.value or (draft.policy.province_fallback if general else "")
     if not value:
         draft.blame(rule.field, "missing")
@@ -154,7 +154,7 @@ def _identifier(draft: Draft, rule: Rule) -> None:
 def _target(draft: Draft, rule: Rule, value: str) -> str:
     if rule.value == "pccc":
         return draft.policy.pccc_field
-    return draft.policy.cnpj_field if rule.value == "brazilian_number" and len(value) > 11 else rule.field
+    return draft.policy.cnpj_field if rule.value == "brazilian_number" and cpf(value) is None else rule.field
 
 
 def _any_of(draft: Draft, rule: Rule) -> None:
@@ -167,8 +167,8 @@ CHECKS: dict[str, Callable[[Draft, Rule], None]] = {
     "ascii": _ascii,
     "letters": _letters,
     "arabic_or_ascii": _arabic_or_ascii,
-    "required": _required,
     "fallback": _fallback,
+    "required": _required,
     "drop_prefix": _drop_prefix,
     "local_phone": _local_phone,
     "two_words": _two_words,

@@ -10,6 +10,10 @@ from app.domain.address.text import to_ascii
 
 _CURP_ALPHABET = "0123456789ABCDEFGHIJKLMN\u00d1OPQRSTUVWXYZ"
 _CURP = re.compile(r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[A-Z0-9]\d")
+_ELEVEN = 11
+_CURP_LENGTH = 18
+_FEWEST_DIGITS = 3
+_OLDEST_YEAR = 1900
 _RFC = re.compile(r"[A-Z&\u00d1]{3,4}\d{6}[A-Z0-9]{3}")
 
 
@@ -45,7 +49,7 @@ def cnpj(text: str) -> str | None:
     for length in (12, 13):
         weights = [(length - 1 - place) % 8 + 2 for place in range(length)]
         rest = _weighted(values[:length], weights) % 11
-        if values[length] != (0 if rest < 2 else 11 - rest):
+        if values[length] != -rest % _ELEVEN % 10:
             return None
     return number
 
@@ -73,7 +77,7 @@ def israeli_id(text: str) -> str | None:
         return None
     number = number.zfill(9)
     doubled = (int(char) * (1 + place % 2) for place, char in enumerate(number))
-    return number if sum(value - 9 * (value > 9) for value in doubled) % 10 == 0 and int(number) else None
+    return number if sum(sum(divmod(value, 10)) for value in doubled) % 10 == 0 and int(number) else None
 
 
 def cuit(text: str) -> str | None:
@@ -104,14 +108,14 @@ def rfc(text: str) -> str | None:
 def passport(text: str) -> str | None:
     """A passport or registration card number: 5 to 20 letters and digits, at least three of them digits."""
     number = compact(text)
-    fits = re.fullmatch(r"[0-9A-Z]{5,20}", number) and sum(char.isdigit() for char in number) >= 3
+    fits = re.fullmatch(r"[0-9A-Z]{5,20}", number) and sum(char.isdigit() for char in number) >= _FEWEST_DIGITS
     return number if fits else None
 
 
 def mexican_number(text: str) -> str | None:
     """Whatever Mexico's customs take: CURP, RFC or passport. Something shaped like a CURP must be a right one."""
     number = compact(text)
-    if len(number) == 18:
+    if len(number) == _CURP_LENGTH:
         return curp(number)
     return rfc(number) or passport(number)
 
@@ -140,7 +144,7 @@ def birthday(text: str) -> str | None:
         born = date(int(year), int(month), int(day))
     except ValueError:
         return None
-    return born.strftime("%d%m") + f"{born.year:04}" if born.year >= 1900 else None
+    return born.strftime("%d%m") + f"{born.year:04}" if born.year >= _OLDEST_YEAR else None
 
 
 READERS: dict[str, Callable[[str], str | None]] = {

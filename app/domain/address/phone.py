@@ -23,7 +23,7 @@ class Phone:
     known: bool
 
 
-def parse_phone(typed: str, country: str) -> Phone | str:
+def parse_phone(typed: str, country: str) -> Phone | str:  # noqa: PLR0911 - a return for each reading
     """The number, or a problem code: `missing`, `phone_unclear`, `phone_impossible`.
 
     `country` (ISO) is assumed for numbers typed without a country code.

@@ -13,6 +13,7 @@ import pycountry
 from app.domain.address.province_tables import CLOSED, NAMES, WITHOUT
 from app.domain.address.text import clean, to_ascii
 
+_LONGEST_CODE = 3
 _NOTES = re.compile(r"\s*[\[(].*?[\])]|\*")
 
 
@@ -44,7 +45,9 @@ def _by_code(country: str, code: str) -> str | None:
 
 
 def _is_code(text: str, country: str) -> bool:
-    return len(text) <= 3 or bool(re.fullmatch(rf"{re.escape(country)}[-_ ]?[A-Za-z0-9]{{1,4}}", text, re.IGNORECASE))
+    return len(text) <= _LONGEST_CODE or bool(
+        re.fullmatch(rf"{re.escape(country)}[-_ ]?[A-Za-z0-9]{{1,4}}", text, re.IGNORECASE)
+    )
 
 
 def province_name(country: str, name: str, code: str) -> str | None:

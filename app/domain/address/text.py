@@ -9,7 +9,8 @@ from anyascii import anyascii
 
 _TAG = re.compile(r"</?[A-Za-z!][^<>]{0,200}>")
 _DROPPED = frozenset(("Cs", "Co", "Cn", "So", "Sk", "Cf", "Cc"))
-_KEPT = frozenset("°^`´\u200c\u200d")
+# The degree sign and the accents that people type for apostrophes.
+_KEPT = frozenset("\u00b0^`\u00b4")
 _SPELLABLE = ("LATIN", "GREEK", "CYRILLIC")
 _MAX_INPUT = 2_000
 
@@ -83,7 +84,7 @@ def split_line(first: str, second: str, limit: int, second_limit: int) -> tuple[
 def shorten_name(name: str, limit: int) -> str | None:
     """First and last word of a name that is too long, None if even they do not fit."""
     words = name.split()
-    if len(words) < 2:
+    if not words[1:]:
         return None
     short = f"{words[0]} {words[-1]}"
     return short if len(short) <= limit else None

@@ -17,13 +17,13 @@ def over(session: Session, shop: Shop, quote: Money, day: date, *, autopay: bool
 
     Caps are minor units of the supplier's quote currency; `day` is UTC.
     """
-    amount = sa.func.coalesce(sa.func.sum(sa.func.coalesce(Spend.settled, Spend.quoted)), 0)
+    amount = sa.func.sum(sa.func.coalesce(Spend.settled, Spend.quoted))
     spent = sa.select(amount, amount.filter(Spend.autopay)).where(
         Spend.shop_id == shop.id, Spend.day == day, Spend.state != "RELEASED"
     )
     total, automatic = session.execute(spent).one()
     currency = quote.currency
-    limits = [(shop.order_cap, shop.day_cap, int(total))]
+    limits = [(shop.order_cap, shop.day_cap, int(total or 0))]
     if autopay:
         limits.append((shop.autopay_order_cap, shop.autopay_day_cap, int(automatic or 0)))
     for per_order, per_day, so_far in limits:

@@ -29,11 +29,16 @@ KINDS = frozenset(
 
 @dataclass(slots=True)
 class Rule:
-    """`op`: an operation's or root field's name, `token`, `webhook`, `webhook:<topic>` or `*`. `times` -1: for ever."""
+    """What to do to which calls.
+
+    `op`: an operation's or root field's name, `token`, `webhook`, `webhook:<topic>` or `*`. `times` -1: for ever.
+    `skip`: hits let by before.
+    """
 
     op: str
     kind: str
     times: int = 1
+    skip: int = 0
     params: dict[str, Any] = field(default_factory=dict)
 
 
@@ -63,7 +68,10 @@ class Faults:
             return []
         wild = not any(name.startswith("webhook") for name in names)
         with self._lock:
-            hit = [rule for rule in self._rules if rule.op in names or (wild and rule.op == "*")]
+            met = [rule for rule in self._rules if rule.op in names or (wild and rule.op == "*")]
+            hit = [rule for rule in met if not rule.skip]
+            for rule in met:
+                rule.skip -= rule.skip > 0
             for rule in hit:
                 rule.times -= rule.times > 0
             self._rules = [rule for rule in self._rules if rule.times != 0]
@@ -76,11 +84,12 @@ class Faults:
 
 
 def _rule(given: Mapping[str, Any]) -> Rule:
-    rest = {key: value for key, value in given.items() if key not in ("op", "kind", "times", "params")}
+    rest = {key: value for key, value in given.items() if key not in ("op", "kind", "times", "skip", "params")}
     rule = Rule(
         op=str(given.get("op", "*")),
         kind=str(given.get("kind", "")),
         times=int(given.get("times", 1)),
+        skip=int(given.get("skip", 0)),
         params={**rest, **(given.get("params") or {})},
     )
     if rule.kind not in KINDS:

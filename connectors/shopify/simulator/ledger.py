@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -50,5 +51,6 @@ class Ledger:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("a", encoding="utf-8")
+            weakref.finalize(self, self._file.close)
         self._file.write(json.dumps({**line, "state": state}, separators=(",", ":")) + "\n")
         self._file.flush()

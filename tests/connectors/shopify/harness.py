@@ -36,7 +36,7 @@ SHOP = "one.myshopify.com"
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+    def log(self, *_args: Any) -> None:
         return
 
 
@@ -130,7 +130,6 @@ def running(**options: str) -> Iterator[Simulated]:
     """The simulator with these options on a port of its own, with one shop."""
     app = CONNECTOR.simulator({"bucket": "0", **options})
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Handler)
-    server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -207,7 +206,7 @@ def receiving() -> Iterator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, *_args: Any) -> None:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

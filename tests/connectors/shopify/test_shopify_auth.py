@@ -26,9 +26,7 @@ def query_holds(vector: Mapping[str, Any], *, secrets: tuple[bytes, ...] | None 
     if vector["hmac"] is not None:
         query.append(("hmac", vector["hmac"]))
     try:
-        verify_query(
-            query, secrets or (vector["client_secret"].encode(),), datetime.fromtimestamp(vector["now"], UTC)
-        )
+        verify_query(query, secrets or (vector["client_secret"].encode(),), datetime.fromtimestamp(vector["now"], UTC))
     except BadCredentialError:
         return False
     return True
@@ -89,8 +87,8 @@ def test_s41_what_is_no_token_is_refused(token: str) -> None:
         "u@a.myshopify.com",
         "a.myshopify.com:443",
         "a%2emyshopify.com",
-        "a．myshopify.com",
-        "a。myshopify.com",
+        "a\uff0emyshopify.com",
+        "a\u3002myshopify.com",
         "a.myshopify.com\n",
         "\na.myshopify.com",
         " a.myshopify.com",
@@ -104,7 +102,7 @@ def test_s41_what_is_no_token_is_refused(token: str) -> None:
         "https://https://a.myshopify.com",
         "https://a.myshopify.com/admin",
         "a.myshopify.com/",
-        "K.myshopify.com",
+        "\u212a.myshopify.com",
         "a.myshopify.io",
         "",
         "a" * 200 + ".myshopify.com",
@@ -116,7 +114,9 @@ def test_s19_other_forms_of_a_shop_are_refused(typed: str) -> None:
 
 
 @pytest.mark.security("S19")
-@pytest.mark.parametrize("typed", ["a-1.myshopify.com", "A-1.MyShopify.com", "https://a-1.myshopify.com", "https://a-1.myshopify.com/"])
+@pytest.mark.parametrize(
+    "typed", ["a-1.myshopify.com", "A-1.MyShopify.com", "https://a-1.myshopify.com", "https://a-1.myshopify.com/"]
+)
 def test_s19_the_one_form(typed: str) -> None:
     assert canonical_address(typed) == "a-1.myshopify.com"
 
@@ -136,10 +136,14 @@ def test_ids_and_urls() -> None:
 def test_settings() -> None:
     base = {"shopify_client_id": "a", "shopify_client_secret": "b"}
     empty = {"shopify_client_secret_previous": "", "shopify_client_secret_previous_until": " "}
-    settings = ShopifySettings(**base, **empty)  # type: ignore[arg-type]
+    settings = ShopifySettings(**base, **empty)
     assert settings.secrets(datetime(2030, 1, 1, tzinfo=UTC)) == (b"b",)
     assert settings.shopify_api_version == "2026-10"
     assert "b" not in str(settings.shopify_client_secret)
-    for wrong in ({"shopify_api_version": "2026-11"}, {"shopify_shop_url_template": "https://x"}, {"shopify_client_id": ""}):
+    for wrong in (
+        {"shopify_api_version": "2026-11"},
+        {"shopify_shop_url_template": "https://x"},
+        {"shopify_client_id": ""},
+    ):
         with pytest.raises(ValueError, match="validation error"):
-            ShopifySettings(**{**base, **wrong})  # type: ignore[arg-type]
+            ShopifySettings(**{**base, **wrong})

@@ -1,0 +1,239 @@
+"""Reasons that lie in the shop, in our own gates or in the outcome of a send, as data.
+
+Facts that the pipeline gives: `product quote cost paid limit total stock available wanted country service field problem
+message code detail account purchase found of order supplier_order hold spent days`. They stand in `[…]` only.
+Sources: purchase lifecycle (sections 4, 6, 7, 8, 10), codes of the AliExpress reference (7.1.1).
+"""
+
+from __future__ import annotations
+
+Row = tuple[str, str, str, str, str]
+"""Code, turn, text for the merchant, text for staff, remedy."""
+
+_SHOP: tuple[Row, ...] = (
+    (
+        "unpaid",
+        "buyer",
+        "The buyer has not paid yet. The order goes on as soon as the shop reports the payment.",
+        "Storefront says unpaid[: {detail}].",
+        "none",
+    ),
+    (
+        "fraud_risk",
+        "merchant",
+        "The shop rates this order as a high risk of fraud. Look at it there; release it or cancel it.",
+        "High-risk recommendation[: {hold}].",
+        "review_in_shop",
+    ),
+    (
+        "shop_hold",
+        "merchant",
+        "The order is on hold in the shop[ ({hold})]. Release it there, and it goes on.",
+        "Fulfilment hold[: {hold}].",
+        "review_in_shop",
+    ),
+    (
+        "waiting_request",
+        "merchant",
+        ("The shop has not asked for fulfilment of these items yet. Choose “Request fulfillment” in the shop's admin."),
+        "Fulfilment order at our location without an open or accepted request[: {detail}].",
+        "request_fulfilment",
+    ),
+    (
+        "request_cancelled",
+        "merchant",
+        "The fulfilment request was cancelled in the shop. Request it again to go on.",
+        "Cancellation request accepted before T3.",
+        "request_fulfilment",
+    ),
+    (
+        "changed",
+        "us",
+        "The order changed while it was being checked. We look at it afresh.",
+        "T3's re-check failed[: {detail}].",
+        "none",
+    ),
+    (
+        "cancelled_by_shop",
+        "merchant",
+        "The order or these items were cancelled in the shop; nothing is bought.",
+        "Cancelled before the point of no return, or nothing left to buy.",
+        "none",
+    ),
+    (
+        "refunded",
+        "merchant",
+        "The items were refunded in the shop; nothing more is bought.",
+        "Nothing left to ship after refunds.",
+        "none",
+    ),
+    (
+        "test_order",
+        "merchant",
+        "This is a test order. Test orders are never bought.",
+        "test flag set.",
+        "none",
+    ),
+    (
+        "uninstalled",
+        "merchant",
+        (
+            "Waybill was removed from the shop while this order waited. Install it again and continue the "
+            "waiting orders."
+        ),
+        "Held since the uninstall; a reinstall does not release by itself.",
+        "continue_orders",
+    ),
+    (
+        "shop_paused",
+        "merchant",
+        "Ordering is paused for this shop. Resume it to go on.",
+        "Shop paused by a person.",
+        "resume_shop",
+    ),
+    (
+        "shop_token_dead",
+        "merchant",
+        ("The shop no longer accepts our connection. Open Waybill in the shop's admin, or connect the shop again."),
+        "Storefront token refused[: {code}].",
+        "reconnect_shop",
+    ),
+    (
+        "shop_permission",
+        "merchant",
+        ("The shop has not given Waybill a permission that it needs[: {detail}]. Grant it in the shop's admin."),
+        "Missing scope or protected-data approval[: {detail}].",
+        "grant_permission",
+    ),
+    (
+        "shop_frozen",
+        "merchant",
+        "The shop is frozen by its platform, often because of an open bill. Settle it there.",
+        "402 or 423 from the storefront.",
+        "settle_shop",
+    ),
+    (
+        "shop_gone",
+        "merchant",
+        "The shop no longer answers at its address. Connect it at its new address, or close it here.",
+        "404 or unresolvable for days.",
+        "reconnect_shop",
+    ),
+    (
+        "storefront_down",
+        "us",
+        "The shop does not answer at the moment. We try again by ourselves.",
+        "TryLater from the storefront[: {code}].",
+        "none",
+    ),
+)
+
+_GATES: tuple[Row, ...] = (
+    (
+        "breaker_open",
+        "us",
+        "AliExpress is having trouble, so we wait before ordering. Nothing is lost: it goes on by itself.",
+        "Placement breaker open[: {detail}].",
+        "none",
+    ),
+    (
+        "placement_frozen",
+        "us",
+        ("Ordering is stopped while we make sure that nothing is bought twice. We are on it, and nothing is lost."),
+        "Placement frozen[: {detail}]; see `flask placement status`.",
+        "release_placement",
+    ),
+    (
+        "interlocked",
+        "us",
+        (
+            "The same item is being ordered for another customer[ (purchase {purchase})]. This one follows "
+            "as soon as that is clear."
+        ),
+        "Interlock on account, product and SKU[, held by purchase {purchase}].",
+        "none",
+    ),
+    (
+        "call_limit",
+        "us",
+        "AliExpress limits how fast we may order. This order is in the queue and goes on by itself.",
+        "ApiCallLimit[: {code}].",
+        "none",
+    ),
+    (
+        "supplier_down",
+        "us",
+        "AliExpress does not answer at the moment. We try again by ourselves.",
+        "TryLater from the supplier[: {code}].",
+        "none",
+    ),
+    (
+        "config",
+        "us",
+        "A setting on our side is wrong. We have been alerted, and nothing is lost.",
+        "Signature, key, permission or parameter refused[: {code}].",
+        "fix_configuration",
+    ),
+)
+
+_OUTCOMES: tuple[Row, ...] = (
+    (
+        "outcome_unknown",
+        "us",
+        (
+            "We asked AliExpress to create this order and got no clear answer. We look for it; please do "
+            "not order it by hand.[ Found so far: {found} of {of} items.]"
+        ),
+        "UNKNOWN[: {code}]; never sent again to find out.",
+        "none",
+    ),
+    (
+        "needs_person",
+        "merchant",
+        (
+            "This order needs a person[: {message}]. Look at it and at your AliExpress order list, then say"
+            " how to go on."
+        ),
+        "HUMAN, or a refusal that only a person can read[: {code}].",
+        "resolve_purchase",
+    ),
+    (
+        "late_evidence",
+        "us",
+        (
+            "An order that seemed not to exist has turned up at AliExpress[ ({supplier_order})]. Its "
+            "replacement is stopped."
+        ),
+        "Late evidence for a generation that was given up[: {supplier_order}].",
+        "none",
+    ),
+    (
+        "duplicate_risk",
+        "merchant",
+        (
+            "Two AliExpress orders exist for the same items. Do not pay the second one[ ({order})]; if it "
+            "is paid, ask the seller to cancel it."
+        ),
+        "Incident DUPLICATE[: {order}].",
+        "cancel_at_supplier",
+    ),
+    (
+        "expired_unpaid",
+        "merchant",
+        "AliExpress closed this order because it was not paid in time. Order it again, or cancel it.",
+        "EXPIRED, read twice.",
+        "order_again",
+    ),
+    (
+        "supplier_cancelled",
+        "merchant",
+        (
+            "AliExpress or the seller closed this order after payment[ ({detail})]. Order it again, or "
+            "refund your buyer."
+        ),
+        "SUPPLIER_CANCELLED[: {detail}].",
+        "order_again",
+    ),
+)
+
+ROWS = (*_SHOP, *_GATES, *_OUTCOMES)

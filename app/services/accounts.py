@@ -1,0 +1,198 @@
+"""Supplier accounts: whose they are, their tokens, and renewing them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.errors import Conflict, NotFound, WaybillError
+from app.models import Credential, Purchase, Shop, ShopAccount, SupplierAccount
+from app.pipeline.record import audit
+from app.ports.errors import OutsideError
+from app.ports.tokens import TokenGrant
+from app.services import shops
+from app.services.faults import said
+from app.services.purchases import look_again
+from app.shop_access import apply_grant, open_account, renew
+
+WAITING = ("token_dead", "account_missing")
+OTHER_ACCOUNT = ("account_blocked", "ds_center")
+"""What another account than before may cure."""
+
+
+def connect(
+    container: Container,
+    shop_id: int,
+    access_token: str,
+    refresh_token: str = "",
+    expires_at: datetime | None = None,
+    *,
+    user_id: str = "",
+    refresh_expires_at: datetime | None = None,
+    actor: str,
+) -> SupplierAccount:
+    """Let a shop buy with this account from now on; the same account again gets the new tokens.
+
+    `user_id`: the account's number at the supplier. Without it the shop's present account is renewed, or an account
+    of unknown number made. Raises `Conflict` if the account belongs to another merchant (S22).
+    """
+    if not access_token:
+        raise WaybillError("no_token", "The access token is empty.")
+    if expires_at is not None and expires_at <= container.clock.now() and not refresh_token:
+        raise WaybillError("expired", "This access token has expired, and there is no refresh token with it.")
+    shop = shops.get(container, shop_id)
+    supplier = container.connectors.supplier.name
+    grant = TokenGrant(access_token, refresh_token or None, expires_at, refresh_expires_at, user_id=user_id)
+    with container.database.transaction() as session:
+        before = _default(session, shop_id)
+        account = _account(container, session, shop, supplier, user_id, access_token, before)
+        _keep_token(container, session, account, grant)
+        _make_default(session, shop_id, account.id)
+        audit(
+            session,
+            "account",
+            account.id,
+            "connected",
+            actor=actor,
+            detail={"shop": shop_id, "expires_at": expires_at.isoformat() if expires_at else ""},
+        )
+    _go_on(container, shop.merchant_id, other=before is None or before.id != account.id)
+    return account
+
+
+def _default(session: Session, shop_id: int) -> SupplierAccount | None:
+    return session.scalars(
+        sa.select(SupplierAccount)
+        .join(ShopAccount, ShopAccount.account_id == SupplierAccount.id)
+        .where(ShopAccount.shop_id == shop_id, ShopAccount.is_default)
+        .with_for_update(of=SupplierAccount)
+    ).one_or_none()
+
+
+def _account(
+    container: Container,
+    session: Session,
+    shop: Shop,
+    supplier: str,
+    user_id: str,
+    access_token: str,
+    before: SupplierAccount | None,
+) -> SupplierAccount:
+    if not user_id and before is not None and before.supplier == supplier:
+        return _revived(before)
+    # An unknown number is a digest of the token, so that the same token is not taken for two accounts.
+    name = user_id or f"unknown:{container.vault.digest('account', supplier, access_token).hex()[:24]}"
+    known = session.scalars(
+        sa.select(SupplierAccount)
+        .where(SupplierAccount.supplier == supplier, SupplierAccount.user_id == name)
+        .with_for_update()
+    ).one_or_none()
+    if known is None:
+        known = SupplierAccount(merchant_id=shop.merchant_id, supplier=supplier, user_id=name, state="ACTIVE")
+        session.add(known)
+        session.flush()  # its credential is sealed for its id
+    elif known.merchant_id != shop.merchant_id:
+        raise Conflict("other_merchant", "This supplier account is connected for another merchant already.")
+    return _revived(known)
+
+
+def _revived(account: SupplierAccount) -> SupplierAccount:
+    account.state = "ACTIVE"
+    return account
+
+
+def _keep_token(container: Container, session: Session, account: SupplierAccount, grant: TokenGrant) -> None:
+    credential = session.scalars(
+        sa.select(Credential).where(Credential.account_id == account.id).with_for_update()
+    ).one_or_none()
+    if credential is None:
+        credential = Credential(account_id=account.id, sealed=b"", version=0)
+        session.add(credential)
+    credential.refresh_expires_at = None
+    secrets = {"access_token": grant.access_token}
+    if grant.refresh_token:
+        secrets["refresh_token"] = grant.refresh_token
+    apply_grant(container, credential, secrets, grant)
+
+
+def _make_default(session: Session, shop_id: int, account_id: int) -> None:
+    session.execute(
+        sa.update(ShopAccount)
+        .where(ShopAccount.shop_id == shop_id, ShopAccount.account_id != account_id)
+        .values(is_default=False)
+    )
+    pair = session.get(ShopAccount, (shop_id, account_id))
+    if pair is None:
+        session.add(ShopAccount(shop_id=shop_id, account_id=account_id, is_default=True))
+    else:
+        pair.is_default = True
+    session.flush()  # the unique default is checked here, not somewhere later
+
+
+def _go_on(container: Container, merchant_id: int, *, other: bool) -> None:
+    """Purchases that waited for this go on; purchases of the merchant's other shops may share the account."""
+    look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(WAITING), again=False)
+    if other:
+        look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)
+
+
+def refresh(container: Container, account_id: int, *, actor: str) -> datetime | None:
+    """Renew an account's token now. Gives when the new one ends. Raises `WaybillError`."""
+    opened = open_account(container, account_id)
+    if opened.state == "DEAD":
+        raise Conflict(
+            "token_dead", "This account's connection is dead and cannot be renewed. Connect it again (`account connect`)."
+        )
+    try:
+        renewed = renew(container, opened)
+    except OutsideError as error:
+        raise said(error) from error
+    with container.database.transaction() as session:
+        audit(session, "account", account_id, "refreshed", actor=actor)
+        merchant_id = session.get_one(SupplierAccount, account_id).merchant_id
+    _go_on(container, merchant_id, other=False)
+    return renewed.expires_at
+
+
+def listed(container: Container) -> list[dict[str, Any]]:
+    """All accounts with the state of their tokens, never the tokens."""
+    with container.database.transaction() as session:
+        rows = session.execute(
+            sa.select(SupplierAccount, Credential)
+            .outerjoin(Credential, Credential.account_id == SupplierAccount.id)
+            .order_by(SupplierAccount.id)
+        ).all()
+        used: dict[int, list[int]] = {}
+        for shop_id, account_id in session.execute(
+            sa.select(ShopAccount.shop_id, ShopAccount.account_id).where(ShopAccount.is_default)
+        ):
+            used.setdefault(account_id, []).append(shop_id)
+    return [
+        {
+            "id": account.id,
+            "merchant_id": account.merchant_id,
+            "supplier": account.supplier,
+            "user_id": account.user_id,
+            "state": account.state,
+            "token": credential.state if credential else "none",
+            "dead_because": credential.dead_reason if credential else "",
+            "expires_at": credential.expires_at if credential else None,
+            "refresh_expires_at": credential.refresh_expires_at if credential else None,
+            "refresh_due_at": credential.refresh_due_at if credential else None,
+            "shops": used.get(account.id, []),
+        }
+        for account, credential in rows
+    ]
+
+
+def get(container: Container, account_id: int) -> SupplierAccount:
+    """One account. Raises `NotFound`."""
+    with container.database.transaction() as session:
+        account = session.get(SupplierAccount, account_id)
+    if account is None:
+        raise NotFound("no_account", f"There is no account {account_id}. `flask account list` shows them.")
+    return account

@@ -1,0 +1,219 @@
+"""Storefront orders: finding one by whatever number a person has, lists, and correcting the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.domain.address import AddressProblems, prepare
+from app.domain.address.outcome import FIELD_ORDER
+from app.errors import Conflict, NotFound, WaybillError
+from app.models import Purchase, Shop, ShippedParcel, StoreOrder, SupplierOrder
+from app.pipeline.record import audit
+from app.ports.money import Money
+from app.ports.storefront import Address
+from app.services import standing
+from app.services.purchases import look_again, supplier_orders
+
+ADDRESS_REASONS = ("address_missing", "address_invalid", "address_refused", "customs_id")
+LARGEST_ID = 2**63 - 1
+LONGEST = 500
+"""Characters of one corrected field."""
+
+URGENT = (
+    "HUMAN",
+    "PAY_BLOCKED",
+    "HELD",
+    "UNKNOWN",
+    "SENDING",
+    "SUPPLIER_CANCELLED",
+    "EXPIRED",
+    "REJECTED",
+    "REFUNDED",
+    "PLACED_UNPAID",
+    "CLAIMED",
+    "READY",
+    "DRAFT",
+    "PLACED_PAID",
+    "PART_SHIPPED",
+    "SHIPPED",
+    "DELIVERED",
+    "VOID",
+    "CANCELLED",
+)
+"""States in the order in which a person wants to hear of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The order that a reference names; `others`: orders that carry the same number elsewhere."""
+
+    id: int
+    others: tuple[str, ...] = ()
+
+
+def find(session: Session, ref: str) -> Found:
+    """By our id, the shop's number (`#…` says that it is one), the shop's or the supplier's id, a tracking number.
+
+    Our own id comes first. Raises `NotFound`, or `Conflict` naming the candidates.
+    """
+    wanted = ref.strip()
+    if wanted.isascii() and wanted.isdigit() and int(wanted) <= LARGEST_ID and session.get(StoreOrder, int(wanted)):
+        others = [one for one in _by_number(session, wanted) if one != int(wanted)]
+        return Found(int(wanted), tuple(_named(session, others)))
+    ids = _by_number(session, wanted) or _by_other(session, wanted)
+    if not ids:
+        raise NotFound("no_order", f"No order is known by {ref!r}. `flask order list` shows the newest ones.")
+    if len(ids) > 1:
+        raise Conflict("several_orders", f"Several orders are known by {ref!r}: {'; '.join(_named(session, ids))}.")
+    return Found(ids[0])
+
+
+def _by_number(session: Session, ref: str) -> list[int]:
+    bare = ref.removeprefix("#")
+    query = sa.select(StoreOrder.id).where(StoreOrder.number.in_((ref, bare, f"#{bare}"))).order_by(StoreOrder.id)
+    return list(session.scalars(query.limit(20)))
+
+
+def _by_other(session: Session, ref: str) -> list[int]:
+    choices: tuple[sa.Select[tuple[int]], ...] = (
+        sa.select(StoreOrder.id).where(StoreOrder.external_id == ref),
+        sa.select(Purchase.order_id)
+        .join(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
+        .where(SupplierOrder.external_id == ref),
+        sa.select(Purchase.order_id).where(Purchase.out_order_id == ref),
+        sa.select(Purchase.order_id)
+        .join(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
+        .join(ShippedParcel, ShippedParcel.supplier_order_id == SupplierOrder.id)
+        .where(ShippedParcel.tracking_number == ref),
+    )
+    for query in choices:
+        ids = list(dict.fromkeys(session.scalars(query.limit(20))))
+        if ids:
+            return ids
+    return []
+
+
+def _named(session: Session, ids: list[int]) -> list[str]:
+    rows = session.execute(
+        sa.select(StoreOrder.id, StoreOrder.number, Shop.name)
+        .join(Shop, Shop.id == StoreOrder.shop_id)
+        .where(StoreOrder.id.in_(ids))
+        .order_by(StoreOrder.id)
+    )
+    return [f"{order_id} (number {number}, shop {shop})" for order_id, number, shop in rows]
+
+
+def listed(container: Container, *, shop_id: int | None = None, limit: int = 50) -> list[dict[str, Any]]:
+    """Orders, newest first, each with where it stands."""
+    query = sa.select(StoreOrder, Shop).join(Shop, Shop.id == StoreOrder.shop_id).order_by(StoreOrder.id.desc())
+    if shop_id is not None:
+        query = query.where(StoreOrder.shop_id == shop_id)
+    with container.database.transaction() as session:
+        rows = session.execute(query.limit(limit)).all()
+        purchases: dict[int, list[Purchase]] = {order.id: [] for order, _ in rows}
+        for purchase in session.scalars(
+            sa.select(Purchase).where(Purchase.order_id.in_(purchases)).order_by(Purchase.id)
+        ):
+            purchases[purchase.order_id].append(purchase)
+        every = [purchase.id for some in purchases.values() for purchase in some]
+        ordered = supplier_orders(session, every)
+        gates = standing.gates(session)
+    return [_row(order, shop, purchases[order.id], ordered, gates) for order, shop in rows]
+
+
+def _row(
+    order: StoreOrder,
+    shop: Shop,
+    purchases: list[Purchase],
+    ordered: dict[int, list[SupplierOrder]],
+    gates: standing.Gates,
+) -> dict[str, Any]:
+    ahead = living(purchases)
+    first = ahead[0] if ahead else None
+    stands = standing.of(first, gates, ordered.get(first.id, [])) if first else idle(order)
+    return {
+        "id": order.id,
+        "number": order.number,
+        "external_id": order.external_id,
+        "shop_id": shop.id,
+        "shop": shop.name,
+        "placed_at": order.placed_at,
+        "total": str(Money(order.total, order.currency)),
+        "paid": order.paid,
+        "states": [purchase.state for purchase in ahead],
+        "supplier_orders": [one.external_id for purchase in purchases for one in ordered.get(purchase.id, [])],
+        **stands.as_dict(),
+    }
+
+
+def living(purchases: list[Purchase]) -> list[Purchase]:
+    """Those that no later generation replaced, the most urgent first."""
+    replaced = {purchase.previous_id for purchase in purchases}
+    left = [purchase for purchase in purchases if purchase.id not in replaced]
+    return sorted(left, key=lambda purchase: (URGENT.index(purchase.state), purchase.id))
+
+
+def idle(order: StoreOrder) -> standing.Standing:
+    """Where an order stands for which no purchase exists."""
+    if order.gone or order.cancelled:
+        return standing.Standing("The shop cancelled or deleted the order; nothing is bought.", "")
+    if not order.paid:
+        text, turn, remedy = standing.because("unpaid", {"detail": order.unpaid_reason})
+        return standing.Standing(text, turn, remedy)
+    return standing.Standing("Nothing in this order has to be bought: all is shipped, refunded or needs no shipping.", "")
+
+
+def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, actor: str) -> dict[str, Any]:
+    """Correct fields of the address that is sent; "" takes a correction back. Waiting purchases are looked at again.
+
+    Field names are the supplier's, as `Problem.field` names them. Gives the names of the corrected fields and what is
+    still wrong; values are never shown.
+    """
+    for name, value in changes.items():
+        if name not in FIELD_ORDER:
+            raise WaybillError("no_such_field", f"The address has no field {name!r}. Fields: {', '.join(FIELD_ORDER)}.")
+        if len(value) > LONGEST:
+            raise WaybillError("too_long", f"{name} may have at most {LONGEST} characters.")
+    with container.database.transaction() as session:
+        order = session.get_one(StoreOrder, find(session, ref).id, with_for_update=True)
+        overrides = _overrides(container, order)
+        overrides = {key: value for key, value in (overrides | dict(changes)).items() if value}
+        if changes:
+            order.address_override_sealed = (
+                container.vault.seal_json(overrides, order.address_place) if overrides else None
+            )
+            audit(session, "order", order.id, "address_fixed", actor=actor, detail={"fields": sorted(changes)})
+        problems = _problems(container, order, overrides)
+    went_on = (
+        look_again(container, Purchase.order_id == order.id, Purchase.reason.in_(ADDRESS_REASONS), again=True)
+        if changes
+        else []
+    )
+    return {"order_id": order.id, "corrected": sorted(overrides), "problems": problems, "went_on": went_on}
+
+
+def _overrides(container: Container, order: StoreOrder) -> dict[str, str]:
+    if order.address_override_sealed is None:
+        return {}
+    return container.vault.open_json(order.address_override_sealed, order.address_place)
+
+
+def _problems(container: Container, order: StoreOrder, overrides: dict[str, str]) -> list[dict[str, str]]:
+    """What the address rules still find. Their texts never repeat what the buyer typed."""
+    address: Address | None = None
+    if order.address_sealed is not None:
+        values: dict[str, Any] = dict(container.vault.open_json(order.address_sealed, order.address_place))
+        pairs = values.pop("identifiers", [])
+        address = Address(**values, identifiers=tuple((str(name), str(value)) for name, value in pairs))
+    prepared = prepare(address, overrides=overrides)
+    if not isinstance(prepared, AddressProblems):
+        return []
+    return [
+        {"field": one.field, "text": one.text_for_merchant, "turn": one.turn} for one in prepared.problems
+    ]

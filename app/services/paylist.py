@@ -1,0 +1,127 @@
+"""The pay list: which supplier orders to pay, nearest deadline first, and which not to pay, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.models import Purchase, Shop, StoreOrder, SupplierAccount, SupplierOrder
+from app.ports.money import Money
+from app.services import standing
+
+_OPEN = (SupplierOrder.payment != "paid", SupplierOrder.closed.is_(False))
+
+
+def listed(container: Container, *, shop_id: int | None = None) -> dict[str, Any]:
+    """`pay`, `do_not_pay` (each a list of supplier orders), `totals` by currency, and `pay_all_urls` by account."""
+    with container.database.transaction() as session:
+        pay, blocked = _attached(container, session, shop_id)
+        blocked += _orphans(container, session) if shop_id is None else []
+    totals: dict[str, int] = {}
+    accounts: dict[int, list[str]] = {}
+    suppliers: dict[int, str] = {}
+    for entry in pay:
+        if entry["total_minor"] is not None:
+            totals[entry["currency"]] = totals.get(entry["currency"], 0) + entry["total_minor"]
+        accounts.setdefault(entry["account_id"], []).append(entry["supplier_order"])
+        suppliers[entry["account_id"]] = entry["supplier"]
+    return {
+        "pay": pay,
+        "do_not_pay": blocked,
+        "totals": {currency: str(Money(minor, currency)) for currency, minor in totals.items()},
+        "pay_all_urls": {
+            str(account): container.connectors.suppliers[suppliers[account]].pay_url(ids)
+            for account, ids in accounts.items()
+        },
+    }
+
+
+def _attached(
+    container: Container, session: Session, shop_id: int | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    query = (
+        sa.select(SupplierOrder, Purchase, StoreOrder.number, Shop.name)
+        .join(Purchase, Purchase.id == SupplierOrder.purchase_id)
+        .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+        .join(Shop, Shop.id == Purchase.shop_id)
+        .where(
+            *_OPEN,
+            sa.or_(Purchase.state.in_(("PLACED_UNPAID", "PAY_BLOCKED")), SupplierOrder.role == "duplicate"),
+        )
+        .order_by(SupplierOrder.pay_until.asc().nulls_last(), SupplierOrder.id)
+    )
+    if shop_id is not None:
+        query = query.where(Purchase.shop_id == shop_id)
+    pay, blocked = [], []
+    for order, purchase, number, shop in session.execute(query):
+        entry = _entry(container, order, purchase.supplier) | {
+            "purchase_id": purchase.id,
+            "order_id": purchase.order_id,
+            "number": number,
+            "shop_id": purchase.shop_id,
+            "shop": shop,
+            "limit": _money(purchase.limit_minor, purchase.quote_currency),
+        }
+        reason = _why_not(order, purchase)
+        if reason:
+            blocked.append({**entry, "reason": reason, "pay_url": ""})
+        elif order.payment == "unpaid":
+            pay.append({**entry, "pay_failed": order.pay_failed})
+    return pay, blocked
+
+
+def _why_not(order: SupplierOrder, purchase: Purchase) -> str:
+    if order.role == "duplicate":
+        return standing.because("duplicate_risk", {"order": order.external_id})[0]
+    if purchase.cancel_requested_at is not None:
+        return "The shop cancelled it: do not pay, the supplier closes it by itself."
+    if purchase.state == "PAY_BLOCKED":
+        return standing.because(purchase.reason, purchase.facts)[0]
+    return ""
+
+
+def _orphans(container: Container, session: Session) -> list[dict[str, Any]]:
+    """Orders seen in an account that belong to no purchase that we know."""
+    rows = session.execute(
+        sa.select(SupplierOrder, SupplierAccount.supplier)
+        .join(SupplierAccount, SupplierAccount.id == SupplierOrder.account_id)
+        .where(*_OPEN, SupplierOrder.role == "orphan", SupplierOrder.purchase_id.is_(None), SupplierOrder.read_at.is_not(None))
+        .order_by(SupplierOrder.id)
+    )
+    return [
+        _entry(container, order, supplier)
+        | {
+            "purchase_id": None,
+            "order_id": None,
+            "number": "",
+            "shop_id": None,
+            "shop": "",
+            "limit": "",
+            "pay_url": "",
+            "reason": "It belongs to no purchase that Waybill knows. Pay it only if you ordered it by hand.",
+        }
+        for order, supplier in rows
+    ]
+
+
+def _entry(container: Container, order: SupplierOrder, supplier: str) -> dict[str, Any]:
+    port = container.connectors.suppliers[supplier]
+    return {
+        "supplier": supplier,
+        "supplier_order": order.external_id,
+        "account_id": order.account_id,
+        "total": _money(order.total, order.currency),
+        "total_minor": order.total,
+        "currency": order.currency,
+        "pay_until": order.pay_until,
+        "status": order.status,
+        "pay_url": port.pay_url([order.external_id]),
+        "order_url": port.order_url(order.external_id),
+    }
+
+
+def _money(minor: int | None, currency: str) -> str:
+    return str(Money(minor, currency)) if minor is not None and currency else ""

@@ -1,0 +1,48 @@
+"""What people have to do and what staff must know: tasks and alerts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.container import Container
+from app.errors import Conflict, NotFound
+from app.models import Alert, Task
+from app.pipeline.record import audit
+
+
+def alerts(container: Container, *, ended: bool = False, limit: int = 100) -> list[dict[str, Any]]:
+    """Open alerts, newest first; with `ended` those that are over as well."""
+    query = sa.select(Alert).order_by(Alert.id.desc()).limit(limit)
+    if not ended:
+        query = query.where(Alert.ended_at.is_(None))
+    names = "id kind text shop_id purchase_id raised_at ended_at".split()
+    with container.database.transaction() as session:
+        return [{name: getattr(row, name) for name in names} for row in session.scalars(query)]
+
+
+def tasks(
+    container: Container, *, done: bool = False, shop_id: int | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Open tasks, oldest first; with `done` those that are done as well."""
+    query = sa.select(Task).order_by(Task.id).limit(limit)
+    if not done:
+        query = query.where(Task.done_at.is_(None))
+    if shop_id is not None:
+        query = query.where(Task.shop_id == shop_id)
+    names = "id kind turn text shop_id order_id purchase_id created_at done_at done_by".split()
+    with container.database.transaction() as session:
+        return [{name: getattr(row, name) for name in names} for row in session.scalars(query)]
+
+
+def finish(container: Container, task_id: int, *, actor: str) -> None:
+    """A person says that a task is done."""
+    with container.database.transaction() as session:
+        task = session.get(Task, task_id, with_for_update=True)
+        if task is None:
+            raise NotFound("no_task", f"There is no task {task_id}.")
+        if task.done_at is not None:
+            raise Conflict("already", f"Task {task_id} was done already, by {task.done_by}.")
+        task.done_at, task.done_by = sa.func.now(), actor  # type: ignore[assignment]
+        audit(session, "task", task_id, "done", actor=actor)
