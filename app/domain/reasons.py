@@ -66,7 +66,7 @@ def fill(text: str, facts: Mapping[str, str]) -> str:
         inner = optional.group(1)
         return _FACT.sub(lambda fact: facts[fact.group(1)], inner) if facts_of(inner) <= facts.keys() else ""
 
-    return _OPTIONAL.sub(known, text)
+    return _OPTIONAL.sub(known, text).strip()
 
 
 def explain(code: str, /, **facts: object) -> Explanation:

@@ -40,6 +40,20 @@ _SHOP: tuple[Row, ...] = (
         "request_fulfilment",
     ),
     (
+        "fulfilment_not_requested",
+        "merchant",
+        "The tracking number cannot be shown yet: the shop's fulfilment request is missing. Request it again.",
+        "fulfillmentCreate impossible at our location[: {code}].",
+        "request_fulfilment",
+    ),
+    (
+        "fulfilment_on_hold",
+        "merchant",
+        "The tracking number cannot be shown yet: the shop holds this fulfilment. Release the hold in the shop.",
+        "Fulfilment order on hold[: {code}].",
+        "review_in_shop",
+    ),
+    (
         "request_cancelled",
         "merchant",
         "The fulfilment request was cancelled in the shop. Request it again to go on.",

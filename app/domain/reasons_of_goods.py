@@ -203,8 +203,8 @@ _ADDRESS: tuple[Row, ...] = (
         "address_missing",
         "merchant",
         (
-            "The order has no delivery address, or the shop does not let us read it. Add it, or grant "
-            "Waybill access to addresses.[ ({problem})]"
+            "The order has no delivery address, or the shop does not let us read it[ ({problem})]. "
+            "Add it, or grant Waybill access to addresses."
         ),
         "address is None; never treated as empty[: {problem}].",
         "edit_address",

@@ -211,7 +211,7 @@ def readiness(
         (shop.state == "UNINSTALLED", "uninstalled"),
         (shop.state == "PAUSED", "shop_paused"),
         (order.test and not shop.buy_test_orders, "test_order"),
-        (bool(order.hold), "fraud_risk" if order.hold.startswith("risk") else "shop_hold"),
+        (bool(order.hold), "fraud_risk" if "risk" in order.hold else "shop_hold"),
         (not mapped, "mapping_missing"),
         (account.id is None, "account_missing"),
         (bool(account.reason), account.reason),

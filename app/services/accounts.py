@@ -24,7 +24,7 @@ OTHER_ACCOUNT = ("account_blocked", "ds_center")
 """What another account than before may cure."""
 
 
-def connect(
+def connect(  # noqa: PLR0913  # what a merchant types
     container: Container,
     shop_id: int,
     access_token: str,
@@ -145,7 +145,8 @@ def refresh(container: Container, account_id: int, *, actor: str) -> datetime | 
     opened = open_account(container, account_id)
     if opened.state == "DEAD":
         raise Conflict(
-            "token_dead", "This account's connection is dead and cannot be renewed. Connect it again (`account connect`)."
+            "token_dead",
+            "This account's connection is dead and cannot be renewed. Connect it again (`account connect`).",
         )
     try:
         renewed = renew(container, opened)
@@ -161,32 +162,32 @@ def refresh(container: Container, account_id: int, *, actor: str) -> datetime | 
 def listed(container: Container) -> list[dict[str, Any]]:
     """All accounts with the state of their tokens, never the tokens."""
     with container.database.transaction() as session:
-        rows = session.execute(
-            sa.select(SupplierAccount, Credential)
-            .outerjoin(Credential, Credential.account_id == SupplierAccount.id)
-            .order_by(SupplierAccount.id)
-        ).all()
+        rows = session.scalars(sa.select(SupplierAccount).order_by(SupplierAccount.id)).all()
+        tokens = {
+            row.account_id: row
+            for row in session.scalars(sa.select(Credential).where(Credential.account_id.is_not(None)))
+        }
         used: dict[int, list[int]] = {}
         for shop_id, account_id in session.execute(
             sa.select(ShopAccount.shop_id, ShopAccount.account_id).where(ShopAccount.is_default)
         ):
             used.setdefault(account_id, []).append(shop_id)
-    return [
-        {
-            "id": account.id,
-            "merchant_id": account.merchant_id,
-            "supplier": account.supplier,
-            "user_id": account.user_id,
-            "state": account.state,
-            "token": credential.state if credential else "none",
-            "dead_because": credential.dead_reason if credential else "",
-            "expires_at": credential.expires_at if credential else None,
-            "refresh_expires_at": credential.refresh_expires_at if credential else None,
-            "refresh_due_at": credential.refresh_due_at if credential else None,
-            "shops": used.get(account.id, []),
-        }
-        for account, credential in rows
-    ]
+    return [_told(account, tokens.get(account.id)) | {"shops": used.get(account.id, [])} for account in rows]
+
+
+def _told(account: SupplierAccount, credential: Credential | None) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "merchant_id": account.merchant_id,
+        "supplier": account.supplier,
+        "user_id": account.user_id,
+        "state": account.state,
+        "token": credential.state if credential else "none",
+        "dead_because": credential.dead_reason if credential else "",
+        "expires_at": credential.expires_at if credential else None,
+        "refresh_expires_at": credential.refresh_expires_at if credential else None,
+        "refresh_due_at": credential.refresh_due_at if credential else None,
+    }
 
 
 def get(container: Container, account_id: int) -> SupplierAccount:

@@ -56,7 +56,7 @@ def replay(container: Container, inbox_id: int, *, actor: str) -> str:
             raise Conflict("purged", f"The body of row {inbox_id} was deleted when its time was over.")
         pending = row.state == "DUE"
         row.state, row.attempts, row.lease_until = "DUE", 0, None
-        row.run_at = sa.func.now()  # type: ignore[assignment]
+        row.run_at = sa.func.now()
         audit(session, "inbox", inbox_id, "replay", actor=actor)
         states = (
             session.scalars(sa.select(Purchase.state).where(Purchase.order_id == row.order_id)).all()

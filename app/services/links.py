@@ -31,9 +31,11 @@ LIFTED = (
     "shipping_service",
 )
 """What another link may cure."""
+SHOWN = 30
+"""SKUs named in an error."""
 
 
-def add(
+def add(  # noqa: PLR0913  # what a merchant types
     container: Container,
     shop_id: int,
     *,
@@ -105,7 +107,7 @@ def _variant(container: Container, shop: Shop, variant: str, sku: str) -> Varian
     if not found:
         raise NotFound("no_variant", f"The shop {shop.name} has no variant with {what}.")
     if len(found) > 1:
-        listed = "; ".join(f"{one.variant_id} ({one.title}, SKU {one.sku or '-'})" for one in found[:20])
+        listed = "; ".join(f"{one.variant_id} ({one.title}, SKU {one.sku or '-'})" for one in found[:SHOWN])
         raise Conflict("several_variants", f"Several variants have {what}: {listed}. Name one with --variant.")
     return found[0]
 
@@ -136,9 +138,7 @@ def _product(container: Container, shop: Shop, product: str) -> tuple[SupplierPr
 def _sku(product: SupplierProduct, sku_id: str, sku_attr: str | None) -> SupplierSKU:
     found = [one for one in product.skus if one.sku_id == sku_id]
     if len(found) != 1:
-        raise NotFound(
-            "no_sku", f"Product {product.product_id} has no SKU {sku_id}. It has: {_skus(product.skus)}."
-        )
+        raise NotFound("no_sku", f"Product {product.product_id} has no SKU {sku_id}. It has: {_skus(product.skus)}.")
     if sku_attr is not None and attribute_ids(sku_attr) != attribute_ids(found[0].attributes):
         raise WaybillError(
             "other_attributes",
@@ -149,8 +149,9 @@ def _sku(product: SupplierProduct, sku_id: str, sku_attr: str | None) -> Supplie
 
 
 def _skus(skus: Sequence[SupplierSKU]) -> str:
-    shown = "; ".join(f"{one.sku_id} = {one.attributes or 'no options'} ({one.price})" for one in skus[:30])
-    return shown + (f"; and {len(skus) - 30} more" if len(skus) > 30 else "")
+    shown = "; ".join(f"{one.sku_id} = {one.attributes or 'no options'} ({one.price})" for one in skus[:SHOWN])
+    more = len(skus) - SHOWN
+    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 def _store(

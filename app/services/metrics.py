@@ -129,4 +129,7 @@ def _calls(session: Session) -> Iterator[Metric]:
 def _buckets(stored: list[Any], calls: int) -> list[tuple[str, float]]:
     """The stored numbers are cumulative already."""
     numbers = [int(number) for number in stored] + [0] * (len(BUCKETS) - len(stored))
-    return [*((str(bound), float(number)) for bound, number in zip(BUCKETS, numbers, strict=False)), ("+Inf", float(calls))]
+    return [
+        *((str(bound), float(number)) for bound, number in zip(BUCKETS, numbers, strict=False)),
+        ("+Inf", float(calls)),
+    ]

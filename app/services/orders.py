@@ -13,7 +13,7 @@ from app.container import Container
 from app.domain.address import AddressProblems, prepare
 from app.domain.address.outcome import FIELD_ORDER
 from app.errors import Conflict, NotFound, WaybillError
-from app.models import Purchase, Shop, ShippedParcel, StoreOrder, SupplierOrder
+from app.models import Purchase, ShippedParcel, Shop, StoreOrder, SupplierOrder
 from app.pipeline.record import audit
 from app.ports.money import Money
 from app.ports.storefront import Address
@@ -21,7 +21,8 @@ from app.services import standing
 from app.services.purchases import look_again, supplier_orders
 
 ADDRESS_REASONS = ("address_missing", "address_invalid", "address_refused", "customs_id")
-LARGEST_ID = 2**63 - 1
+LONGEST_ID = 19
+"""Digits; every shorter number is a bigint."""
 LONGEST = 500
 """Characters of one corrected field."""
 
@@ -63,9 +64,9 @@ def find(session: Session, ref: str) -> Found:
     Our own id comes first. Raises `NotFound`, or `Conflict` naming the candidates.
     """
     wanted = ref.strip()
-    if wanted.isascii() and wanted.isdigit() and int(wanted) <= LARGEST_ID and session.get(StoreOrder, int(wanted)):
-        others = [one for one in _by_number(session, wanted) if one != int(wanted)]
-        return Found(int(wanted), tuple(_named(session, others)))
+    own = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < LONGEST_ID else 0
+    if own and session.get(StoreOrder, own) is not None:
+        return Found(own, tuple(_named(session, [one for one in _by_number(session, wanted) if one != own])))
     ids = _by_number(session, wanted) or _by_other(session, wanted)
     if not ids:
         raise NotFound("no_order", f"No order is known by {ref!r}. `flask order list` shows the newest ones.")
@@ -81,7 +82,7 @@ def _by_number(session: Session, ref: str) -> list[int]:
 
 
 def _by_other(session: Session, ref: str) -> list[int]:
-    choices: tuple[sa.Select[tuple[int]], ...] = (
+    choices = (
         sa.select(StoreOrder.id).where(StoreOrder.external_id == ref),
         sa.select(Purchase.order_id)
         .join(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
@@ -93,7 +94,7 @@ def _by_other(session: Session, ref: str) -> list[int]:
         .where(ShippedParcel.tracking_number == ref),
     )
     for query in choices:
-        ids = list(dict.fromkeys(session.scalars(query.limit(20))))
+        ids = list(dict.fromkeys(int(found) for found in session.scalars(query.limit(20))))
         if ids:
             return ids
     return []
@@ -166,7 +167,9 @@ def idle(order: StoreOrder) -> standing.Standing:
     if not order.paid:
         text, turn, remedy = standing.because("unpaid", {"detail": order.unpaid_reason})
         return standing.Standing(text, turn, remedy)
-    return standing.Standing("Nothing in this order has to be bought: all is shipped, refunded or needs no shipping.", "")
+    return standing.Standing(
+        "Nothing in this order has to be bought: all is shipped, refunded or needs no shipping.", ""
+    )
 
 
 def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, actor: str) -> dict[str, Any]:
@@ -214,6 +217,4 @@ def _problems(container: Container, order: StoreOrder, overrides: dict[str, str]
     prepared = prepare(address, overrides=overrides)
     if not isinstance(prepared, AddressProblems):
         return []
-    return [
-        {"field": one.field, "text": one.text_for_merchant, "turn": one.turn} for one in prepared.problems
-    ]
+    return [{"field": one.field, "text": one.text_for_merchant, "turn": one.turn} for one in prepared.problems]

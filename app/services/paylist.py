@@ -88,7 +88,12 @@ def _orphans(container: Container, session: Session) -> list[dict[str, Any]]:
     rows = session.execute(
         sa.select(SupplierOrder, SupplierAccount.supplier)
         .join(SupplierAccount, SupplierAccount.id == SupplierOrder.account_id)
-        .where(*_OPEN, SupplierOrder.role == "orphan", SupplierOrder.purchase_id.is_(None), SupplierOrder.read_at.is_not(None))
+        .where(
+            *_OPEN,
+            SupplierOrder.role == "orphan",
+            SupplierOrder.purchase_id.is_(None),
+            SupplierOrder.read_at.is_not(None),
+        )
         .order_by(SupplierOrder.id)
     )
     return [

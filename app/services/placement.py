@@ -78,7 +78,7 @@ def release(container: Container, *, by: str, second: str) -> int:
         if not freezes:
             raise Conflict("not_frozen", "Ordering is not frozen.")
         for one in freezes:
-            one.released_at = sa.func.now()  # type: ignore[assignment]
+            one.released_at = sa.func.now()
             one.released_by, one.second = first, other
             audit(
                 session,

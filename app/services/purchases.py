@@ -56,9 +56,11 @@ def listed(
     wanted = state.upper()
     if wanted and wanted not in STATES:
         raise WaybillError("no_such_state", f"There is no state {state!r}. States: {', '.join(STATES)}.")
-    query = sa.select(Purchase, StoreOrder.number, Shop.name).join(
-        StoreOrder, StoreOrder.id == Purchase.order_id
-    ).join(Shop, Shop.id == Purchase.shop_id)
+    query = (
+        sa.select(Purchase, StoreOrder.number, Shop.name)
+        .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+        .join(Shop, Shop.id == Purchase.shop_id)
+    )
     if wanted:
         query = query.where(Purchase.state == wanted)
     if shop_id is not None:
@@ -126,7 +128,7 @@ def retry(container: Container, purchase_id: int, *, actor: str) -> dict[str, An
             )
         audit(session, "purchase", purchase_id, "retry", actor=actor, detail={"reason": purchase.reason})
         if purchase.state == "READY":
-            purchase.run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+            purchase.run_at = sa.func.clock_timestamp()
         else:
             match.reconsider(session, purchase, again=True)
         container.database.after_commit(container.bell.ring)
@@ -150,7 +152,7 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
                 + (f" ({purchase.reason})" if purchase.reason else "")
                 + ": there is no price to approve.",
             )
-        purchase.approved_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+        purchase.approved_at = sa.func.clock_timestamp()
         purchase.version += 1
         audit(
             session,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,8 @@ from app.models import ExchangeRate, Purchase, StoreOrder
 from app.pipeline.record import audit
 from app.services.purchases import look_again
 
+_CODE = re.compile("[A-Z]{3}")
+
 
 def put(container: Container, base: str, quote: str, rate: Decimal, *, source: str, actor: str) -> list[ExchangeRate]:
     """One `base` is `rate` units of `quote`. Gives the rows written.
@@ -22,7 +25,7 @@ def put(container: Container, base: str, quote: str, rate: Decimal, *, source: s
     Prices are converted from the supplier's currency, so a rate *into* it is kept the other way round as well.
     """
     base, quote = base.strip().upper(), quote.strip().upper()
-    if not all(len(code) == 3 and code.isascii() and code.isalpha() for code in (base, quote)) or base == quote:
+    if not all(_CODE.fullmatch(code) for code in (base, quote)) or base == quote:
         raise WaybillError("bad_currency", "Give two different currency codes of three letters, like USD EUR.")
     if not rate.is_finite() or not Decimal("0.0000001") <= rate <= Decimal(10_000_000):
         raise WaybillError("bad_rate", "The rate must be a number above zero.")

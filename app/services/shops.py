@@ -25,6 +25,8 @@ from app.services.purchases import HELD, look_again
 from app.shop_access import apply_grant, with_shop
 
 TOKEN_BYTES = 32
+LONGEST_DELIVERY = 999
+"""Days."""
 PAUSED = ("shop_paused", "uninstalled")
 """Reasons that resuming a shop lifts: after a reinstall its waiting orders go on by this one act (S27)."""
 
@@ -67,20 +69,27 @@ def connect(
 
     `merchant_id` None: a new merchant, or the one that the shop belongs to already. Raises `WaybillError`.
     """
-    storefront = container.connectors.storefronts.get(connector)
-    if storefront is None:
+    if connector not in container.connectors.storefronts:
         raise NotFound("no_connector", f"There is no storefront connector {connector!r}.")
-    try:
-        place = storefront.canonical_address(address)
-    except ValueError as error:
-        raise WaybillError("bad_address", str(error)) from error
     given = {name: value for name, value in secrets.items() if value}
+    place = _canonical(container, connector, address)
     profile = _prove(container, connector, place, given)
+    # A site may call itself anything: its word for its address counts only if the keys are good there too.
+    own = _canonical(container, connector, profile.key)
+    if own != place:
+        place, profile = own, _prove(container, connector, own, given)
     with container.database.transaction() as session:
         shop, fresh = _store(container, session, connector, place, given, profile, merchant_id, actor)
     report, warning = check_webhooks(container, shop.id)
     with container.database.transaction() as session:
         return Connected(session.get_one(Shop, shop.id), fresh, report, warning)
+
+
+def _canonical(container: Container, connector: str, address: str) -> str:
+    try:
+        return container.connectors.storefronts[connector].canonical_address(address)
+    except ValueError as error:
+        raise WaybillError("bad_address", str(error)) from error
 
 
 def _prove(container: Container, connector: str, address: str, given: Mapping[str, str]) -> ShopProfile:
@@ -96,7 +105,7 @@ def _prove(container: Container, connector: str, address: str, given: Mapping[st
         raise said(error) from error
 
 
-def _store(
+def _store(  # noqa: PLR0913, PLR0917  # all of them are what is stored
     container: Container,
     session: Session,
     connector: str,
@@ -121,10 +130,10 @@ def _store(
     shop.name, shop.currency = profile.name or address, profile.currency
     shop.timezone, shop.country = profile.timezone, profile.country
     shop.capabilities = {**dict(profile.capabilities), "api_version": profile.api_version}
-    shop.poll_run_at = sa.func.now()  # type: ignore[assignment]  # what happened meanwhile is read at once
+    shop.poll_run_at = sa.func.now()  # what happened meanwhile is read at once
     if before == "UNINSTALLED":
         shop.state = "PAUSED" if _waiting(session, shop.id) else "ACTIVE"
-        shop.state_since = sa.func.now()  # type: ignore[assignment]
+        shop.state_since = sa.func.now()
     _keep_keys(container, session, shop, given)
     audit(
         session,
@@ -152,9 +161,7 @@ def _merchant(session: Session, merchant_id: int | None, name: str, actor: str) 
 
 
 def _waiting(session: Session, shop_id: int) -> bool:
-    held = sa.select(Purchase.id).where(
-        Purchase.shop_id == shop_id, HELD, Purchase.reason == "uninstalled"
-    )
+    held = sa.select(Purchase.id).where(Purchase.shop_id == shop_id, HELD, Purchase.reason == "uninstalled")
     return session.scalar(held.limit(1)) is not None
 
 
@@ -168,7 +175,9 @@ def _keep_keys(container: Container, session: Session, shop: Shop, given: dict[s
     if credential is None:
         credential = Credential(shop_id=shop.id, sealed=b"", version=0)
         session.add(credential)
-    secrets = {**{name: kept[name] for name in ("webhook_secret", "webhook_secret_previous") if name in kept}, **given}
+    secrets: dict[str, str] = {
+        name: kept[name] for name in ("webhook_secret", "webhook_secret_previous") if name in kept
+    } | given
     if spec.connect is not None and spec.connect.own_webhook_secret and not secrets.get("webhook_secret"):
         secrets["webhook_secret"] = random.token_urlsafe(TOKEN_BYTES)
     grant = TokenGrant(given.get("access_token", ""), given.get("refresh_token"), None, None)
@@ -202,7 +211,7 @@ def check_webhooks(container: Container, shop_id: int) -> tuple[WebhookReport | 
         return None, f"Webhooks are not set up yet, we try again by ourselves: {said(error).text}"
     with container.database.transaction() as session:
         row = session.get_one(Shop, shop_id)
-        row.hooks_checked_at = sa.func.now()  # type: ignore[assignment]
+        row.hooks_checked_at = sa.func.now()
     return report, ""
 
 
@@ -219,9 +228,7 @@ def listed(container: Container) -> list[dict[str, Any]]:
     """All shops, oldest first."""
     with container.database.transaction() as session:
         rows = session.execute(
-            sa.select(Shop, Credential.state)
-            .outerjoin(Credential, Credential.shop_id == Shop.id)
-            .order_by(Shop.id)
+            sa.select(Shop, Credential.state).outerjoin(Credential, Credential.shop_id == Shop.id).order_by(Shop.id)
         ).all()
     return [
         {
@@ -320,7 +327,7 @@ def _stateful(shop: Shop, wanted: str) -> None:
         raise Conflict("uninstalled", f"Waybill was removed from {shop.address}. Connect the shop again first.")
     if shop.state == wanted:
         raise Conflict("already", f"Shop {shop.id} is {wanted.lower()} already.")
-    shop.state, shop.state_since = wanted, sa.func.now()  # type: ignore[assignment]
+    shop.state, shop.state_since = wanted, sa.func.now()
 
 
 def set_policy(container: Container, shop_id: int, changes: Mapping[str, Any], *, actor: str) -> dict[str, Any]:
@@ -358,5 +365,5 @@ def _check_value(name: str, value: Any) -> None:
         raise WaybillError("bad_value", f"{name} must be above zero.")
     if name == "margin_percent" and not Decimal(0) <= value < Decimal(100_000):
         raise WaybillError("bad_value", "The margin must be zero percent or more.")
-    if name == "max_delivery_days" and value is not None and not 0 < value < 1000:
+    if name == "max_delivery_days" and value is not None and not 0 < value <= LONGEST_DELIVERY:
         raise WaybillError("bad_value", "The longest delivery must be between 1 and 999 days.")

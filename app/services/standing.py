@@ -33,7 +33,13 @@ STATE_WORDS = {
     "REFUNDED": "refunded by the supplier",
     "CANCELLED": "cancelled, nothing is bought",
 }
-TURN_WORDS = {"us": "Waybill", "merchant": "the merchant", "buyer": "the buyer", "supplier": "the supplier", "": "nobody"}
+TURN_WORDS = {
+    "us": "Waybill",
+    "merchant": "the merchant",
+    "buyer": "the buyer",
+    "supplier": "the supplier",
+    "": "nobody",
+}
 
 COMMANDS = {
     "approve_price": "flask purchase approve {purchase}",
@@ -96,15 +102,13 @@ def gates(session: Session) -> Gates:
         sa.select(PlacementFreeze.reason).where(PlacementFreeze.released_at.is_(None)).order_by(PlacementFreeze.id)
     ).all()
     breakers = session.execute(sa.select(Breaker.scope, Breaker.state).where(Breaker.state != "CLOSED")).all()
-    return Gates(tuple(frozen), {scope: state for scope, state in breakers})
+    return Gates(tuple(frozen), dict(breakers))
 
 
 def of(purchase: Purchase, gates: Gates, orders: Sequence[SupplierOrder] = ()) -> Standing:
     """Where the purchase stands."""
     text, turn, remedy = _said(purchase, gates, orders)
-    command = COMMANDS.get(remedy, "").format(
-        purchase=purchase.id, shop=purchase.shop_id, order=purchase.order_id
-    )
+    command = COMMANDS.get(remedy, "").format(purchase=purchase.id, shop=purchase.shop_id, order=purchase.order_id)
     return Standing(text, turn, remedy, command)
 
 

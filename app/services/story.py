@@ -114,9 +114,7 @@ def _gather(session: Session, order_id: int) -> _Facts:
             .order_by(SupplierOrderItem.id)
         ).all(),
         parcels,
-        session.scalars(
-            sa.select(ParcelItem).where(ParcelItem.parcel_id.in_([parcel.id for parcel in parcels]))
-        ).all(),
+        session.scalars(sa.select(ParcelItem).where(ParcelItem.parcel_id.in_([parcel.id for parcel in parcels]))).all(),
         session.scalars(sa.select(Task).where(Task.order_id == order_id).order_by(Task.id)).all(),
         standing.gates(session),
         session.scalar(sa.select(sa.func.clock_timestamp())) or order.read_at,

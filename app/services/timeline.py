@@ -64,7 +64,11 @@ def _inbox(session: Session, order_id: int) -> Iterator[dict[str, Any]]:
         yield _entry(row.received_at, "webhook", f"{who}{times}.", inbox=row.id, topic=row.topic, seen=row.seen)
         if row.processed_at is not None:
             yield _entry(
-                row.processed_at, "import", f"That was dealt with: {row.result or 'done'}.", inbox=row.id, tries=row.attempts
+                row.processed_at,
+                "import",
+                f"That was dealt with: {row.result or 'done'}.",
+                inbox=row.id,
+                tries=row.attempts,
             )
 
 
@@ -134,7 +138,9 @@ def _attached(row: Audit, detail: Mapping[str, Any], names: Mapping[int, str]) -
 
 def _derived(row: Audit, detail: Mapping[str, Any], _names: Mapping[int, str]) -> str:
     if detail.get("after"):
-        return f"Purchase {row.entity_id} takes the place of purchase {detail['after']} (try {detail.get('generation')})."
+        return (
+            f"Purchase {row.entity_id} takes the place of purchase {detail['after']} (try {detail.get('generation')})."
+        )
     many = len(detail.get("lines", []))
     return f"Purchase {row.entity_id} was made for {many} line{'' if many == 1 else 's'} of the order."
 
@@ -255,19 +261,23 @@ _KINDS = {
 
 
 def _outbox(session: Session, order_id: int) -> Iterator[dict[str, Any]]:
-    rows = session.scalars(
-        sa.select(Outbox).where(Outbox.order_id == order_id).order_by(Outbox.id.desc()).limit(MOST)
-    )
+    rows = session.scalars(sa.select(Outbox).where(Outbox.order_id == order_id).order_by(Outbox.id.desc()).limit(MOST))
     names = {"fulfil": "The shop is to be told of a parcel", "answer_request": "The shop's request is to be answered"}
     for row in rows:
         yield _entry(row.created_at, "outbox", f"{names.get(row.kind, row.kind)}.", outbox=row.id)
         if row.done_at is not None:
             stuck = "did not work" if row.state == "STUCK" else "is done"
             yield _entry(
-                row.done_at, "outbox", f"That {stuck}: {row.result or row.state.lower()}.", outbox=row.id, tries=row.attempts
+                row.done_at,
+                "outbox",
+                f"That {stuck}: {row.result or row.state.lower()}.",
+                outbox=row.id,
+                tries=row.attempts,
             )
         elif row.result:
-            yield _entry(row.created_at, "outbox", f"That is tried again at {row.run_at:%H:%M:%S}: {row.result}.", outbox=row.id)
+            yield _entry(
+                row.created_at, "outbox", f"That is tried again at {row.run_at:%H:%M:%S}: {row.result}.", outbox=row.id
+            )
 
 
 def _people(session: Session, order_id: int, purchases: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ def alerts(container: Container, *, ended: bool = False, limit: int = 100) -> li
     query = sa.select(Alert).order_by(Alert.id.desc()).limit(limit)
     if not ended:
         query = query.where(Alert.ended_at.is_(None))
-    names = "id kind text shop_id purchase_id raised_at ended_at".split()
+    names = ["id", "kind", "text", "shop_id", "purchase_id", "raised_at", "ended_at"]
     with container.database.transaction() as session:
         return [{name: getattr(row, name) for name in names} for row in session.scalars(query)]
 
@@ -31,7 +31,7 @@ def tasks(
         query = query.where(Task.done_at.is_(None))
     if shop_id is not None:
         query = query.where(Task.shop_id == shop_id)
-    names = "id kind turn text shop_id order_id purchase_id created_at done_at done_by".split()
+    names = ["id", "kind", "turn", "text", "shop_id", "order_id", "purchase_id", "created_at", "done_at", "done_by"]
     with container.database.transaction() as session:
         return [{name: getattr(row, name) for name in names} for row in session.scalars(query)]
 
@@ -44,5 +44,5 @@ def finish(container: Container, task_id: int, *, actor: str) -> None:
             raise NotFound("no_task", f"There is no task {task_id}.")
         if task.done_at is not None:
             raise Conflict("already", f"Task {task_id} was done already, by {task.done_by}.")
-        task.done_at, task.done_by = sa.func.now(), actor  # type: ignore[assignment]
+        task.done_at, task.done_by = sa.func.now(), actor
         audit(session, "task", task_id, "done", actor=actor)

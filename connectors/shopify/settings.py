@@ -25,7 +25,7 @@ class ShopifySettings(BaseModel):
     shopify_api_version: str = Field(default="2026-10", pattern=r"^\d{4}-(01|04|07|10)$")
     shopify_shop_url_template: str = Field(default="https://{shop}", pattern=r"^https?://[^\s]*\{shop\}[^\s]*$")
     shopify_fulfillment_service_handle: str = Field(default="waybill", min_length=1)
-    shopify_partially_refunded_is_paid: bool = False
+    shopify_partially_refunded_is_paid: bool = True
 
     @field_validator("shopify_client_secret_previous", "shopify_client_secret_previous_until", mode="before")
     @classmethod

@@ -21,7 +21,8 @@ from app import create_app
 from app.boot import prepare
 from app.container import Container
 from app.jobs.drain import KINDS, Drain
-from app.models import Purchase, StoreOrder
+from app.models import Attempt, Credential, Inbox, Purchase, PurchaseItem, Shop, StoreOrder, Task
+from app.pipeline import match
 from app.registry import find
 from tests.flow.connecting import add_link, connect_account, connect_shop
 
@@ -131,6 +132,8 @@ class World:
         self.aliexpress.control("push", {"url": f"{self.app.url}/webhooks/aliexpress"})
         self.drain = Drain(self.container, threads=6, kinds=[kind for kind in KINDS if kind.name not in {"job", "poll"}])
         self.account: dict[str, Any] = {}
+        self.variants: dict[str, str] = {}
+        self.variant_ids: dict[str, str] = {}
 
     def close(self) -> None:
         """End everything."""
@@ -162,7 +165,8 @@ class World:
         made = self.shopify.control(
             "products", {"shop": domain, "title": f"Sample {sku}", "variants": [{"sku": sku, "price": price}]}
         )
-        return str(made["variants"][0]["id"])
+        self.variant_ids[sku] = str(made["variants"][0]["id"])
+        return self.variant_ids[sku]
 
     def woocommerce_product(self, slug: str, sku: str, price: str = "19.90") -> str:
         """A simple product; gives its id."""
@@ -244,6 +248,88 @@ class World:
     def created(self) -> list[dict[str, Any]]:
         """What the supplier really created."""
         return [line for line in self.aliexpress.control("ledger") if line["op"] == "create"]
+
+
+    def outcomes(self) -> list[str]:
+        """The outcome of every attempt."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(Attempt.outcome).order_by(Attempt.id)))
+
+    def reasons(self) -> list[str]:
+        """The reason of every purchase."""
+        return [purchase.reason for purchase in self.purchases()]
+
+    def quantities(self) -> list[int]:
+        """The quantity of every purchase item."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(PurchaseItem.quantity).order_by(PurchaseItem.id)))
+
+    def tasks(self) -> list[str]:
+        """Kinds of open tasks."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(Task.kind).where(Task.done_at.is_(None)).order_by(Task.id)))
+
+    def inbox_rows(self) -> int:
+        """How many events are stored."""
+        with self.container.database.transaction() as session:
+            return session.scalar(sa.select(sa.func.count()).select_from(Inbox)) or 0
+
+    def calls_of_create(self) -> int:
+        """How many order.create calls reached the supplier."""
+        return sum(line["op"] == "create_call" for line in self.aliexpress.control("ledger"))
+
+    def shown_parcels(self) -> list[dict[str, Any]]:
+        """Fulfilments that the Shopify simulator shows."""
+        return [found for order in self.shopify.control("state")["orders"] for found in order["fulfillments"]]
+
+    def sku_of(self, product_id: str) -> str:
+        """The first SKU of a product of the simulator's catalogue."""
+        products = self.aliexpress.control("state")["products"]
+        product = products[product_id] if isinstance(products, dict) else next(
+            one for one in products if str(one["product_id"]) == product_id
+        )
+        return str(product["skus"][0]["sku_id"])
+
+    def pass_time(self, name: str) -> None:
+        """Move the clock of unclear purchases: as if the quarantine or the hour until a person were over."""
+        column = {"quarantine": "quarantine_until", "human": "sent_at"}[name]
+        with self.container.database.transaction() as session:
+            session.execute(
+                sa.text(
+                    f"UPDATE purchase SET {column} = {column} - interval '90 minutes', check_at = now() "
+                    "WHERE state IN ('SENDING', 'UNKNOWN', 'HUMAN')"
+                )
+            )
+
+    def pause_shop(self, shop_id: int = 1) -> None:
+        """As the merchant does."""
+        with self.container.database.transaction() as session:
+            session.execute(sa.update(Shop).where(Shop.id == shop_id).values(state="PAUSED"))
+
+    def retry(self, purchase_id: int) -> None:
+        """A person presses retry."""
+        with self.container.database.transaction() as session:
+            match.reconsider(session, session.get_one(Purchase, purchase_id, with_for_update=True), again=True)
+
+    def refund(self, order_id: str, pieces: int) -> None:
+        """Refund pieces of the first line of a Shopify order."""
+        self.shopify.control(f"orders/{order_id}/refund", {"lines": [{"line": 0, "quantity": pieces}]})
+
+    def edit(self, order_id: str, quantity: int) -> None:
+        """Set the quantity of the first line of a Shopify order."""
+        self.shopify.control(f"orders/{order_id}/edit", {"changes": [{"line": 0, "quantity": quantity}]})
+
+    def reconnect_account(self) -> None:
+        """The merchant gives consent again."""
+        fresh = self.aliexpress.control("accounts", {"user_id": self.account["user_id"]})
+        with self.container.database.transaction() as session:
+            credential = session.scalars(sa.select(Credential).where(Credential.account_id.is_not(None))).one()
+            secrets = {"access_token": fresh["access_token"], "refresh_token": fresh["refresh_token"]}
+            credential.sealed = self.container.vault.seal_json(secrets, credential.place)
+            credential.state, credential.version = "LIVE", credential.version + 1
+            held = session.scalars(sa.select(Purchase.id).where(Purchase.reason == "token_dead")).all()
+        for purchase_id in held:
+            self.retry(purchase_id)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The purchase protocol over all interleavings of two workers, kills, duplicates and lost events.
 
-`explore` proves what a thousand random runs only suggest; the mutants prove that it would notice (lifecycle, section 13).
+`explore` proves what a thousand random runs only suggest; the mutants prove that it would notice (lifecycle 13).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pycountry
 
 from app.domain.address.checks import CHECKS, rules_for
 from app.domain.address.draft import Draft
-from app.domain.address.outcome import FIELD_ORDER, AddressProblems, Policy, Prepared, problem
+from app.domain.address.outcome import ALWAYS_SENT, FIELD_ORDER, AddressProblems, Policy, Prepared, problem
 from app.domain.address.phone import parse_phone
 from app.domain.address.postal import looks_odd
 from app.domain.address.provinces import province_name
@@ -44,7 +44,7 @@ def prepare(
     _finish(draft, address)
     if draft.problems:
         return AddressProblems(tuple(draft.problems), tuple(draft.warnings))
-    ready = tuple((name, draft.fields[name]) for name in FIELD_ORDER if draft.get(name))
+    ready = tuple((name, draft.get(name)) for name in FIELD_ORDER if draft.get(name) or name in ALWAYS_SENT)
     return Prepared(ready, tuple(draft.warnings))
 
 

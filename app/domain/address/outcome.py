@@ -36,6 +36,9 @@ FIELD_ORDER = (
 (reference section 7.1). Sorting them there is the connector's work, as is the supplier's own country code.
 """
 
+ALWAYS_SENT = frozenset(("address2", "zip"))
+"""There even if empty, so that a connector which starts from the raw address lets nothing of it show through."""
+
 LABELS = {
     "full_name": "the recipient's name",
     "address": "the street line",
@@ -97,7 +100,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The fields ready to send, without empty ones, in `FIELD_ORDER`. `country` is ISO 3166-1 alpha-2.
+    """The fields ready to send, in `FIELD_ORDER`; only those of `ALWAYS_SENT` may be empty. `country` is ISO alpha-2.
 
     `warnings` hold nothing up.
     """

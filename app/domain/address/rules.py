@@ -35,8 +35,8 @@ class Rule:
 
 
 _CPF_NAMES = ("cpf", "cnpj", "tax_id")
-_IL_NAMES = ("israeli_id", "national_id", "tax_id", "passport")
-_AR_NAMES = ("cuit", "cuil", "tax_id", "passport")
+_IL_NAMES = ("israeli_id", "id_card", "national_id", "tax_id", "passport")
+_AR_NAMES = ("cuit", "cuil", "id_card", "tax_id", "passport")
 _MX_NAMES = ("passport", "curp", "rfc", "tax_id")
 _FOREIGN_NAMES = ("foreigner_passport", "passport")
 _ALSO = ("foreigner_passport_no",)

@@ -50,7 +50,6 @@ def test_a_plain_order(simulated: Simulated) -> None:
         ("AUTHORIZED", "authorized"),
         ("PARTIALLY_PAID", "partially_paid"),
         ("REFUNDED", "refunded"),
-        ("PARTIALLY_REFUNDED", "partially_refunded"),
         ("VOIDED", "voided"),
         ("EXPIRED", "expired"),
     ],
@@ -60,11 +59,11 @@ def test_only_paid_is_paid(simulated: Simulated, status: str, reason: str) -> No
     assert (order.paid, order.unpaid_reason) == (False, reason)
 
 
-def test_partly_refunded_orders_are_paid_only_by_a_setting(simulated: Simulated) -> None:
+def test_partly_refunded_orders_are_paid_unless_a_setting_says_no(simulated: Simulated) -> None:
     made = simulated.order()
     simulated.act(made, "refund", lines=[{"line": 0, "quantity": 1}])
-    assert not read(simulated.session(), made["id"]).paid
-    order = read(simulated.session(shopify_partially_refunded_is_paid=True), made["id"])
+    assert not read(simulated.session(shopify_partially_refunded_is_paid=False), made["id"]).paid
+    order = read(simulated.session(), made["id"])
     assert order.paid
     assert [(line.quantity, line.to_ship, line.refunded) for line in order.lines] == [(2, 1, 1), (1, 1, 0)]
     # What was paid stays what was paid for the ordered quantity.

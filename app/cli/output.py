@@ -1,0 +1,232 @@
+"""How commands answer: tables for people, JSON for programs, faults as one line, exit codes 0, 1 and 2."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib import import_module
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from flask.cli import AppGroup, with_appcontext
+
+from app.container import Container
+from app.errors import SettingsInvalid, WaybillError
+from app.ports.errors import OutsideError
+from app.services.faults import said
+
+root = AppGroup("waybill")
+"""All groups and commands; `install` hangs them on the application."""
+
+FAILED, MISSING = 1, 2
+_WIDEST = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`data` for `--json`, `text` for people."""
+
+    data: Any
+    text: str
+
+
+Act = Callable[..., Answer]
+
+
+def group(name: str, text: str) -> AppGroup:
+    """A new group of commands."""
+    made = AppGroup(name, help=text)
+    root.add_command(made)
+    return made
+
+
+def command(place: click.Group, name: str) -> Callable[[Act], click.Command]:
+    """A command that acts on the container (its first argument) and gives an `Answer`. Adds `--json`."""
+
+    def decorate(act: Act) -> click.Command:
+        @functools.wraps(act)
+        def run(*, as_json: bool, **given: Any) -> None:
+            def with_container() -> Answer:
+                parts = container()
+                answer = act(parts, **given)
+                with parts.database.transaction() as session:
+                    parts.calls.flush(session)
+                return answer
+
+            respond(with_container, as_json=as_json)
+
+        made = click.command(name)(with_appcontext(json_option(run)))
+        place.add_command(made)
+        return made
+
+    return decorate
+
+
+def json_option(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer in JSON on standard output.")(run)
+
+
+def container() -> Container:
+    """The application's parts. Raises `SettingsInvalid`."""
+    # `app` imports this package to install the commands, so it is found by name when a command runs.
+    found: Container = import_module("app").container_of()
+    return found
+
+
+def respond(act: Callable[[], Answer], *, as_json: bool) -> None:
+    """Run `act`, print its answer, and leave with 1 for a fault that can be put right, 2 for missing settings."""
+    try:
+        answer = act()
+    except SettingsInvalid as error:
+        if as_json:
+            click.echo(json.dumps({"error": "settings", "message": str(error), "problems": error.problems}))
+        click.echo(str(error), err=True)
+        click.get_current_context().exit(MISSING)
+    except WaybillError as error:
+        _fail(error.code, error.text, as_json=as_json)
+    except OutsideError as error:
+        told = said(error)
+        _fail(told.code, told.text, as_json=as_json)
+    except (sa.exc.OperationalError, sa.exc.TimeoutError):
+        _fail("database_down", "The database does not answer. Check DATABASE_URL and the server.", as_json=as_json)
+    except sa.exc.ProgrammingError as error:
+        if type(error.orig).__name__ != "UndefinedTable":
+            raise
+        _fail("no_schema", "The database has no tables of Waybill's yet. Run `flask db upgrade`.", as_json=as_json)
+    else:
+        click.echo(plain_json(answer.data) if as_json else answer.text)
+
+
+def _fail(code: str, text: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": code, "message": text}, ensure_ascii=False))
+    else:
+        click.echo(f"Error: {text}", err=True)
+    click.get_current_context().exit(FAILED)
+
+
+def plain_json(data: Any) -> str:
+    """JSON as commands print it: times in ISO 8601, amounts as texts."""
+    return json.dumps(data, default=_plain, ensure_ascii=False, indent=2)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    raise TypeError(f"not for JSON: {type(value).__name__}")
+
+
+def table(rows: Sequence[Mapping[str, Any]], *columns: str, empty: str = "Nothing.") -> str:
+    """Rows as a table; `columns` are `key` or `key=Heading`."""
+    if not rows:
+        return empty
+    pairs = [(name, heading or name.replace("_", " ")) for name, _, heading in (one.partition("=") for one in columns)]
+    cells = [[heading.upper() for _, heading in pairs]]
+    cells += [[cell(row.get(name)) for name, _ in pairs] for row in rows]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(pairs))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
+def cell(value: Any) -> str:
+    """One value, short."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(one) for one in value) or "-"
+    text = " ".join(str(value).split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def moment(at: datetime | None) -> str:
+    """A time for people, UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at is not None else "-"
+
+
+def facts(data: Mapping[str, Any]) -> str:
+    """Names and values below each other."""
+    width = max((len(name) for name in data), default=0)
+    lines = []
+    for name, value in data.items():
+        told = "-" if value is None or value == "" else value
+        shown = (
+            moment(told) if isinstance(told, datetime) else cell(told) if isinstance(told, bool | list) else str(told)
+        )
+        lines.append(f"{name.replace('_', ' ').ljust(width)}  {shown}")
+    return "\n".join(lines)
+
+
+class SecretText(click.ParamType[str]):
+    """A secret: as typed, or `-` to read it as one line from standard input (several: in the order of the options)."""
+
+    name = "secret"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The secret itself."""
+        text = str(value)
+        if text == "-":
+            text = sys.stdin.readline().strip()
+        if not text:
+            self.fail("is empty", param, ctx)
+        return text
+
+
+class When(click.ParamType[datetime]):
+    """A moment: ISO 8601 with its zone, or seconds or milliseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """An aware time."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        try:
+            if text.isascii() and text.isdigit():
+                number = int(text)
+                return datetime.fromtimestamp(number / 1000 if number > 10**11 else number, tz=UTC)
+            found = datetime.fromisoformat(text)
+        except (ValueError, OverflowError, OSError):
+            self.fail("is not a time; write it like 2026-12-31T12:00:00Z", param, ctx)
+        if found.tzinfo is None:
+            self.fail("has no time zone; add Z for UTC", param, ctx)
+        return found
+
+
+class Amount(click.ParamType[Decimal]):
+    """A decimal number."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """The number, finite."""
+        try:
+            number = value if isinstance(value, Decimal) else Decimal(str(value).strip())
+        except ArithmeticError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        if not number.is_finite():
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+by_option = click.option("--by", default="cli", show_default=True, help="Who does this, for the history.")
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many."
+)
+shop_option = click.option("--shop", "shop_id", type=int, help="Only of this shop.")

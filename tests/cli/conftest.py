@@ -1,0 +1,17 @@
+"""The world of the flow tests, for services and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flow.world import World, running
+
+
+@pytest.fixture
+def world(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[World]:
+    """Simulators, app and a clean database; time runs sixty times faster."""
+    with running(database_url, redis_url, tmp_path) as made:
+        yield made
