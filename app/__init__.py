@@ -10,7 +10,7 @@ from app.errors import SettingsInvalid
 
 
 def create_app(parts: Container | None = None) -> Flask:
-    """The application. Without settings it still knows its commands: they say what is missing, the web refuses to run."""
+    """The application. Without settings it still knows its commands, which say what is missing."""
     app = Flask(__name__)
     cli.install(app)
     try:

@@ -72,7 +72,7 @@ def _sign(container: Container, session: Session, head: AuditHead | None, seq: i
         session.add(AuditHead(id=1, seq=seq, link=last, signature=signature))
     else:
         head.seq, head.link, head.signature = seq, last, signature
-        head.sealed_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+        head.sealed_at = sa.func.clock_timestamp()
 
 
 def verify(container: Container) -> Verdict:

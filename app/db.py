@@ -1,4 +1,4 @@
-"""The database: PostgreSQL through SQLAlchemy, transactions as the only way in, and hooks after the outermost commit."""
+"""The database: PostgreSQL through SQLAlchemy, transactions as the only way in, hooks after the commit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
@@ -47,6 +47,11 @@ def states(column: str, *names: str) -> sa.CheckConstraint:
     """A CHECK that a text column holds one of these states."""
     listed = ", ".join(f"'{name}'" for name in names)
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def changed(session: Session, statement: sa.Update | sa.Delete) -> int:
+    """Execute an UPDATE or DELETE and give how many rows it touched: the answer of a compare-and-set."""
+    return cast("sa.CursorResult[Any]", session.execute(statement)).rowcount
 
 
 class InTransaction(RuntimeError):

@@ -1,4 +1,4 @@
-"""Logging: events with constant names and ids as fields; secrets and personal data are dropped on the way (S24, S56)."""
+"""Logging: events with constant names, ids as fields; secrets and personal data are dropped on the way (S56)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,24 @@ import structlog
 
 _SECRET = re.compile(
     r"(shpat_|shprt_|shpss_|ck_|cs_|Bearer\s+)[A-Za-z0-9._-]+"
-    r"|(?i:(access_token|refresh_token|consumer_secret|consumer_key|client_secret|app_secret|session|sign|code)=)[^&\s\"']+"
+    r"|(?i:(access_token|refresh_token|consumer_secret|consumer_key|client_secret|app_secret|session|sign|code)=)"
+    r"[^&\s\"']+"
 )
 _DROPPED = frozenset(
-    "password secret token access_token refresh_token body address name phone email authorization cookie".split()
+    [
+        "password",
+        "secret",
+        "token",
+        "access_token",
+        "refresh_token",
+        "body",
+        "address",
+        "name",
+        "phone",
+        "email",
+        "authorization",
+        "cookie",
+    ]
 )
 
 

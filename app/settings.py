@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from app.errors import SettingsInvalid
 
-
 Fragment = TypeVar("Fragment", bound=BaseModel)
 
 
@@ -131,9 +130,7 @@ def parse_vault_keys(text: str) -> dict[str, bytes]:
     return keys
 
 
-def read_fragment(
-    model: type[Fragment], environment: Mapping[str, str], problems: list[str]
-) -> Fragment | None:
+def read_fragment(model: type[Fragment], environment: Mapping[str, str], problems: list[str]) -> Fragment | None:
     """One settings model from the environment; faults are appended to `problems`. Empty values count as missing."""
     values = {
         name: environment[name.upper()] for name in model.model_fields if environment.get(name.upper(), "").strip()

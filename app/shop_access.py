@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from app.container import Container
+from app.db import changed
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Credential, Shop, SupplierAccount
@@ -160,9 +161,7 @@ def _shop_session(container: Container, opened: Opened) -> StorefrontSession:
 
 
 def _access(opened: Opened) -> ShopAccess:
-    return ShopAccess(
-        opened.address, opened.secrets, {key: str(value) for key, value in opened.capabilities.items()}
-    )
+    return ShopAccess(opened.address, opened.secrets, {key: str(value) for key, value in opened.capabilities.items()})
 
 
 def _ask(container: Container, opened: Opened) -> TokenGrant:
@@ -173,7 +172,8 @@ def _ask(container: Container, opened: Opened) -> TokenGrant:
 
 def _take_lease(container: Container, opened: Opened, owner: str) -> bool:
     with container.database.transaction() as session:
-        taken = session.execute(
+        taken = changed(
+            session,
             sa.update(Credential)
             .where(
                 Credential.id == opened.credential_id,
@@ -181,9 +181,9 @@ def _take_lease(container: Container, opened: Opened, owner: str) -> bool:
                 Credential.state == "LIVE",
                 sa.or_(Credential.lease_until.is_(None), Credential.lease_until < sa.func.now()),
             )
-            .values(lease_owner=owner, lease_until=sa.func.now() + LEASE)
+            .values(lease_owner=owner, lease_until=sa.func.now() + LEASE),
         )
-        return bool(taken.rowcount)
+        return bool(taken)
 
 
 def _free_lease(container: Container, opened: Opened, owner: str) -> None:

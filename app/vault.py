@@ -59,7 +59,9 @@ class Vault:
     def digest(self, purpose: str, *parts: str) -> bytes:
         """A keyed digest that does not change with key rotation order: HMAC under the oldest key."""
         oldest = self._keys[next(reversed(self._keys))]
-        return hmac.digest(hashlib.sha256(b"waybill:" + purpose.encode() + oldest).digest(), "\x1f".join(parts).encode(), "sha256")
+        return hmac.digest(
+            hashlib.sha256(b"waybill:" + purpose.encode() + oldest).digest(), "\x1f".join(parts).encode(), "sha256"
+        )
 
     def fingerprint(self) -> str:
         """Names the key set without telling it; compared at boot between instances."""

@@ -32,7 +32,7 @@ _DASH = "A dash (-) reads it from standard input;"
 @click.option("--refresh-expires-at", type=When(), help="When it can no longer be renewed.")
 @click.option("--user-id", default="", help="The account's number at the supplier, if you know it.")
 @by_option
-def connect(  # noqa: PLR0913, PLR0917  # one argument an option
+def connect(
     container: Container,
     shop_id: int,
     access_token: str,

@@ -22,7 +22,7 @@ link = group("link", "Links: which variant is bought as which supplier SKU.")
 @click.option("--units", type=click.IntRange(1, 1000), default=1, show_default=True, help="Pieces for one piece sold.")
 @click.option("--position", type=click.IntRange(1, 50), default=1, help="2, 3 … for further items of a bundle.")
 @by_option
-def add(  # noqa: PLR0913, PLR0917  # one argument an option
+def add(
     container: Container,
     shop_id: int,
     variant: str,

@@ -30,8 +30,8 @@ def _text(data: dict[str, Any]) -> str:
         trial = f", next trial from {moment(one['trial_at'])}" if one["trial_at"] else ""
         lines.append(f"Breaker {one['scope']} is {one['state']} since {moment(one['since'])}{trial}.")
     lines.append(
-        f"{data['waiting']} waiting to be ordered, {data['in_flight']} in flight (at most {data['at_most_in_flight']}), "
-        f"{data['unclear']} unclear."
+        f"{data['waiting']} waiting to be ordered, {data['in_flight']} in flight "
+        f"(at most {data['at_most_in_flight']}), {data['unclear']} unclear."
     )
     return "\n".join(lines)
 

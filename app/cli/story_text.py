@@ -67,7 +67,7 @@ def _age(now: datetime | None, since: datetime | None) -> str:
         return ""
     whole = max(now - since, timedelta(0))
     hours, minutes = int(whole.total_seconds() // 3600), int(whole.total_seconds() // 60)
-    if hours >= 48:  # noqa: PLR2004 - two days
+    if hours >= 48:
         return f", {hours // 24} days"
     return f", {hours} hours" if hours else f", {minutes} minutes" if minutes else ""
 
@@ -148,8 +148,9 @@ def _timeline(data: dict[str, Any]) -> Iterator[str]:
             yield day
         by = entry["detail"].get("by", "")
         who = f"  [{by}]" if by else ""
-        yield f"  {entry['at']:%H:%M:%S}  {entry['text']}{who}"
+        clock = f"{entry['at']:%H:%M:%S.%f}"[:12]
+        yield f"  {clock}  {entry['text']}{who}"
         for name in ("request", "answer"):
             told = " ".join(str(entry["detail"].get(name, "")).split())
             if told:
-                yield f"            {name}: {told[:_LONGEST]}"
+                yield f"                {name}: {told[:_LONGEST]}"

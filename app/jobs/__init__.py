@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.container import Container
 from app.db import InTransaction
 from app.domain.purchase_flow import IllegalStep
 from app.logs import logger
@@ -12,14 +11,14 @@ from app.logs import logger
 log = logger(__name__)
 
 
-def guarded(container: Container, kind: str, key: object, act: Callable[[], object]) -> bool:
+def guarded(kind: str, key: object, act: Callable[[], object]) -> bool:
     """Run one unit of work; an unexpected fault is logged with its id and the row comes back when its lease ends."""
     try:
         act()
     except (IllegalStep, InTransaction) as error:
-        log.error("step_against_the_rules", kind=kind, key=key, exc_info=error)
-    except Exception as error:  # noqa: BLE001 - the one place where a step's unknown fault may end
-        log.error("step_failed", kind=kind, key=key, error=type(error).__name__, exc_info=error)
+        log.exception("step_against_the_rules", kind=kind, key=key, error=type(error).__name__)
+    except Exception as error:
+        log.exception("step_failed", kind=kind, key=key, error=type(error).__name__)
     else:
         return True
     return False

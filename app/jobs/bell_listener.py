@@ -37,6 +37,6 @@ def answer_bell(container: Container) -> None:
             BellWorker([queue], connection=connection, **options).work(logging_level="ERROR", with_scheduler=False)
         except redis.RedisError as error:
             log.warning("bell_not_answered", error=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - the thread must live on, the database drives anyway
-            log.error("bell_listener_failed", error=type(error).__name__, exc_info=error)
+        except Exception as error:
+            log.exception("bell_listener_failed", error=type(error).__name__)
         time.sleep(1.0)

@@ -34,9 +34,7 @@ class Kind:
 
 
 def _claim_inbox(container: Container, most: int) -> Sequence[Any]:
-    return claim(
-        container, "inbox", most, due="state = 'DUE'", lease=container.timers.inbox_lease
-    )
+    return claim(container, "inbox", most, due="state = 'DUE'", lease=container.timers.inbox_lease)
 
 
 KINDS = (
@@ -97,7 +95,7 @@ class Drain:
                 nonlocal rows
                 rows = kind.claim(self._container, free)
 
-            if not guarded(self._container, kind.name, "claim", claim_now):
+            if not guarded(kind.name, "claim", claim_now):
                 continue
             for row in rows:
                 self._submit(kind, row)
@@ -120,9 +118,7 @@ class Drain:
             self._wake.set()
 
         key = getattr(row, "id", row)
-        self._pool.submit(
-            guarded, self._container, kind.name, key, lambda: kind.run(self._container, row)
-        ).add_done_callback(done)
+        self._pool.submit(guarded, kind.name, key, lambda: kind.run(self._container, row)).add_done_callback(done)
 
     def until_idle(self, *, rounds: int = 1000) -> int:
         """Work until nothing is due (tests, `sweep --once`). Gives how many rows were worked."""

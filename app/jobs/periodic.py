@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from app.container import Container
+from app.db import changed
 from app.models import PeriodicJob
 
 LEASE = timedelta(minutes=5)
@@ -23,12 +24,12 @@ def make_due(container: Container) -> int:
         for job in JOBS.values():
             wait = timedelta(seconds=job.every / (1.0 if job.physical else container.settings.time_scale))
             session.execute(insert(PeriodicJob).values(name=job.name, due=True, last_error="").on_conflict_do_nothing())
-            changed = session.execute(
+            made += changed(
+                session,
                 sa.update(PeriodicJob)
                 .where(PeriodicJob.name == job.name, PeriodicJob.next_at <= sa.func.clock_timestamp())
-                .values(due=True, next_at=sa.func.clock_timestamp() + max(wait, timedelta(seconds=0.5)))
+                .values(due=True, next_at=sa.func.clock_timestamp() + max(wait, timedelta(seconds=0.5))),
             )
-            made += changed.rowcount
     return made
 
 
@@ -69,7 +70,5 @@ def run_job(container: Container, name: str) -> None:
             session.execute(
                 sa.update(PeriodicJob)
                 .where(PeriodicJob.name == name)
-                .values(
-                    due=False, lease_until=None, last_finished_at=sa.func.clock_timestamp(), last_error=error
-                )
+                .values(due=False, lease_until=None, last_finished_at=sa.func.clock_timestamp(), last_error=error)
             )

@@ -31,5 +31,5 @@ def main() -> None:
             container.bell.ring()
 
     while not stopping.wait(0.5):
-        guarded(container, "scheduler", "tick", once)
+        guarded("scheduler", "tick", once)
     container.close()

@@ -11,7 +11,7 @@ from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
-from app.pipeline import breaker, match
+from app.pipeline import breaker, generation
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert
@@ -53,7 +53,9 @@ def recheck_held(container: Container) -> int:
             sa.select(Purchase.id)
             .where(
                 Purchase.state == "HELD",
-                Purchase.reason.not_in(("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")),
+                Purchase.reason.not_in(
+                    ("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")
+                ),
                 Purchase.run_at <= sa.func.clock_timestamp(),
             )
             .order_by(Purchase.run_at)
@@ -70,8 +72,8 @@ def _recheck(container: Container, purchase_id: int) -> None:
         session.execute(sa.text("SELECT 1 FROM store_order WHERE id = :id FOR UPDATE"), {"id": order_id})
         purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
         if purchase.state == "HELD":
-            purchase.run_at = sa.func.clock_timestamp() + container.timers.recheck_held  # type: ignore[assignment]
-            match.reconsider(session, purchase, again=True)
+            purchase.run_at = sa.func.clock_timestamp() + container.timers.recheck_held
+            generation.reconsider(session, purchase, again=True)
 
 
 def refresh_tokens(container: Container) -> int:
@@ -84,7 +86,8 @@ def refresh_tokens(container: Container) -> int:
         ).all()
     for shop_id, account_id in due:
         try:
-            renew(container, open_shop(container, shop_id) if shop_id else open_account(container, account_id))
+            opened = open_shop(container, shop_id) if shop_id else open_account(container, account_id or 0)
+            renew(container, opened)
         except (OutsideError, NotFound) as error:
             log.warning("token_not_renewed", shop=shop_id, account=account_id, error=type(error).__name__)
     return len(due)
@@ -125,7 +128,9 @@ def probe(container: Container) -> None:
 def check_hooks(container: Container) -> None:
     """Shops switch webhooks off silently: find that, switch them on again and poll what was missed."""
     with container.database.transaction() as session:
-        shops = session.scalars(sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at)).all()
+        shops = session.scalars(
+            sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at)
+        ).all()
     for shop in shops[:BATCH]:
         _check_hooks(container, shop)
 
@@ -145,10 +150,10 @@ def _check_hooks(container: Container, shop: Shop) -> None:
         log.info("hooks_not_checked", shop=shop.id, error=type(error).__name__)
     with container.database.transaction() as session:
         row = session.get_one(Shop, shop.id, with_for_update=True)
-        row.hooks_checked_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+        row.hooks_checked_at = sa.func.clock_timestamp()
         if gap:
             row.poll_full_at = None
-            row.poll_run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+            row.poll_run_at = sa.func.clock_timestamp()
 
 
 def seal_audit(container: Container) -> int:
@@ -194,6 +199,8 @@ def retention(container: Container) -> None:
     with container.database.transaction() as session:
         session.execute(
             sa.update(Inbox)
-            .where(Inbox.state != "DUE", Inbox.body.is_not(None), Inbox.received_at < sa.func.now() - timedelta(days=30))
+            .where(
+                Inbox.state != "DUE", Inbox.body.is_not(None), Inbox.received_at < sa.func.now() - timedelta(days=30)
+            )
             .values(body=None)
         )

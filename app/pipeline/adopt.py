@@ -12,12 +12,23 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
-from app.models import Attempt, Interlock, Purchase, PurchaseItem, Shop, Spend, StoreOrder, SupplierOrder, SupplierOrderItem
-from app.pipeline import match
+from app.models import (
+    Attempt,
+    Interlock,
+    Purchase,
+    PurchaseItem,
+    Shop,
+    Spend,
+    StoreOrder,
+    SupplierOrder,
+    SupplierOrderItem,
+)
+from app.pipeline import generation
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
 from app.ports.money import Money
-from app.ports.supplier import OrderPayment, PayResult, SupplierOrderItem as ItemRead
+from app.ports.supplier import OrderPayment, PayResult
 from app.ports.supplier import SupplierOrder as OrderRead
+from app.ports.supplier import SupplierOrderItem as ItemRead
 
 
 def adopt_orders(
@@ -46,7 +57,7 @@ def adopt_orders(
             audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
         order.purchase_id, order.role = purchase.id, "bought"
         order.pay_failed = order.pay_failed or pay == PayResult.FAILED
-        order.track_run_at = sa.func.clock_timestamp() + container.timers.first_read  # type: ignore[assignment]
+        order.track_run_at = sa.func.clock_timestamp() + container.timers.first_read
     session.flush()
     if attempt.outcome == "PLACED" and purchase.state in UNCLEAR:
         facts = {"orders": ", ".join(external_ids), "quote": _quote(purchase)}
@@ -102,7 +113,7 @@ def apply_read(container: Container, session: Session, order: SupplierOrder, rea
     if order.payment != "paid":
         order.payment = read.payment.value
     order.created_at_supplier, order.paid_at = read.created_at, read.paid_at
-    order.pay_until, order.read_at = read.pay_until, sa.func.clock_timestamp()  # type: ignore[assignment]
+    order.pay_until, order.read_at = read.pay_until, sa.func.clock_timestamp()
     order.closed_seen = order.closed_seen + 1 if read.closed else 0
     order.closed = read.closed and (order.closed_seen >= 2 or order.closed)
     _items(session, order, read)
@@ -216,7 +227,9 @@ def open_attempt(session: Session, purchase: Purchase) -> Attempt | None:
     ).one_or_none()
 
 
-def _state(purchase: Purchase, orders: Sequence[SupplierOrder]) -> tuple[str, str, dict[str, str]]:
+def _state(  # noqa: PLR0911 - one return for each state
+    purchase: Purchase, orders: Sequence[SupplierOrder]
+) -> tuple[str, str, dict[str, str]]:
     ids = ", ".join(order.external_id for order in orders)
     facts = {"orders": ids}
     alive = [order for order in orders if not order.closed]
@@ -293,7 +306,7 @@ def _expired(container: Container, session: Session, purchase: Purchase) -> None
     """Closed unpaid: order again by itself at most once, then it is the merchant's decision."""
     order = session.get_one(StoreOrder, purchase.order_id)
     again = purchase.generation > 1
-    heir = match.next_generation(
+    heir = generation.next_generation(
         container,
         session,
         purchase,
@@ -309,7 +322,8 @@ def _expired(container: Container, session: Session, purchase: Purchase) -> None
             f"expired:{purchase.id}",
             "expired_unpaid",
             turn="merchant",
-            text=f"Order {order.number} was closed at the supplier because nobody paid it. Press “order again” to buy it.",
+            text=f"Order {order.number} was closed at the supplier because nobody paid it. "
+            "Press “order again” to buy it.",
             shop_id=purchase.shop_id,
             order_id=order.id,
             purchase_id=heir.id,
@@ -321,7 +335,7 @@ def is_paid(order: SupplierOrder) -> bool:
     return order.payment == OrderPayment.PAID.value
 
 
-def window(container: Container, attempt: Attempt) -> tuple[timedelta, timedelta]:
+def window(container: Container) -> tuple[timedelta, timedelta]:
     """How far before and after the send an order may have been created to be this attempt's."""
     # The supplier tells whole seconds, so no window is shorter than two.
     least = timedelta(seconds=2)

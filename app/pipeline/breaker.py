@@ -29,7 +29,7 @@ def scopes(purchase: Purchase) -> tuple[str, str]:
     return f"account:{purchase.account_id}", f"supplier:{purchase.supplier}"
 
 
-def check(session: Session, purchase: Purchase, container: Container, *, stop: Callable[[str], Exception]) -> None:
+def check(session: Session, purchase: Purchase, *, stop: Callable[[str], Exception]) -> None:
     """Raises what `stop` makes of the reason unless the send may go on. Takes the trial place if there is one."""
     if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.released_at.is_(None)).limit(1)):
         raise stop("placement_frozen")
@@ -52,7 +52,9 @@ def reserve_place(session: Session, container: Container, purchase: Purchase) ->
     flying = session.scalar(
         sa.select(sa.func.count())
         .select_from(Purchase)
-        .where(Purchase.state == "SENDING", Purchase.sent_deadline > sa.func.clock_timestamp(), Purchase.id != purchase.id)
+        .where(
+            Purchase.state == "SENDING", Purchase.sent_deadline > sa.func.clock_timestamp(), Purchase.id != purchase.id
+        )
     )
     breaker = session.get(Breaker, f"supplier:{purchase.supplier}", populate_existing=True)
     since = container.clock.now().timestamp() - 60.0 / container.settings.time_scale
@@ -79,9 +81,18 @@ def _row(session: Session, scope: str) -> Breaker:
 def _set(session: Session, breaker: Breaker, state: str, why: str) -> None:
     if breaker.state == state:
         return
-    audit(session, "breaker", 0, "move", actor="breaker", before=breaker.state, after=state, detail={"scope": breaker.scope, "why": why})
+    audit(
+        session,
+        "breaker",
+        0,
+        "move",
+        actor="breaker",
+        before=breaker.state,
+        after=state,
+        detail={"scope": breaker.scope, "why": why},
+    )
     breaker.state = state
-    breaker.changed_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    breaker.changed_at = sa.func.clock_timestamp()
     breaker.trial_purchase_id = None
     breaker.clear_in_a_row = 0
     if state == "OPEN":

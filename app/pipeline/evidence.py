@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.timing import pick
 from app.domain.purchase_flow import UNCLEAR
+from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.models import Attempt, Credential, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
 from app.pipeline.adopt import apply_read, open_attempt, row, window
@@ -30,7 +30,7 @@ def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, timedelta
     with container.database.transaction() as session:
         known = session.scalars(sa.select(SupplierOrder).where(SupplierOrder.external_id == ref)).first()
         if known is not None and known.purchase_id is not None:
-            known.track_run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+            known.track_run_at = sa.func.clock_timestamp()
             container.database.after_commit(container.bell.ring)
             return "known order, read again", None
         _keep(session, event, hint)
@@ -103,16 +103,16 @@ def attach(container: Container, session: Session, order: SupplierOrder, read: O
     candidates = fitting(container, session, order, read)
     sending = [purchase for purchase, _ in candidates if purchase.state == "SENDING" and _in_time(session, purchase)]
     if sending:
-        order.track_run_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]  # type: ignore[assignment]
+        order.track_run_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]
         return "a send is on its way, looked at again after it"
     if len(candidates) == 1:
         purchase, attempt = candidates[0]
-        give(container, session, order, purchase, attempt, source=source)
+        give(session, order, purchase, attempt, source=source)
         session.flush()
         apply_read(container, session, order, read)
         return f"attached to purchase {purchase.id}"
     order.role = "orphan"
-    order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll  # type: ignore[assignment]
+    order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll
     if candidates:
         ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
         task(
@@ -120,7 +120,8 @@ def attach(container: Container, session: Session, order: SupplierOrder, read: O
             f"orphan:{order.id}",
             "several_purchases_fit",
             turn="us",
-            text=f"Supplier order {order.external_id} fits several unclear purchases ({ids}). A person must say whose it is.",
+            text=f"Supplier order {order.external_id} fits several unclear purchases ({ids}). "
+            "A person must say whose it is.",
         )
         return f"fits several purchases: {ids}"
     return "belongs to no purchase of ours"
@@ -153,7 +154,7 @@ def fitting(
 
 
 def _fits(container: Container, session: Session, purchase: Purchase, attempt: Attempt, read: OrderRead) -> bool:
-    before, after = window(container, attempt)
+    before, after = window(container)
     instants = read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
     if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in instants):
         return False
@@ -167,10 +168,8 @@ def _fits(container: Container, session: Session, purchase: Purchase, attempt: A
     return all(left.get((item.product_id, item.sku_id), 0) == item.quantity for item in read.items) and bool(read.items)
 
 
-def give(
-    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str
-) -> None:
-    """Attach an order to a purchase and let its state follow. Late evidence for a VOID generation is section 8's case."""
+def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str) -> None:
+    """Attach an order to a purchase. Late evidence for a VOID generation is the case of section 8."""
     session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
     session.add(
         Evidence(
@@ -182,7 +181,7 @@ def give(
         )
     )
     order.purchase_id, order.role = purchase.id, "bought"
-    order.track_run_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    order.track_run_at = sa.func.clock_timestamp()
     audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
     if purchase.state == "VOID":
         _late(session, order, purchase, attempt, source)
@@ -248,7 +247,8 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         raise NotFound("not_readable", f"Order {ref} could not be read just now ({error.code}). Try again.") from error
     if read is None:
         raise NotFound(
-            "not_readable", f"Order {ref} cannot be read under this purchase's account. Check the number and the account."
+            "not_readable",
+            f"Order {ref} cannot be read under this purchase's account. Check the number and the account.",
         )
     with container.database.transaction() as session:
         purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
@@ -261,9 +261,10 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         if not _fits(container, session, purchase, attempt, read):
             raise Conflict(
                 "does_not_fit",
-                f"Order {ref} does not fit purchase {purchase_id}: products, SKUs, counts and time must be those of the send.",
+                f"Order {ref} does not fit purchase {purchase_id}: "
+                "products, SKUs, counts and time must be those of the send.",
             )
-        give(container, session, order, purchase, attempt, source=f"human:{by}")
+        give(session, order, purchase, attempt, source=f"human:{by}")
         session.flush()
         apply_read(container, session, order, read)
         return purchase.state

@@ -12,7 +12,17 @@ from app.calls import Story
 from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
-from app.models import Outbox, ParcelItem, Purchase, PurchaseItem, ShippedParcel, Shop, SourceLine, StoreOrder, SupplierOrder
+from app.models import (
+    Outbox,
+    ParcelItem,
+    Purchase,
+    PurchaseItem,
+    ShippedParcel,
+    Shop,
+    SourceLine,
+    StoreOrder,
+    SupplierOrder,
+)
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import audit, task
 from app.ports.errors import MerchantMustAct, OutsideError, Refused

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
+from app.db import changed
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Inbox, Shop, SourceLine, StoreOrder
@@ -50,7 +51,7 @@ def run(container: Container, claim: Claim) -> None:
         if isinstance(error, TryLater) and error.retry_after:
             wait = min(wait, max(int(error.retry_after), 1))
         result, order_id, again = f"the shop could not be read: {error.code}", None, timedelta(seconds=wait)
-    _finish(container, row, hint, claim.claimed_at, result, order_id, again)
+    _finish(container, row, hint, result, order_id, again)
 
 
 def _hint(container: Container, row: Inbox, body: bytes) -> Hint:
@@ -81,7 +82,6 @@ def _finish(
     container: Container,
     row: Inbox,
     hint: Hint,
-    claimed_at: datetime,
     result: str,
     order_id: int | None,
     again: timedelta | None,
@@ -96,13 +96,10 @@ def _finish(
         values |= {"state": state, "processed_at": sa.func.clock_timestamp()}
     with container.database.transaction() as session:
         # A duplicate that came while we worked (run_at moved past our claim) keeps the row due.
-        session.execute(
-            sa.update(Inbox).where(Inbox.id == row.id, Inbox.seen == row.seen).values(**values)
-        ).rowcount or session.execute(
-            sa.update(Inbox)
-            .where(Inbox.id == row.id)
-            .values(lease_until=None, run_at=sa.func.clock_timestamp(), result=result[:500])
-        )
+        same = sa.update(Inbox).where(Inbox.id == row.id, Inbox.seen == row.seen).values(**values)
+        if not changed(session, same):
+            again_now = {"lease_until": None, "run_at": sa.func.clock_timestamp(), "result": result[:500]}
+            session.execute(sa.update(Inbox).where(Inbox.id == row.id).values(**again_now))
 
 
 def refresh(container: Container, shop_id: int, external_id: str, read_at: datetime) -> tuple[int | None, str]:
@@ -187,9 +184,7 @@ def _locked(session: Session, shop: Shop, fresh: FreshOrder) -> StoreOrder:
         .on_conflict_do_nothing(index_elements=["shop_id", "external_id"])
     )
     return session.scalars(
-        sa.select(StoreOrder)
-        .where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == fresh.id)
-        .with_for_update()
+        sa.select(StoreOrder).where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == fresh.id).with_for_update()
     ).one()
 
 

@@ -31,7 +31,7 @@ def uninstalled(container: Container, shop_id: int) -> str:
         shop = session.get_one(Shop, shop_id, with_for_update=True)
         if shop.state == "UNINSTALLED":
             return "left already"
-        shop.state, shop.state_since = "UNINSTALLED", sa.func.now()  # type: ignore[assignment]
+        shop.state, shop.state_since = "UNINSTALLED", sa.func.now()
         session.execute(sa.delete(Credential).where(Credential.shop_id == shop_id))
         audit(session, "shop", shop_id, "uninstalled", actor="import", after="UNINSTALLED")
         for purchase in session.scalars(

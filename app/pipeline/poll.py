@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +17,7 @@ from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import body_place
 from app.ports.errors import MerchantMustAct, OutsideError
-from app.ports.storefront import OrderRef
+from app.ports.storefront import OrderPage, OrderRef, StorefrontSession
 from app.shop_access import with_shop
 
 log = logger(__name__)
@@ -54,7 +55,7 @@ def run(container: Container, claimed: Claim) -> None:
     with container.database.transaction() as session:
         row = session.get_one(Shop, shop.id, with_for_update=True)
         row.poll_lease_until, row.poll_error = None, error
-        row.poll_run_at = sa.func.clock_timestamp() + timers.poll  # type: ignore[assignment]
+        row.poll_run_at = sa.func.clock_timestamp() + timers.poll
         if not error:
             row.poll_cursor = now
             if nightly:
@@ -64,9 +65,7 @@ def run(container: Container, claimed: Claim) -> None:
 def _walk(container: Container, shop: Shop, since: datetime, until: datetime) -> None:
     cursor: str | None = None
     for _ in range(PAGES):
-        page = with_shop(
-            container, shop.id, lambda session, cursor=cursor: session.orders_changed(since, until, cursor)
-        )
+        page = with_shop(container, shop.id, partial(_changed, since, until, cursor))
         note(container, shop, page.orders)
         if page.next_cursor is None:
             return
@@ -74,19 +73,19 @@ def _walk(container: Container, shop: Shop, since: datetime, until: datetime) ->
     log.warning("poll_window_too_long", shop=shop.id)
 
 
+def _changed(since: datetime, until: datetime, cursor: str | None, session: StorefrontSession) -> OrderPage:
+    return session.orders_changed(since, until, cursor)
+
+
 def note(container: Container, shop: Shop, refs: Sequence[OrderRef]) -> int:
     """Make an inbox row due for each order that changed after we last read it. Gives how many."""
     if not refs:
         return 0
     with container.database.transaction() as session:
-        known = {
-            external_id: changed
-            for external_id, changed in session.execute(
-                sa.select(StoreOrder.external_id, StoreOrder.changed_at).where(
-                    StoreOrder.shop_id == shop.id, StoreOrder.external_id.in_([ref.id for ref in refs])
-                )
-            )
-        }
+        query = sa.select(StoreOrder.external_id, StoreOrder.changed_at).where(
+            StoreOrder.shop_id == shop.id, StoreOrder.external_id.in_([ref.id for ref in refs])
+        )
+        known = {row.external_id: row.changed_at for row in session.execute(query)}
         missed = [ref for ref in refs if ref.id not in known or ref.updated_at > known[ref.id]]
         for ref in missed:
             body = ref.id.encode()
@@ -97,9 +96,7 @@ def note(container: Container, shop: Shop, refs: Sequence[OrderRef]) -> int:
                 dedupe=body + b"@" + str(int(ref.updated_at.timestamp())).encode(),
                 body=container.vault.seal(body, body_place(shop.connector, shop.id)),
             )
-            session.execute(
-                row.on_conflict_do_nothing(index_elements=["source", "shop_id", "topic", "dedupe"])
-            )
+            session.execute(row.on_conflict_do_nothing(index_elements=["source", "shop_id", "topic", "dedupe"]))
         if missed:
             container.database.after_commit(container.bell.ring)
     return len(missed)

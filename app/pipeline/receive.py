@@ -72,14 +72,13 @@ class ShopDirectory:
             ).one_or_none()
         if found is None:
             return None
-        shop_id, state, credential = found
-        secrets = self._container.vault.open_json(credential.sealed, credential.place) if credential else {}
+        shop_id, state = found[0], found[1]
+        credential: Credential | None = found[2]
+        secrets = self._container.vault.open_json(credential.sealed, credential.place) if credential is not None else {}
         known = KnownShop(
             shop_id,
             state,
-            tuple(
-                secrets[name] for name in ("webhook_secret", "webhook_secret_previous") if secrets.get(name)
-            ),
+            tuple(secrets[name] for name in ("webhook_secret", "webhook_secret_previous") if secrets.get(name)),
         )
         with self._lock:
             if len(self._seen) > 10_000:
@@ -100,12 +99,9 @@ def receive(container: Container, source: str, shop_id: int | None, delivery: De
     connection = container.database.engine.raw_connection()
     try:
         cursor = connection.cursor()
-        cursor.execute(
-            _INSERT,
-            (shop_id, source, delivery.topic[:100], dedupe_key(delivery, body), sealed, delivery.verified),
-            prepare=True,
-        )
-        row = cursor.fetchone()
+        values = (shop_id, source, delivery.topic[:100], dedupe_key(delivery, body), sealed, delivery.verified)
+        cursor.execute(_INSERT, values, prepare=True)  # type: ignore[call-arg]  # psycopg's own cursor
+        row = cursor.fetchone() or (0,)
         connection.commit()
     except BaseException:
         connection.rollback()

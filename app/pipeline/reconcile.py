@@ -1,4 +1,4 @@
-"""Unclear outcomes: looked at on a schedule, resolved by evidence or by a person, never by silence (lifecycle, section 8)."""
+"""Unclear outcomes: looked at on a schedule, resolved by evidence or a person, never by silence (lifecycle 8)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.timing import pick
 from app.domain.purchase_flow import UNCLEAR
+from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.logs import logger
 from app.models import Attempt, Evidence, Purchase, StoreOrder
-from app.pipeline import evidence, match
+from app.pipeline import evidence, generation
 from app.pipeline.adopt import open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
@@ -128,7 +128,9 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
     Staff (`by` starting with `staff:`) always need a second person. Raises `Conflict` saying what is missing.
     """
     if not newest_seen.strip().isdigit():
-        raise Conflict("newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen).")
+        raise Conflict(
+            "newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen)."
+        )
     if by.startswith("staff:") and (not confirm_by or confirm_by == by):
         raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
     newest = _verify_newest(container, purchase_id, newest_seen.strip())
@@ -139,7 +141,8 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
         if purchase.quarantine_until is None or now < purchase.quarantine_until:
             raise Conflict(
-                "quarantine", f"Too early: the order may still appear. Look again after {purchase.quarantine_until:%H:%M:%S} UTC."
+                "quarantine",
+                f"Too early: the order may still appear. Look again after {purchase.quarantine_until:%H:%M:%S} UTC.",
             )
         if purchase.state == "UNKNOWN":
             to_human(session, purchase, session.get_one(StoreOrder, purchase.order_id))
@@ -159,7 +162,7 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         move(session, purchase, "VOID", actor=by, reason="", facts={"by": by, "newest_seen": newest_seen.strip()})
         end_tasks(session, f"unclear:{purchase.id}", by)
         end_alerts(session, f"unclear:{purchase.id}")
-        heir = match.next_generation(container, session, purchase)
+        heir = generation.next_generation(container, session, purchase)
         if heir is None:
             move(session, purchase, "CANCELLED", actor=by, reason="cancelled_by_shop")
         container.database.after_commit(container.bell.ring)
@@ -176,9 +179,13 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> str:
     try:
         read = with_account(container, account_id, lambda supplier: supplier.order(newest))
     except OutsideError as error:
-        raise Conflict("not_readable", f"Order {newest} could not be read just now ({error.code}). Try again.") from error
+        raise Conflict(
+            "not_readable", f"Order {newest} could not be read just now ({error.code}). Try again."
+        ) from error
     if read is None:
-        raise Conflict("wrong_account", f"Order {newest} cannot be read under this purchase's account: was it the right one?")
+        raise Conflict(
+            "wrong_account", f"Order {newest} cannot be read under this purchase's account: was it the right one?"
+        )
     return read.created_at.isoformat() if read.created_at else "time unknown"
 
 
@@ -191,7 +198,7 @@ def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
         heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id))
         if purchase.state not in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"} or heir is not None:
             raise Conflict("not_finished", f"Purchase {purchase_id} is {purchase.state}: it cannot be ordered again.")
-        made = match.next_generation(container, session, purchase)
+        made = generation.next_generation(container, session, purchase)
         if made is None:
             raise Conflict("nothing_left", "The shop no longer expects these pieces: there is nothing to order.")
         audit(session, "purchase", purchase_id, "buy_again", actor=by, detail={"heir": made.id})

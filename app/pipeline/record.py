@@ -58,7 +58,7 @@ def move(
     if before != state:
         check_step(before, state)
         purchase.state = state
-        purchase.state_since = sa.func.now()  # type: ignore[assignment]  # SQLAlchemy takes an expression here
+        purchase.state_since = sa.func.now()
     elif purchase.reason == reason and purchase.facts == (facts or {}):
         if run_at is not None:
             purchase.run_at = run_at

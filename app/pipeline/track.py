@@ -57,7 +57,9 @@ def run(container: Container, claimed: Claim) -> None:
             read = with_account(container, order.account_id, lambda supplier: supplier.order(order.external_id))
             parcels: tuple[SupplierParcel, ...] = ()
             if read is not None and read.shipping.value != "none":
-                parcels = with_account(container, order.account_id, lambda supplier: supplier.parcels(order.external_id))
+                parcels = with_account(
+                    container, order.account_id, lambda supplier: supplier.parcels(order.external_id)
+                )
         except (MerchantMustAct, NotFound):
             _again(container, order.id, timedelta(minutes=15) / container.settings.time_scale)
             return
@@ -100,7 +102,7 @@ def _store(
     order.track_lease_until = None
     timers = container.timers
     if read is None:
-        order.track_run_at = sa.func.clock_timestamp() + pick(timers.push_retries, order.tracks - 1)  # type: ignore[assignment]
+        order.track_run_at = sa.func.clock_timestamp() + pick(timers.push_retries, order.tracks - 1)
         return
     if order.purchase_id is None:
         apply_read(container, session, order, read)
@@ -110,7 +112,7 @@ def _store(
     for parcel in parcels:
         _parcel(session, order, parcel)
     _remind(session, order, container.clock.now())
-    order.track_run_at = _next(container, session, order)  # type: ignore[assignment]
+    order.track_run_at = _next(container, session, order)
     container.database.after_commit(container.bell.ring)
 
 
@@ -164,7 +166,11 @@ def _parcel(session: Session, order: SupplierOrder, read: SupplierParcel) -> Non
         stored = _renumbered(parcels, read, contents)
     if stored is None:
         stored = ShippedParcel(
-            supplier_order_id=order.id, tracking_number=read.tracking_number, items=contents, shown_number="", carrier=""
+            supplier_order_id=order.id,
+            tracking_number=read.tracking_number,
+            items=contents,
+            shown_number="",
+            carrier="",
         )
         session.add(stored)
         session.flush()

@@ -16,7 +16,8 @@ from app.ports.supplier import Supplier
 class Simulator(Protocol):
     """A WSGI application that plays the real service. Built only by `flask simulate` and by tests."""
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any: ...
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer one request, as WSGI has it."""
 
 
 @dataclass(frozen=True, slots=True)

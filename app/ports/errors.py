@@ -48,7 +48,7 @@ class OutcomeUnknown(OutsideError):
 
 
 class BadDelivery(Exception):
-    """An inbound request that must not be stored. `status` is the HTTP status to answer, `code` a constant for counters."""
+    """An inbound request that must not be stored. `status`: what to answer, `code`: a constant for the counters."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(code)

@@ -101,7 +101,7 @@ class OutboundCall:
     status: int | None = None
     started: float = field(default_factory=time.monotonic)
 
-    def send(  # noqa: PLR0913  # one call, said in one place
+    def send(  # one call, said in one place
         self,
         method: str,
         url: str,
@@ -232,7 +232,7 @@ class HTTPClient:
             setattr(self._local, name, session)
         return session
 
-    def send_once(  # noqa: PLR0913  # as `OutboundCall.send`
+    def send_once(  # as `OutboundCall.send`
         self,
         method: str,
         url: str,

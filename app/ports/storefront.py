@@ -206,7 +206,9 @@ class StorefrontSession(Protocol):
     def update_tracking(self, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment:
         """Replace number, carrier and link of an existing fulfilment."""
 
-    def answer_request(self, order_id: str, line_ids: Sequence[str], *, accept: bool, reason: str, message: str) -> None:
+    def answer_request(
+        self, order_id: str, line_ids: Sequence[str], *, accept: bool, reason: str, message: str
+    ) -> None:
         """Accept or reject the merchant's fulfilment request (or cancellation request) for these lines, if one is open.
 
         `reason` is one of `out_of_stock`, `undeliverable`, `incorrect_address`, `invalid_sku`, `other`. Does nothing
@@ -226,23 +228,23 @@ class Storefront(Protocol):
     name: str
 
     def verify(self, request: InboundRequest, secrets: Sequence[str]) -> Delivery:
-        """Check the signature over the raw body. Raises `BadDelivery` (401, 400, 413, 415). Parses nothing.
+        """Check the signature over the raw body. Raises `BadDelivery`. Parses nothing.
 
         `secrets`: for storefronts whose shops have a secret each, that shop's webhook secrets; else empty and the
         connector's own settings are used.
         """
 
     def read_event(self, topic: str, body: bytes) -> Hint:
-        """What the stored event is about. Odd or malformed bodies give `HintKind.NOTHING` with a detail; never raises."""
+        """What the stored event is about. Odd bodies give `HintKind.NOTHING` with a detail; never raises."""
 
     def session(self, access: ShopAccess) -> StorefrontSession:
         """A session bound to one shop; cheap, holds no connection of its own."""
 
     def refresh(self, access: ShopAccess) -> TokenGrant:
-        """New tokens from the refresh token in `access.secrets`. Raises `MerchantMustAct` when only the merchant can help."""
+        """New tokens by `access.secrets["refresh_token"]`. `MerchantMustAct` when only the merchant can help."""
 
     def canonical_address(self, typed: str) -> str:
-        """The shop's address in the one form that we store and compare. Raises `ValueError` with a text for the merchant."""
+        """The shop's address in the form that we store and compare. `ValueError` with a text for the merchant."""
 
     def order_url(self, address: str, order_id: str) -> str:
         """Where the merchant sees this order in the shop's admin."""

@@ -234,7 +234,7 @@ class Supplier(Protocol):
         """Look at a push. A bad signature raises `BadDelivery`; an absent one gives `verified=False`."""
 
     def read_push(self, body: bytes) -> Hint:
-        """What the push is about (`HintKind.SUPPLIER_ORDER` with `ref`, `account_ref`, `status`, or NOTHING). Never raises."""
+        """What the push is about: `SUPPLIER_ORDER` with `ref`, `account_ref`, `status`, or NOTHING. Never raises."""
 
     def authorize_url(self, state: str, redirect_uri: str) -> str:
         """Where the merchant's browser goes to give consent."""

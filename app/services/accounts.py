@@ -24,7 +24,7 @@ OTHER_ACCOUNT = ("account_blocked", "ds_center")
 """What another account than before may cure."""
 
 
-def connect(  # noqa: PLR0913  # what a merchant types
+def connect(
     container: Container,
     shop_id: int,
     access_token: str,

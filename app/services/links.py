@@ -11,7 +11,7 @@ from app.container import Container
 from app.domain.matching import attribute_ids
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import ProductLink, Purchase, PurchaseItem, Shop, SourceLine
-from app.pipeline import match
+from app.pipeline import readiness
 from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.ports.storefront import VariantInfo
@@ -35,7 +35,7 @@ SHOWN = 30
 """SKUs named in an error."""
 
 
-def add(  # noqa: PLR0913  # what a merchant types
+def add(
     container: Container,
     shop_id: int,
     *,
@@ -115,7 +115,7 @@ def _variant(container: Container, shop: Shop, variant: str, sku: str) -> Varian
 def _product(container: Container, shop: Shop, product: str) -> tuple[SupplierProduct | None, str]:
     """The product as the shop's account sees it, or None with the reason why it cannot be read now."""
     with container.database.transaction() as session:
-        account = match.account_of(session, shop)
+        account = readiness.account_of(session, shop)
     if account.id is None or account.reason:
         return None, "The product cannot be looked at: the shop has no working supplier account."
     country = shop.country or "US"

@@ -12,7 +12,7 @@ from app.container import Container
 from app.domain.purchase_flow import STATES
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
-from app.pipeline import evidence, match, reconcile
+from app.pipeline import evidence, generation, reconcile
 from app.pipeline.adopt import follow
 from app.pipeline.record import audit
 from app.services import standing
@@ -35,7 +35,7 @@ def _look(container: Container, purchase_id: int, *, again: bool) -> bool:
         purchase = locked(session, purchase_id)
         if purchase.state != "HELD":
             return False
-        match.reconsider(session, purchase, again=again)
+        generation.reconsider(session, purchase, again=again)
         container.database.after_commit(container.bell.ring)
         return bool(purchase.state != "HELD")
 
@@ -130,7 +130,7 @@ def retry(container: Container, purchase_id: int, *, actor: str) -> dict[str, An
         if purchase.state == "READY":
             purchase.run_at = sa.func.clock_timestamp()
         else:
-            match.reconsider(session, purchase, again=True)
+            generation.reconsider(session, purchase, again=True)
         container.database.after_commit(container.bell.ring)
     return told(container, purchase_id)
 
@@ -167,7 +167,7 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
         if blocked:
             follow(container, session, purchase)
         else:
-            match.reconsider(session, purchase, again=True)
+            generation.reconsider(session, purchase, again=True)
         container.database.after_commit(container.bell.ring)
     return told(container, purchase_id)
 

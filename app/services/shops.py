@@ -105,7 +105,7 @@ def _prove(container: Container, connector: str, address: str, given: Mapping[st
         raise said(error) from error
 
 
-def _store(  # noqa: PLR0913, PLR0917  # all of them are what is stored
+def _store(
     container: Container,
     session: Session,
     connector: str,

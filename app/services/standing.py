@@ -45,9 +45,9 @@ COMMANDS = {
     "approve_price": "flask purchase approve {purchase}",
     "connect_account": "flask account connect --shop {shop} --access-token … --refresh-token … --expires-at …",
     "renew_account": "flask account connect --shop {shop} --access-token … --refresh-token … --expires-at …",
-    "link_product": "flask link add --shop {shop} --variant … --product … --sku-id …",
-    "review_link": "flask link add --shop {shop} --variant … --product … --sku-id …",
-    "choose_service": "flask link add --shop {shop} --variant … --product … --sku-id … --service …",
+    "link_product": "flask link add --shop {shop} --variant {variant} --product … --sku-id …",
+    "review_link": "flask link add --shop {shop} --variant {variant} --product … --sku-id …",
+    "choose_service": "flask link add --shop {shop} --variant {variant} --product … --sku-id … --service …",
     "edit_address": "flask order address {order} --set field=value",
     "ask_buyer": "flask order address {order} --set field=value",
     "raise_cap": "flask shop set {shop} --order-cap … --day-cap …",
@@ -105,10 +105,18 @@ def gates(session: Session) -> Gates:
     return Gates(tuple(frozen), dict(breakers))
 
 
-def of(purchase: Purchase, gates: Gates, orders: Sequence[SupplierOrder] = ()) -> Standing:
-    """Where the purchase stands."""
+def of(
+    purchase: Purchase,
+    gates: Gates,
+    orders: Sequence[SupplierOrder] = (),
+    *,
+    variant: str = "…",
+) -> Standing:
+    """Where the purchase stands. `variant`: which one has no link yet, for the command that makes it."""
     text, turn, remedy = _said(purchase, gates, orders)
-    command = COMMANDS.get(remedy, "").format(purchase=purchase.id, shop=purchase.shop_id, order=purchase.order_id)
+    command = COMMANDS.get(remedy, "").format(
+        purchase=purchase.id, shop=purchase.shop_id, order=purchase.order_id, variant=variant
+    )
     return Standing(text, turn, remedy, command)
 
 

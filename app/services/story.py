@@ -164,7 +164,7 @@ def _headline(facts: _Facts) -> dict[str, Any]:
     if not ahead:
         return {**orders.idle(facts.order).as_dict(), "state": "", "since": facts.order.read_at, "counts": {}}
     first = ahead[0]
-    told = standing.of(first, facts.gates, _bought(facts, first))
+    told = standing.of(first, facts.gates, _bought(facts, first), variant=_unlinked(facts, first))
     counts: dict[str, int] = {}
     for purchase in ahead:
         counts[purchase.state] = counts.get(purchase.state, 0) + 1
@@ -177,6 +177,14 @@ def _headline(facts: _Facts) -> dict[str, Any]:
         "counts": counts,
         "now": facts.now,
     }
+
+
+def _unlinked(facts: _Facts, purchase: Purchase) -> str:
+    """The variant that a person has to link (again), as far as it is certain."""
+    mine = {item.source_line_id: item.product_id for item in facts.items if item.purchase_id == purchase.id}
+    open_ones = [line_id for line_id, product in mine.items() if not product] or list(mine)
+    variants = {line.variant_id or "…" for line in facts.lines if line.id in open_ones}
+    return variants.pop() if len(variants) == 1 else "…"
 
 
 def _line(facts: _Facts, line: SourceLine) -> dict[str, Any]:
@@ -215,7 +223,7 @@ def _purchase(facts: _Facts, purchase: Purchase) -> dict[str, Any]:
         "state": purchase.state,
         "reason": purchase.reason,
         "since": purchase.state_since,
-        **standing.of(purchase, facts.gates, bought).as_dict(),
+        **standing.of(purchase, facts.gates, bought, variant=_unlinked(facts, purchase)).as_dict(),
         "generation": purchase.generation,
         "part": purchase.part,
         "follows": purchase.previous_id,

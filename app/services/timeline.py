@@ -16,6 +16,8 @@ from app.services.standing import STATE_WORDS
 
 MOST = 1000
 """Rows taken of each table; the newest ones."""
+OURS = "waybill/"
+"""Topics of events that we made ourselves begin so."""
 
 
 def entries(
@@ -60,16 +62,20 @@ def _inbox(session: Session, order_id: int) -> Iterator[dict[str, Any]]:
     )  # fmt: skip
     for row in rows:
         times = "" if row.seen == 1 else f" ({row.seen} times)"
-        who = "Our poll found a change" if row.topic.startswith("waybill/") else f"{row.source} told us: {row.topic}"
+        who = "Our poll found a change" if row.topic.startswith(OURS) else f"{row.source} told us: {row.topic}"
         yield _entry(row.received_at, "webhook", f"{who}{times}.", inbox=row.id, topic=row.topic, seen=row.seen)
         if row.processed_at is not None:
             yield _entry(
                 row.processed_at,
                 "import",
-                f"That was dealt with: {row.result or 'done'}.",
+                f"{_event(row.topic)} was dealt with: {row.result or 'done'}.",
                 inbox=row.id,
                 tries=row.attempts,
             )
+
+
+def _event(topic: str) -> str:
+    return "The change" if topic.startswith(OURS) else f"The event {topic}"
 
 
 def _audit(
@@ -197,11 +203,12 @@ def _attempts(session: Session, purchases: Sequence[int]) -> Iterator[dict[str, 
     rows = session.scalars(sa.select(Attempt).where(Attempt.purchase_id.in_(purchases)).order_by(Attempt.id))
     for row in rows:
         pieces = sum(int(item[2]) for item in row.items)
+        plural = "" if pieces == 1 else "s"
         pay = "to be paid at once" if row.autopay else "to be paid later"
         yield _entry(
             row.sent_at,
             "attempt",
-            f"Purchase {row.purchase_id} was sent as number {row.out_order_id}: {pieces} pieces, {pay}.",
+            f"Purchase {row.purchase_id} was sent as number {row.out_order_id}: {pieces} piece{plural}, {pay}.",
             attempt=row.id,
             worker=row.worker,
             items=row.items,
@@ -212,7 +219,8 @@ def _attempts(session: Session, purchases: Sequence[int]) -> Iterator[dict[str, 
             yield _entry(
                 row.finished_at,
                 "attempt",
-                f"The supplier's answer to that: {_OUTCOMES.get(row.outcome, row.outcome)}{ids}{said}.",
+                f"The supplier's answer to purchase {row.purchase_id}: "
+                f"{_OUTCOMES.get(row.outcome, row.outcome)}{ids}{said}.",
                 attempt=row.id,
                 outcome=row.outcome,
                 answer=_masked(row.answer),

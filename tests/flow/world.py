@@ -1,4 +1,4 @@
-"""A whole small world in one process: three simulators and the web app on loopback ports, and a drain loop on demand."""
+"""A whole small world in one process: simulators and web app on loopback ports, and a drain loop on demand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from app.boot import prepare
 from app.container import Container
 from app.jobs.drain import KINDS, Drain
 from app.models import Attempt, Credential, Inbox, Purchase, PurchaseItem, Shop, StoreOrder, Task
-from app.pipeline import match
+from app.pipeline import generation
 from app.registry import find
 from tests.flow.connecting import add_link, connect_account, connect_shop
 
@@ -56,7 +57,9 @@ class Served:
         self._server.shutdown()
         self._server.server_close()
 
-    def call(self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    def call(
+        self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
         """One request: (status, parsed JSON or text)."""
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
@@ -91,7 +94,9 @@ class World:
                 {"ledger": str(folder / "aliexpress.jsonl"), "time_scale": scale, "readable_after": "0.01"}
             )
         )
-        self.shopify = Served(specs["shopify"].simulator({"ledger": str(folder / "shopify.jsonl"), "time_scale": scale}))
+        self.shopify = Served(
+            specs["shopify"].simulator({"ledger": str(folder / "shopify.jsonl"), "time_scale": scale})
+        )
         self.woocommerce = Served(
             specs["woocommerce"].simulator(
                 {
@@ -102,7 +107,7 @@ class World:
                 }
             )
         )
-        self._placeholder = Served(lambda environ, start: [start("503 Not yet", []) or b""])
+        self._placeholder = Served(lambda _environ, start: [start("503 Not yet", []) or b""])
         port = self._placeholder.port
         self._placeholder.stop()
         self.environment = {
@@ -130,7 +135,9 @@ class World:
         self.app = Served(create_app(self.container), port)
         self.shopify.control("webhook_url", {"url": f"{self.app.url}/webhooks/shopify"})
         self.aliexpress.control("push", {"url": f"{self.app.url}/webhooks/aliexpress"})
-        self.drain = Drain(self.container, threads=6, kinds=[kind for kind in KINDS if kind.name not in {"job", "poll"}])
+        self.drain = Drain(
+            self.container, threads=6, kinds=[kind for kind in KINDS if kind.name not in {"job", "poll"}]
+        )
         self.account: dict[str, Any] = {}
         self.variants: dict[str, str] = {}
         self.variant_ids: dict[str, str] = {}
@@ -194,8 +201,10 @@ class World:
     def link(self, shop_id: int, variant: str, target: tuple[str, str]) -> None:
         """Link a variant to a supplier SKU of the simulator's catalogue."""
         products = self.aliexpress.control("state")["products"]
-        product = products[target[0]] if isinstance(products, dict) else next(
-            one for one in products if str(one["product_id"]) == target[0]
+        product = (
+            products[target[0]]
+            if isinstance(products, dict)
+            else next(one for one in products if str(one["product_id"]) == target[0])
         )
         sku = next(one for one in product["skus"] if str(one["sku_id"]) == target[1])
         add_link(
@@ -234,21 +243,22 @@ class World:
     def tell(self) -> str:
         """What stands where, for a failing test."""
         lines = [
-            f"purchase {p.id} order {p.order_id} g{p.generation} {p.state} {p.reason} {p.facts}" for p in self.purchases()
+            f"purchase {p.id} order {p.order_id} g{p.generation} {p.state} {p.reason} {p.facts}"
+            for p in self.purchases()
         ]
+        queries = (
+            "SELECT id, topic, state, attempts, result FROM inbox ORDER BY id",
+            "SELECT external_id, payment, shipping, status FROM supplier_order",
+            "SELECT kind, state, result FROM outbox",
+        )
         with self.container.database.transaction() as session:
-            for row in session.execute(sa.text("SELECT id, topic, state, attempts, result FROM inbox ORDER BY id")):
-                lines.append(f"inbox {row}")
-            for row in session.execute(sa.text("SELECT external_id, payment, shipping, status FROM supplier_order")):
-                lines.append(f"supplier order {row}")
-            for row in session.execute(sa.text("SELECT kind, state, result FROM outbox")):
-                lines.append(f"outbox {row}")
+            for query in queries:
+                lines.extend(f"{query.split()[-1]}: {row}" for row in session.execute(sa.text(query)))
         return "\n".join(lines)
 
     def created(self) -> list[dict[str, Any]]:
         """What the supplier really created."""
         return [line for line in self.aliexpress.control("ledger") if line["op"] == "create"]
-
 
     def outcomes(self) -> list[str]:
         """The outcome of every attempt."""
@@ -285,20 +295,21 @@ class World:
     def sku_of(self, product_id: str) -> str:
         """The first SKU of a product of the simulator's catalogue."""
         products = self.aliexpress.control("state")["products"]
-        product = products[product_id] if isinstance(products, dict) else next(
-            one for one in products if str(one["product_id"]) == product_id
+        product = (
+            products[product_id]
+            if isinstance(products, dict)
+            else next(one for one in products if str(one["product_id"]) == product_id)
         )
         return str(product["skus"][0]["sku_id"])
 
     def pass_time(self, name: str) -> None:
         """Move the clock of unclear purchases: as if the quarantine or the hour until a person were over."""
-        column = {"quarantine": "quarantine_until", "human": "sent_at"}[name]
+        column = {"quarantine": Purchase.quarantine_until, "human": Purchase.sent_at}[name]
         with self.container.database.transaction() as session:
             session.execute(
-                sa.text(
-                    f"UPDATE purchase SET {column} = {column} - interval '90 minutes', check_at = now() "
-                    "WHERE state IN ('SENDING', 'UNKNOWN', 'HUMAN')"
-                )
+                sa.update(Purchase)
+                .where(Purchase.state.in_(("SENDING", "UNKNOWN", "HUMAN")))
+                .values({column: column - timedelta(minutes=90), Purchase.check_at: sa.func.now()})
             )
 
     def pause_shop(self, shop_id: int = 1) -> None:
@@ -309,7 +320,7 @@ class World:
     def retry(self, purchase_id: int) -> None:
         """A person presses retry."""
         with self.container.database.transaction() as session:
-            match.reconsider(session, session.get_one(Purchase, purchase_id, with_for_update=True), again=True)
+            generation.reconsider(session, session.get_one(Purchase, purchase_id, with_for_update=True), again=True)
 
     def refund(self, order_id: str, pieces: int) -> None:
         """Refund pieces of the first line of a Shopify order."""
@@ -333,7 +344,9 @@ class World:
 
 
 @contextmanager
-def running(database_url: str, redis_url: str, folder: Path, *, time_scale: float = 60.0, **extra: str) -> Iterator[World]:
+def running(
+    database_url: str, redis_url: str, folder: Path, *, time_scale: float = 60.0, **extra: str
+) -> Iterator[World]:
     """A world for one test."""
     world = World(database_url, redis_url, folder, time_scale=time_scale, **extra)
     try:

@@ -97,8 +97,6 @@ def test_a_shop_stays_with_its_merchant(world: World) -> None:
     assert second.shop.merchant_id == first.shop.merchant_id
     third = connect_shopify(world, "mugs.myshopify.com")
     assert third.shop.merchant_id != first.shop.merchant_id
-    keys = world.shopify.control("state")
-    assert keys
     with pytest.raises(NotFound, match="no merchant"):
         connect_shopify(world, "hats.myshopify.com", merchant_id=99)
 
@@ -205,7 +203,8 @@ def test_pausing_holds_orders_and_resuming_lets_them_go(world: World) -> None:
 
 @pytest.mark.security("S27")
 def test_after_a_reinstall_waiting_orders_wait_for_one_act(world: World) -> None:
-    shop = connect_shopify(world).shop
+    keys = shopify_keys(world, "bottles.myshopify.com")
+    shop = shops.connect(world.container, "shopify", "bottles.myshopify.com", keys, actor="test").shop
     connect_account(world, shop.id)
     variant = world.shopify_variant("bottles.myshopify.com", "BOTTLE")
     world.shopify.control(
@@ -218,19 +217,12 @@ def test_after_a_reinstall_waiting_orders_wait_for_one_act(world: World) -> None
         session.execute(sa.delete(Credential).where(Credential.shop_id == shop.id))
     with pytest.raises(Conflict, match="removed"):
         shops.resume(world.container, shop.id, actor="test")
-    keys = world.shopify.control("state")["shops"][0]
-    again = shops.connect(
-        world.container, "shopify", "bottles.myshopify.com", {"access_token": _token(keys)}, actor="test"
-    )
+    again = shops.connect(world.container, "shopify", "bottles.myshopify.com", keys, actor="test")
     assert again.shop.state == "PAUSED"
     links.add(world.container, shop.id, variant=variant, product=BOTTLE[0], sku_id=BOTTLE[1], actor="test")
     assert world.states() == ["HELD"]
     shops.resume(world.container, shop.id, actor="test")
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
-
-
-def _token(shop: dict[str, Any]) -> str:
-    return str(shop["access_token"])
 
 
 def test_limits_are_set_checked_and_lift_what_they_held(world: World) -> None:

@@ -25,18 +25,18 @@ def _goods(sku: str, title: str, price: str, product: int, variant: int) -> Good
 
 # Every order has SKUs of its own. Waybill lets orders for the same SKU wait while one of them is unclear, which is
 # right but would make the story hard to follow.
-SNEAKERS = _goods("SNEAKER-BLACK-42", "Canvas sneakers, black, 42", "44.90", 1, 1)
-SOCKS = _goods("SOCKS-MOSS", "Wool socks, moss", "9.90", 2, 2)
+SNEAKERS = _goods("SNEAKER-BLACK-42", "Canvas sneakers (black, 42)", "44.90", 1, 1)
+SOCKS = _goods("SOCKS-MOSS", "Wool socks (moss)", "9.90", 2, 2)
 BRUSH = _goods("BRUSH", "Shoe brush", "14.90", 3, 1)
-COPPER_CAN = _goods("CAN-COPPER", "Watering can, copper", "34.90", 4, 1)
-GREEN_CAN = _goods("CAN-GREEN", "Watering can, green", "32.90", 4, 2)
-LIGHTS = _goods("LIGHTS-US", "Garden string light, US plug", "29.90", 5, 2)
+COPPER_CAN = _goods("CAN-COPPER", "Watering can (copper)", "34.90", 4, 1)
+GREEN_CAN = _goods("CAN-GREEN", "Watering can (green)", "32.90", 4, 2)
+LIGHTS = _goods("LIGHTS-US", "Garden string light (US plug)", "29.90", 5, 2)
 TRAY = _goods("TRAY", "Seed tray", "19.90", 6, 1)
-BROWN_BOTTLE = _goods("BOTTLE-BROWN", "Insulated bottle, brown", "21.90", 8, 1)
-BLUE_BOTTLE = _goods("BOTTLE-BLUE", "Insulated bottle, blue", "21.90", 8, 2)
-BLACK_LAMP = _goods("LAMP-BLACK", "Desk lamp, black", "49.90", 9, 1)
-WHITE_LAMP = _goods("LAMP-WHITE", "Desk lamp, white", "49.90", 9, 2)
-HOLDER = _goods("HOLDER", "Cable holder, 5 pieces", "12.90", 10, 1)
+BROWN_BOTTLE = _goods("BOTTLE-BROWN", "Insulated bottle (brown)", "21.90", 8, 1)
+BLUE_BOTTLE = _goods("BOTTLE-BLUE", "Insulated bottle (blue)", "21.90", 8, 2)
+BLACK_LAMP = _goods("LAMP-BLACK", "Desk lamp (black)", "49.90", 9, 1)
+WHITE_LAMP = _goods("LAMP-WHITE", "Desk lamp (white)", "49.90", 9, 2)
+HOLDER = _goods("HOLDER", "Cable holder (5 pieces)", "12.90", 10, 1)
 
 SHOPIFY, WOOCOMMERCE = "shopify", "woocommerce"
 NAMES = {SHOPIFY: "Lumen & Leaf", WOOCOMMERCE: "Wool Corner"}
@@ -101,9 +101,14 @@ class Case:
         return Counter({(goods.product_id, goods.sku_id): pieces for goods, pieces in self.goods})
 
     @property
+    def scene(self) -> str:
+        """What is special about it."""
+        return self.key.replace("-", " ")
+
+    @property
     def contents(self) -> str:
         """What was ordered, in words."""
-        return ", ".join(f"{pieces} × {goods.title}" for goods, pieces in self.goods)
+        return " + ".join(f"{pieces} x {goods.title}" for goods, pieces in self.goods)
 
 
 BOUGHT, HELD, DO_NOT_PAY = "bought", "held", "do not pay"

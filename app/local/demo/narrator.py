@@ -15,7 +15,7 @@ from app.local.world import World
 from app.models import Audit
 
 _LOOK = 0.2
-_NOT_TOLD = frozenset(("DRAFT", "READY", "CLAIMED", "REJECTED", "SHIPPED", "PART_SHIPPED", "DELIVERED", "PLACED_PAID"))
+_NOT_TOLD = frozenset(("DRAFT", "READY", "CLAIMED", "SHIPPED", "PART_SHIPPED", "DELIVERED", "PLACED_PAID"))
 
 
 class Narrator:
@@ -29,6 +29,7 @@ class Narrator:
         self._shops = {name: Tail(world.ledger(name)) for name in (SHOPIFY, WOOCOMMERCE)}
         self._last = 0
         self._told: set[tuple[int, str, str]] = set()
+        self._read: set[str] = set()
         self._by_purchase: dict[int, Case] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="narrator", daemon=True)
@@ -60,7 +61,7 @@ class Narrator:
     def _at_supplier(self, line: Mapping[str, Any]) -> None:
         at = float(line["at"])
         if line["op"] == "create":
-            items = ", ".join(f"{item['quantity']} × {item['title']}" for item in line["items"])
+            items = " + ".join(f"{item['quantity']} x {item['title']}" for item in line["items"])
             text = f"creates order {line['order_id']} ({items}; {line['total']} USD with shipping)."
             self._story.say("AliExpress", text, at)
         elif line["op"] == "ship":
@@ -77,8 +78,8 @@ class Narrator:
         number, order_id, pieces = read
         case = self._case(shop, order_id)
         titles = {goods.sku: goods.title for goods, _ in case.goods} if case else {}
-        what = ", ".join(
-            f"{count} × {titles.get(case.line_ids.get(line_id, ''), 'item') if case else 'item'}"
+        what = " + ".join(
+            f"{count} x {titles.get(case.line_ids.get(line_id, ''), 'item') if case else 'item'}"
             for line_id, count in pieces
         )
         who = case.name if case else order_id
@@ -97,7 +98,11 @@ class Narrator:
     def _words(self, row: Audit, case: Case) -> str:
         detail = row.detail
         if row.action == "derived" and detail.get("generation") == 1:
-            return f"read {case.name} from the shop and wrote down what to buy for it (purchase {row.entity_id})."
+            first = case.key not in self._read
+            self._read.add(case.key)
+            if first:
+                return f"reads {case.name} from the shop and writes down what to buy (purchase {row.entity_id})."
+            return f"makes purchase {row.entity_id} for the part of {case.name} that another seller has."
         if row.action != "move" or row.to_state in _NOT_TOLD or row.from_state == row.to_state:
             return ""
         facts = {str(name): value for name, value in detail.items() if name != "reason"}
@@ -106,12 +111,13 @@ class Narrator:
         return {
             "SENDING": f"orders for {case.name}: address, price and stock are checked "
             f"(costs {detail.get('quote')}, at most {detail.get('limit')}).",
+            "REJECTED": f"learns that AliExpress refused {case.name}: {why}",
             "HELD": f"holds {case.name}: {why}",
-            "UNKNOWN": f"got no clear answer for {case.name}. It never orders again to find out; it looks for evidence.",
-            "HUMAN": f"found no evidence for {case.name} and puts it into the merchant's list: is it there or not?",
-            "PLACED_UNPAID": f"has order {orders} for {case.name} on the pay list."
+            "UNKNOWN": f"gets no clear answer for {case.name}. It never orders again to find out; it looks for evidence.",
+            "HUMAN": f"finds no evidence for {case.name} and puts it into the merchant's list: is it there or not?",
+            "PLACED_UNPAID": f"puts order {orders} for {case.name} on the pay list."
             if row.from_state in {"SENDING", "PAY_BLOCKED"}
-            else f"is sure now: order {orders} is the one for {case.name}. Pay list.",
+            else f"is sure now: {case.name} is order {orders}. It goes on the pay list.",
             "PAY_BLOCKED": f"warns, do not pay {orders} ({case.name}): {why}",
             "VOID": f"takes the merchant's word: the first try for {case.name} was never ordered. It may order anew.",
             "CANCELLED": f"buys nothing more for purchase {row.entity_id} of {case.name}. {why}",

@@ -6,6 +6,7 @@ The merchant does only what Waybill asks for: pays what is on the pay list, and 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -66,7 +67,6 @@ class People:
         open_ones = {order["order_id"] for order in self._orders() if order["paid"] is None}
         due = [number for number in numbers if number in open_ones]
         if due:
-            # At its time, which is before the seller ships.
             self._story.say("Merchant", f"pays what the pay list shows: {', '.join(due)}.")
             self._supplier.post("pay", {"order_ids": due})
 
@@ -102,13 +102,14 @@ class People:
         words: list[object] = ["purchase", "resolve", purchase.id]
         words += [word for number in found for word in ("--found", number)]
         words += [] if found else ["--not-there", "--newest-seen", newest]
+        at = time.time()
         try:
             self._commands.run(*words)
         except CommandError as error:
             if error.code not in _WORTH_WAITING and self._is_unclear(purchase.id):
                 raise
             return
-        self._story.say("Merchant", f"tells Waybill: {shown(*words)}")
+        self._story.say("Merchant", f"tells Waybill: {shown(*words)}", at)
 
     def _is_unclear(self, purchase_id: int) -> bool:
         return any(purchase.id == purchase_id for purchase in self._view.unclear())

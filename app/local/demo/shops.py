@@ -52,9 +52,7 @@ class Shops:
             "orders",
             {
                 "shop": DOMAIN,
-                "lines": [
-                    {"variant_id": self.variants[goods.sku], "quantity": pieces} for goods, pieces in case.goods
-                ],
+                "lines": [{"variant_id": self.variants[goods.sku], "quantity": pieces} for goods, pieces in case.goods],
                 "address": {
                     "firstName": first,
                     "lastName": last,

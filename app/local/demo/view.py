@@ -82,17 +82,13 @@ class View:
     def unclear(self) -> list[Purchase]:
         """Purchases whose outcome is not known."""
         with self._container.database.transaction() as session:
-            return list(
-                session.scalars(sa.select(Purchase).where(Purchase.state.in_(UNCLEAR)).order_by(Purchase.id))
-            )
+            return list(session.scalars(sa.select(Purchase).where(Purchase.state.in_(UNCLEAR)).order_by(Purchase.id)))
 
     def news(self, after: int) -> list[Audit]:
         """Audit rows of purchases with an id above `after`."""
         with self._container.database.transaction() as session:
             return list(
-                session.scalars(
-                    sa.select(Audit).where(Audit.id > after, Audit.entity == "purchase").order_by(Audit.id)
-                )
+                session.scalars(sa.select(Audit).where(Audit.id > after, Audit.entity == "purchase").order_by(Audit.id))
             )
 
     def order_of(self, purchase_id: int) -> tuple[str, str] | None:

@@ -58,9 +58,7 @@ class Claimed:
 def claim(container: Container, most: int) -> Sequence[Claimed]:
     """Take up to `most` purchases that are due and not interlocked."""
     with container.database.transaction() as session:
-        rows = session.execute(
-            _CLAIM, {"owner": WORKER, "lease": container.timers.claim_lease, "most": most}
-        ).all()
+        rows = session.execute(_CLAIM, {"owner": WORKER, "lease": container.timers.claim_lease, "most": most}).all()
         _audit(session, rows, "READY", "CLAIMED", WORKER)
     return [Claimed(row.id, row.version, row.fence, row.claimed_at) for row in rows]
 

@@ -65,11 +65,14 @@ def commit(container: Container, claimed: Claimed, plan: Plan) -> Committed | No
 
 def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan) -> int:
     lease_live = session.scalar(
-        sa.select(sa.func.clock_timestamp() < sa.select(Purchase.lease_until).where(Purchase.id == purchase.id).scalar_subquery())
+        sa.select(
+            sa.func.clock_timestamp()
+            < sa.select(Purchase.lease_until).where(Purchase.id == purchase.id).scalar_subquery()
+        )
     )
     if not lease_live:
         raise _Stop("READY", "")
-    breaker.check(session, purchase, container, stop=lambda reason: _Stop("READY", reason, wait=5.0))
+    breaker.check(session, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
     order = session.get_one(StoreOrder, purchase.order_id, with_for_update={"read": True})
     items = _check_lines(session, purchase, order, plan)
     _no_stray_order(session, purchase, items)
@@ -95,10 +98,10 @@ def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan
     purchase.quote_minor, purchase.quote_currency = plan.quote.minor, plan.quote.currency
     purchase.limit_minor, purchase.quoted_at = plan.limit.minor, plan.quoted_at
     purchase.autopay, purchase.account_id = plan.order.autopay, plan.account_id
-    purchase.sent_at = sa.func.clock_timestamp()  # type: ignore[assignment]
-    purchase.sent_deadline = sa.func.clock_timestamp() + container.timers.send_total  # type: ignore[assignment]
-    purchase.check_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]  # type: ignore[assignment]
-    purchase.quarantine_until = sa.func.clock_timestamp() + container.timers.quarantine  # type: ignore[assignment]
+    purchase.sent_at = sa.func.clock_timestamp()
+    purchase.sent_deadline = sa.func.clock_timestamp() + container.timers.send_total
+    purchase.check_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]
+    purchase.quarantine_until = sa.func.clock_timestamp() + container.timers.quarantine
     purchase.checks = 0
     purchase.alerted_at = purchase.escalated_at = None
     move(
@@ -130,11 +133,13 @@ def request_hash(plan: Plan) -> str:
 
 def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: Plan) -> list[PurchaseItem]:
     """Lock the source lines; cancellation, payment, quantities and version must be as the pre-flight saw them."""
-    items = session.scalars(
-        sa.select(PurchaseItem)
-        .where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
-        .order_by(PurchaseItem.id)
-    ).all()
+    items = list(
+        session.scalars(
+            sa.select(PurchaseItem)
+            .where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
+            .order_by(PurchaseItem.id)
+        )
+    )
     lines = {
         line.id: line
         for line in session.scalars(
@@ -158,12 +163,10 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     for item in items:
         item.order_product_id = plan.product_ids[item.id]
         item.sku_attributes = plan.attributes[item.id]
-    return list(items)
+    return items
 
 
-def _within_line(
-    session: Session, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase
-) -> None:
+def _within_line(session: Session, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase) -> None:
     """Quantities of live parts together never exceed the line (I1)."""
     rows = session.execute(
         sa.select(PurchaseItem.source_line_id, sa.func.sum(PurchaseItem.quantity))
@@ -281,4 +284,4 @@ def _put_back(container: Container, session: Session, purchase: Purchase, stop: 
     )
     if stop.reason == "interlocked":
         purchase.waiting_for = stop.facts.get("purchase")  # type: ignore[assignment]
-        purchase.waiting_since = sa.func.clock_timestamp()  # type: ignore[assignment]
+        purchase.waiting_since = sa.func.clock_timestamp()

@@ -1,6 +1,6 @@
 """T5: what a send answered is recorded: journal first (fsync), then one transaction.
 
-The same function records what the journal kept from a worker that died, so an answer counts once wherever it comes from.
+The same function records what the journal kept from a worker that died: an answer counts once, whatever its way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.domain.purchase_flow import UNCLEAR
 from app.journal import Entry
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
-from app.pipeline import breaker, match
+from app.pipeline import breaker, generation
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, move
@@ -42,7 +42,7 @@ def record(
         try:
             container.journal.append(Entry(attempt_id, purchase_id, plain(result)))
         except OSError as error:
-            log.error("journal_not_written", error=type(error).__name__, attempt=attempt_id)
+            log.exception("journal_not_written", error=type(error).__name__, attempt=attempt_id)
     with container.database.transaction() as session:
         story.write(session)
         return _record(container, session, attempt_id, result, source)
@@ -73,7 +73,7 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
     if attempt.outcome == "UNKNOWN" and result.outcome == PlaceOutcome.UNKNOWN:
         return False
     attempt.outcome = result.outcome.value
-    attempt.finished_at = sa.func.clock_timestamp()  # type: ignore[assignment]
+    attempt.finished_at = sa.func.clock_timestamp()
     attempt.code, attempt.message = result.code[:100], result.message[:500]
     attempt.answer, attempt.order_ids = result.answer[:4000], list(result.order_ids)
     session.add(
@@ -93,18 +93,14 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
     return True
 
 
-def _late(
-    container: Container, session: Session, attempt: Attempt, purchase: Purchase, result: PlaceResult
-) -> bool:
+def _late(container: Container, session: Session, attempt: Attempt, purchase: Purchase, result: PlaceResult) -> bool:
     """An answer for an attempt that was settled otherwise: ids are never thrown away."""
     if result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
     return False
 
 
-def _move_on(
-    container: Container, session: Session, purchase: Purchase, attempt: Attempt, result: PlaceResult
-) -> None:
+def _move_on(container: Container, session: Session, purchase: Purchase, attempt: Attempt, result: PlaceResult) -> None:
     facts: dict[str, Any] = {"code": result.code} if result.code else {}
     if result.message:
         facts["message"] = result.message[:200]
@@ -135,7 +131,7 @@ def _rejected(
     if result.field:
         facts["field"] = result.field
     move(session, purchase, "REJECTED", actor=WORKER, reason=reason, facts=facts)
-    heir = match.next_generation(container, session, purchase, reason=reason, facts=facts)
+    heir = generation.next_generation(container, session, purchase, reason=reason, facts=facts)
     if heir is None:
         move(session, purchase, "CANCELLED", actor=WORKER, reason="cancelled_by_shop")
 

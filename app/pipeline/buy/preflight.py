@@ -24,7 +24,6 @@ from app.ports.storefront import Address
 from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession
 from app.shop_access import fresh, open_account, with_account, with_shop
 
-
 Result = TypeVar("Result")
 THIN_PERCENT = Decimal(3)
 """Room between quote and limit below which nothing is paid automatically, in percent of the cost."""
@@ -132,9 +131,7 @@ def _load(container: Container, claimed: Claimed) -> _Facts:
         )
         lines = {
             line.id: line
-            for line in session.scalars(
-                sa.select(SourceLine).where(SourceLine.order_id == purchase.order_id)
-            )
+            for line in session.scalars(sa.select(SourceLine).where(SourceLine.order_id == purchase.order_id))
         }
         sellers = {
             (link.product_id, link.sku_id): link.seller_id
@@ -309,8 +306,7 @@ def _accept_request(container: Container, facts: _Facts) -> None:
     ids = [
         facts.lines[item.source_line_id].external_id
         for item in facts.items
-        if facts.lines[item.source_line_id].at_our_location
-        and facts.lines[item.source_line_id].request == "submitted"
+        if facts.lines[item.source_line_id].at_our_location and facts.lines[item.source_line_id].request == "submitted"
     ]
     if not ids:
         return

@@ -15,7 +15,7 @@ from app.pipeline.buy.commit import commit
 from app.pipeline.buy.outcome import record
 from app.pipeline.buy.preflight import Held, LostClaim, check
 from app.pipeline.buy.send import send
-from app.pipeline.match import ask_for_fulfilment_answer
+from app.pipeline.generation import ask_for_fulfilment_answer
 from app.pipeline.record import move
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
 

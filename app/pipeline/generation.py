@@ -1,0 +1,115 @@
+"""A new generation is never a copy: it is derived afresh from order, mapping, account and address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
+from app.pipeline import numbers
+from app.pipeline.readiness import account_of, map_items, settle
+from app.pipeline.record import audit, outbox
+
+
+def next_generation(
+    container: Container, session: Session, purchase: Purchase, *, reason: str = "", facts: dict[str, Any] | None = None
+) -> Purchase | None:
+    """The derived successor of a finished generation; None if nothing is left to buy. Locks order and lines.
+
+    `reason` not empty: it starts HELD with that reason, for repair.
+    """
+    shop = session.get_one(Shop, purchase.shop_id)
+    order = session.get_one(StoreOrder, purchase.order_id, with_for_update=True)
+    lines = session.scalars(
+        sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
+    ).all()
+    old = session.scalars(
+        sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.position == 1)
+    ).all()
+    by_id = {line.id: line for line in lines}
+    keep = [
+        (by_id[item.source_line_id], min(item.quantity, by_id[item.source_line_id].to_ship))
+        for item in old
+        if item.source_line_id in by_id
+    ]
+    keep = [(line, pieces) for line, pieces in keep if pieces > 0]
+    if order.cancelled or order.gone or not keep or purchase.cancel_requested_at is not None:
+        return None
+    generation = purchase.generation + 1
+    heir = Purchase(
+        merchant_id=purchase.merchant_id,
+        shop_id=shop.id,
+        order_id=order.id,
+        account_id=purchase.account_id,
+        supplier=purchase.supplier,
+        seller_id="",
+        service="",
+        part=purchase.part,
+        generation=generation,
+        previous_id=purchase.id,
+        state="HELD" if reason else "DRAFT",
+        reason=reason,
+        facts=facts or {},
+        version=1,
+        fence=0,
+        tries=0,
+        checks=0,
+        out_order_id=numbers.out_order_id(
+            container, session, shop.id, order.external_id, [line for line, _ in keep], purchase.part, generation
+        ),
+    )
+    session.add(heir)
+    session.flush()  # items and audit need the id
+    for line, pieces in keep:
+        session.add(
+            PurchaseItem(
+                purchase_id=heir.id,
+                source_line_id=line.id,
+                part=purchase.part,
+                generation=generation,
+                position=1,
+                quantity=pieces,
+            )
+        )
+    session.flush()
+    audit(
+        session,
+        "purchase",
+        heir.id,
+        "derived",
+        actor="match",
+        after=heir.state,
+        detail={"after": purchase.id, "generation": generation, "reason": reason},
+    )
+    heir_lines = [line for line, _ in keep]
+    if reason:
+        map_items(session, shop, heir, heir_lines)
+    else:
+        settle(session, shop, order, heir, heir_lines, account_of(session, shop))
+    return heir
+
+
+def reconsider(session: Session, purchase: Purchase, *, again: bool) -> None:
+    """Look at a HELD or DRAFT purchase anew (a link was added, a token renewed, a person pressed retry)."""
+    shop = session.get_one(Shop, purchase.shop_id)
+    order = session.get_one(StoreOrder, purchase.order_id, with_for_update=True)
+    ids = session.scalars(
+        sa.select(PurchaseItem.source_line_id).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
+    ).all()
+    lines = session.scalars(sa.select(SourceLine).where(SourceLine.id.in_(ids)).order_by(SourceLine.id)).all()
+    settle(session, shop, order, purchase, lines, account_of(session, shop), again=again)
+
+
+def ask_for_fulfilment_answer(session: Session, purchase: Purchase, *, accept: bool, reason: str = "other") -> None:
+    """Let the shop know whether we take the request, through the outbox."""
+    outbox(
+        session,
+        f"request:{purchase.id}:{'accept' if accept else 'reject'}",
+        "answer_request",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        payload={"purchase_id": purchase.id, "accept": accept, "reason": reason},
+    )

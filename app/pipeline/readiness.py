@@ -1,0 +1,191 @@
+"""Whether a purchase may be bought, from what we know without asking anyone; and what its lines are mapped to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.models import (
+    Credential,
+    ProductLink,
+    Purchase,
+    PurchaseItem,
+    Shop,
+    ShopAccount,
+    SourceLine,
+    StoreOrder,
+    SupplierAccount,
+)
+from app.pipeline.record import move
+
+CHECKED_LATER = frozenset(
+    [
+        "margin",
+        "price_unknown",
+        "out_of_stock",
+        "partial_stock",
+        "not_shippable",
+        "product_gone",
+        "mapping_changed",
+        "shipping_service",
+        "currency",
+        "cap_order",
+        "cap_day",
+        "address_refused",
+        "address_invalid",
+        "customs_id",
+        "account_blocked",
+        "needs_person",
+        "config",
+        "expired_unpaid",
+        "supplier_cancelled",
+        "autopay_off",
+    ]
+)
+"""Reasons found by the pre-flight or by the supplier: the order alone does not lift them, see `reconsider`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account that a shop buys with; `usable` False with the reason why not."""
+
+    id: int | None
+    supplier: str
+    reason: str = ""
+
+
+def account_of(session: Session, shop: Shop) -> Account:
+    """The shop's default account, with why it cannot buy if so."""
+    found = session.execute(
+        sa.select(SupplierAccount, Credential.state)
+        .join(ShopAccount, ShopAccount.account_id == SupplierAccount.id)
+        .outerjoin(Credential, Credential.account_id == SupplierAccount.id)
+        .where(
+            ShopAccount.shop_id == shop.id,
+            ShopAccount.is_default,
+            SupplierAccount.merchant_id == shop.merchant_id,
+            SupplierAccount.state == "ACTIVE",
+        )
+    ).one_or_none()
+    if found is None:
+        return Account(None, "", "account_missing")
+    account, state = found
+    return Account(account.id, account.supplier, "" if state == "LIVE" else "token_dead")
+
+
+def readiness(
+    shop: Shop, order: StoreOrder, purchase_lines: Sequence[SourceLine], account: Account, *, mapped: bool
+) -> tuple[str, str, dict[str, Any]]:
+    """Whether these lines may be bought now, from what we know without asking anyone: (state, reason, facts)."""
+    if not order.paid:
+        return "DRAFT", "unpaid", {"why": order.unpaid_reason}
+    checks = (
+        (shop.state == "UNINSTALLED", "uninstalled"),
+        (shop.state == "PAUSED", "shop_paused"),
+        (order.test and not shop.buy_test_orders, "test_order"),
+        (bool(order.hold), "fraud_risk" if "risk" in order.hold else "shop_hold"),
+        (not mapped, "mapping_missing"),
+        (account.id is None, "account_missing"),
+        (bool(account.reason), account.reason),
+        (order.address_sealed is None and order.address_override_sealed is None, "address_missing"),
+        (_request_open(shop, purchase_lines), "waiting_request"),
+    )
+    for stopped, reason in checks:
+        if stopped:
+            return "HELD", reason, {"hold": order.hold} if order.hold else {}
+    return "READY", "", {}
+
+
+def _request_open(shop: Shop, lines: Sequence[SourceLine]) -> bool:
+    return shop.request_needed and any(
+        line.at_our_location and line.request not in {"submitted", "accepted"} for line in lines
+    )
+
+
+def settle(
+    session: Session,
+    shop: Shop,
+    order: StoreOrder,
+    purchase: Purchase,
+    lines: Sequence[SourceLine],
+    account: Account,
+    *,
+    again: bool = False,
+) -> None:
+    """Put an unsent purchase into DRAFT, HELD or READY. `again`: also lift reasons that only a new try can check."""
+    map_items(session, shop, purchase, lines)
+    if purchase.account_id is None or account.id != purchase.account_id:
+        purchase.account_id, purchase.supplier = account.id, account.supplier or purchase.supplier
+    mapped = bool(purchase.seller_id or purchase.facts.get("mapped")) or _mapped(session, purchase)
+    state, reason, facts = readiness(shop, order, lines, account, mapped=mapped)
+    if state == "READY" and purchase.state == "HELD" and purchase.reason in CHECKED_LATER and not again:
+        return
+    if state == "READY" and purchase.state == "READY":
+        return
+    move(session, purchase, state, actor="match", reason=reason, facts=facts, run_at=sa.func.now())  # type: ignore[arg-type]
+
+
+def _mapped(session: Session, purchase: Purchase) -> bool:
+    return not session.scalar(
+        sa.select(sa.func.count())
+        .select_from(PurchaseItem)
+        .where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0, PurchaseItem.product_id == "")
+    )
+
+
+def links_of(session: Session, shop: Shop, variant_id: str | None) -> list[ProductLink]:
+    """The supplier items of a variant, in position order."""
+    if variant_id is None:
+        return []
+    return list(
+        session.scalars(
+            sa.select(ProductLink)
+            .where(ProductLink.shop_id == shop.id, ProductLink.variant_id == variant_id)
+            .order_by(ProductLink.position)
+        )
+    )
+
+
+def map_items(session: Session, shop: Shop, purchase: Purchase, lines: Sequence[SourceLine]) -> None:
+    """Freeze the link into items that have none yet, adding the further items of a bundle."""
+    items = session.scalars(sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id)).all()
+    by_line = {line.id: line for line in lines}
+    for item in items:
+        line = by_line.get(item.source_line_id)
+        if line is None or item.position != 1:
+            continue
+        links = links_of(session, shop, line.variant_id)
+        if not links:
+            continue
+        if item.product_id and (item.product_id, item.sku_id, item.sku_attributes) == (
+            links[0].product_id,
+            links[0].sku_id,
+            links[0].sku_attributes,
+        ):
+            continue
+        freeze(item, links[0])
+        purchase.seller_id, purchase.supplier = links[0].seller_id, links[0].supplier
+        purchase.service = links[0].service
+        present = {other.position: other for other in items if other.source_line_id == line.id}
+        for link in links[1:]:
+            extra = present.get(link.position) or PurchaseItem(
+                purchase_id=purchase.id,
+                source_line_id=line.id,
+                part=item.part,
+                generation=item.generation,
+                position=link.position,
+                quantity=item.quantity,
+            )
+            freeze(extra, link)
+            session.add(extra)
+    session.flush()  # the readiness check below counts unmapped items
+
+
+def freeze(item: PurchaseItem, link: ProductLink) -> None:
+    """Copy what a link says into an item."""
+    item.product_id, item.sku_id, item.sku_attributes = link.product_id, link.sku_id, link.sku_attributes
+    item.order_product_id, item.units = link.product_id, link.units
