@@ -15,6 +15,7 @@ from app.errors import SettingsInvalid
 from app.logs import logger
 from app.models import Instance, PlacementFreeze
 from app.pipeline.numbers import PLACE
+from app.pipeline.record import alert, audit
 
 log = logger(__name__)
 
@@ -37,11 +38,14 @@ def prepare(container: Container) -> None:
                 .values(reason=reason, frozen_by="boot", released_by="", second="")
                 .on_conflict_do_nothing()
             )
+            text = f"Buying is frozen: {reason}. Check, then `flask placement release`."
+            alert(session, f"frozen:{reason}", "placement_frozen", text)
+            audit(session, "placement", 0, "frozen", actor="boot", detail={"reason": reason})
             log.error("placement_frozen", reason=reason)
         instance.epoch += 1
         epoch = instance.epoch
-    if not reasons:
-        _remember(container, {**seen, "epoch": epoch})
+    # The freeze is in the database now; it stays until a person releases it, and is not made anew at the next start.
+    _remember(container, {**seen, "epoch": epoch})
 
 
 def _instance(container: Container, session: Session) -> Instance:

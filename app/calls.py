@@ -80,12 +80,12 @@ class CallLog:
     @contextmanager
     def story(self, order_id: int | None = None, purchase_id: int | None = None) -> Iterator[Story]:
         """Collect the calls that this thread makes inside."""
-        story = Story(order_id, purchase_id)
+        story, outer = Story(order_id, purchase_id), getattr(self._local, "story", None)
         self._local.story = story
         try:
             yield story
         finally:
-            self._local.story = None
+            self._local.story = outer
 
     def flush(self, session: Session) -> None:
         """Add this process's totals to the shared ones."""

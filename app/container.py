@@ -13,6 +13,7 @@ from app.clock import Clock, SystemClock
 from app.db import Database
 from app.domain.timing import PHYSICAL_MOST, Timers
 from app.journal import Journal
+from app.pace import Pace
 from app.ports.connector import ConnectorSpec
 from app.ports.http import DialPolicy, HTTPClient
 from app.queue import Bell
@@ -34,6 +35,7 @@ class Container:
     clock: Clock
     timers: Timers
     journal: Journal
+    pace: Pace
 
     def close(self) -> None:
         """Give back connections and threads."""
@@ -90,4 +92,9 @@ def assemble(
         clock=clock,
         timers=timers,
         journal=Journal(settings.folder),
+        pace=Pace(
+            settings.redis_url.get_secret_value(),
+            per_second=settings.creates_per_second,
+            in_flight=settings.creates_in_flight,
+        ),
     )

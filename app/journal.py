@@ -20,8 +20,12 @@ class Entry:
     result: dict[str, Any]
 
 
+SEGMENT = 500
+"""Entries per file: a full file is removed once all its attempts are in the database."""
+
+
 class Journal:
-    """One file per process in `STATE_DIR/journal`; read back by whichever process starts next."""
+    """Files of one process each in `STATE_DIR/journal`; read back by whichever process starts next."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "journal"
@@ -29,40 +33,50 @@ class Journal:
         self._lock = threading.Lock()
         self._file: int | None = None
         self._pid = 0
+        self._written = 0
+        self._segment = 0
 
     def append(self, entry: Entry) -> None:
         """Write and fsync. Raises OSError if the disk refuses: the outcome then still goes to the database."""
         line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            if self._file is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                path = self._folder / f"{self._pid}.jsonl"
-                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            os.write(self._file, line)
-            os.fsync(self._file)
+            file = self._open()
+            os.write(file, line)
+            os.fsync(file)
+            self._written += 1
+
+    def _open(self) -> int:
+        if self._file is not None and self._pid == os.getpid() and self._written < SEGMENT:
+            return self._file
+        if self._file is not None:
+            os.close(self._file)
+        self._pid, self._written, self._segment = os.getpid(), 0, self._segment + 1
+        path = self._folder / f"{self._pid}-{self._segment}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return self._file
 
     def entries(self) -> Iterator[Entry]:
         """Every readable entry of every file; a line cut by a crash is passed over."""
         for path in sorted(self._folder.glob("*.jsonl")):
-            for line in path.read_bytes().splitlines():
-                try:
-                    yield Entry(**json.loads(line))
-                except (ValueError, TypeError):
-                    continue
+            yield from self._of(path)
 
     def tidy(self, recorded: set[int]) -> None:
-        """Remove files of processes that are gone once all their attempts are recorded."""
+        """Remove files that nobody writes any more once all their attempts are recorded."""
         for path in self._folder.glob("*.jsonl"):
-            pid = int(path.stem) if path.stem.isdigit() else 0
-            if pid == os.getpid() or _alive(pid):
+            pid, _, segment = path.stem.partition("-")
+            newest = not (self._folder / f"{pid}-{int(segment or 0) + 1}.jsonl").exists()
+            if newest and pid.isdigit() and _alive(int(pid)):
                 continue
-            attempts = {entry.attempt_id for entry in self._of(path)}
-            if attempts <= recorded:
+            if {entry.attempt_id for entry in self._of(path)} <= recorded:
                 path.unlink(missing_ok=True)
 
     @staticmethod
     def _of(path: Path) -> Iterator[Entry]:
-        for line in path.read_bytes().splitlines():
+        try:
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
             try:
                 yield Entry(**json.loads(line))
             except (ValueError, TypeError):

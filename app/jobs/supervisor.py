@@ -21,9 +21,10 @@ from app import container as containers
 from app import logs
 from app.boot import prepare
 from app.clock import SystemClock
-from app.jobs import tasks
+from app.jobs import guarded, tasks
 from app.jobs.bell_listener import answer_bell
 from app.jobs.drain import Drain
+from app.pipeline.buy import outcome
 from app.pipeline.buy.watch import Slots, adopt
 
 log = logs.logger(__name__)
@@ -101,6 +102,7 @@ def work(slots: Slots, parent: int) -> None:
     container.bell.listen(drain.wake)
     threading.Thread(target=answer_bell, args=(container,), name="rq", daemon=True).start()
     threading.Thread(target=_leave_with_parent, args=(parent, drain), name="parent", daemon=True).start()
+    guarded("journal", "start", lambda: outcome.replay(container))
     log.info("worker_started")
     drain.run()
     container.close()

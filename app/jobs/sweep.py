@@ -11,7 +11,7 @@ from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
-from app.pipeline import breaker, generation
+from app.pipeline import breaker, generation, locks
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert
@@ -68,9 +68,7 @@ def recheck_held(container: Container) -> int:
 
 def _recheck(container: Container, purchase_id: int) -> None:
     with container.database.transaction() as session:
-        order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == purchase_id))
-        session.execute(sa.text("SELECT 1 FROM store_order WHERE id = :id FOR UPDATE"), {"id": order_id})
-        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        purchase = locks.purchase(session, purchase_id)
         if purchase.state == "HELD":
             purchase.run_at = sa.func.clock_timestamp() + container.timers.recheck_held
             generation.reconsider(session, purchase, again=True)

@@ -12,6 +12,7 @@ import secrets
 import shlex
 import signal
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Self
@@ -33,10 +34,13 @@ class PortTakenError(RuntimeError):
 class World:
     """Start it with `with`. `web_port` 0 takes a free one. Leaves nothing running, however it ends."""
 
-    def __init__(self, folder: Path, *, time_scale: float, web_port: int = 0, web_host: str = LOOPBACK) -> None:
-        """Nothing runs yet."""
+    def __init__(
+        self, folder: Path, *, time_scale: float, web_port: int = 0, web_host: str = LOOPBACK, ships_after: float = 0.0
+    ) -> None:
+        """Nothing runs yet. `ships_after`: seconds from payment until sellers ship by themselves, 0 for never."""
         self.folder = folder.resolve()
         self.time_scale = time_scale
+        self._ships_after = ships_after
         self._kept = self._remembered()
         self._port("web", web_port)
         for name in SIMULATORS:
@@ -114,13 +118,18 @@ class World:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        """Stop."""
-        self.stop()
+        """Stop. A second Ctrl-C does not leave half of it running."""
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.stop()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _wait(self) -> None:
         for name in SIMULATORS:
-            url = self.simulator_url(name)
-            self.processes[f"simulator-{name}"].wait_ready(lambda url=url: answers(url, "/_control/state"))
+            ready = partial(answers, self.simulator_url(name), "/_control/state")
+            self.processes[f"simulator-{name}"].wait_ready(ready)
         self.processes["web"].wait_ready(lambda: answers(self.url, "/healthz"))
         self.worker.wait_ready(lambda: self.worker.said("worker_started"))
         self.processes["web"].wait_ready(lambda: answers(self.url, "/readyz"))
@@ -143,6 +152,7 @@ class World:
                 "app_key": self._kept["app_key"],
                 "app_secret": self._kept["app_secret"],
                 "push_url": f"{self.url}/webhooks/aliexpress",
+                "auto_ship_after": f"{self._ships_after * self.time_scale:g}",
             },
             "shopify": {
                 "time_scale": f"{self.time_scale:g}",

@@ -109,3 +109,5 @@ class Alert(Base):
     purchase_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase.id"))
     raised_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     ended_at: Mapped[datetime | None]
+
+    __table_args__ = (sa.Index("ix_alert_open", "id", postgresql_where=sa.text("ended_at IS NULL")),)

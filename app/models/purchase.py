@@ -68,6 +68,9 @@ class Purchase(Base):
         sa.Index(
             "ix_purchase_unclear", "check_at", postgresql_where=sa.text("state IN ('SENDING', 'UNKNOWN', 'HUMAN')")
         ),
+        sa.Index(
+            "ix_purchase_payable", "state", "id", postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')")
+        ),
         sa.Index("ix_purchase_held", "shop_id", "reason", postgresql_where=sa.text("state = 'HELD'")),
     )
 

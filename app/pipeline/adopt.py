@@ -62,7 +62,8 @@ def adopt_orders(
     if attempt.outcome == "PLACED" and purchase.state in UNCLEAR:
         facts = {"orders": ", ".join(external_ids), "quote": _quote(purchase)}
         move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts=facts)
-        resolved(session, purchase)
+        if len(attempt.items) == 1:
+            resolved(session, purchase)  # several items: only once order.get showed that the ids cover them all
 
 
 def _quote(purchase: Purchase) -> str:
@@ -207,6 +208,8 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
         if attempt is not None and attempt.outcome in {"OPEN", "UNKNOWN"}:
             attempt.outcome = "PLACED"
         resolved(session, purchase)
+    elif all(order.read_at is not None for order in orders):
+        _covered(session, purchase)
     _settle_spend(session, purchase, orders)
     state, reason, facts = _state(purchase, orders)
     if state == "PAY_BLOCKED" and purchase.autopay and any(order.payment == "paid" for order in orders):
@@ -216,6 +219,28 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
     move(session, purchase, state, actor="track", reason=reason, facts=facts)
     if state == "EXPIRED":
         _expired(container, session, purchase)
+
+
+def _covered(session: Session, purchase: Purchase) -> None:
+    """All orders of a placed purchase were read: they cover everything, or a person must know what is missing."""
+    found, wanted = coverage(session, purchase)
+    if found >= wanted:
+        session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
+        end_tasks(session, f"partial:{purchase.id}", "evidence")
+        end_alerts(session, f"partial:{purchase.id}")
+        return
+    text = f"The supplier's orders cover {found} of {wanted} pieces of purchase {purchase.id}. Look for the rest there."
+    alert(session, f"partial:{purchase.id}", "partly_placed", text, shop_id=purchase.shop_id, purchase_id=purchase.id)
+    task(
+        session,
+        f"partial:{purchase.id}",
+        "partly_placed",
+        turn="us",
+        text=text,
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
 
 
 def open_attempt(session: Session, purchase: Purchase) -> Attempt | None:

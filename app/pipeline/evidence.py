@@ -6,16 +6,17 @@ An id that cannot be read yet is tried again for an hour; "not readable" proves 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import UNCLEAR
+from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.models import Attempt, Credential, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
+from app.pipeline import locks
 from app.pipeline.adopt import apply_read, open_attempt, row, window
 from app.pipeline.record import alert, audit, move, task
 from app.ports.errors import MerchantMustAct, OutsideError
@@ -23,26 +24,40 @@ from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
+EARLY = datetime(2000, 1, 1, tzinfo=UTC)
+"""Stands for "no time could be read": fits nothing."""
 
-def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, timedelta | None]:
-    """A push about a supplier order: (what came of it, when to look again or None)."""
+
+def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, int | None, timedelta | None]:
+    """A push about a supplier order: (what came of it, our order, when to look again or None)."""
     ref = hint.ref or ""
     with container.database.transaction() as session:
         known = session.scalars(sa.select(SupplierOrder).where(SupplierOrder.external_id == ref)).first()
         if known is not None and known.purchase_id is not None:
             known.track_run_at = sa.func.clock_timestamp()
             container.database.after_commit(container.bell.ring)
-            return "known order, read again", None
+            order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == known.purchase_id))
+            return "known order, read again", order_id, None
         _keep(session, event, hint)
         accounts = _accounts(session, event.source, hint.account_ref)
     for account_id in accounts:
         found = look_up(container, account_id, ref, source="push")
         if found:
-            return found, None
+            return found, _order_of(container, ref), None
     if event.attempts <= len(container.timers.push_retries):
         wait = pick(container.timers.push_retries, event.attempts - 1)
-        return "not readable yet, kept", wait * container.settings.time_scale
-    return "foreign: none of our accounts can read it", None
+        return "not readable yet, kept", None, wait * container.settings.time_scale
+    return "foreign: none of our accounts can read it", None, None
+
+
+def _order_of(container: Container, ref: str) -> int | None:
+    with container.database.transaction() as session:
+        return session.scalar(
+            sa.select(Purchase.order_id)
+            .join(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
+            .where(SupplierOrder.external_id == ref)
+            .limit(1)
+        )
 
 
 def _keep(session: Session, event: Inbox, hint: Hint) -> None:
@@ -91,16 +106,25 @@ def look_up(container: Container, account_id: int, ref: str, *, source: str) -> 
     if read is None:
         return None
     with container.database.transaction() as session:
+        locks.account(session, account_id)
+        candidates = fitting(container, session, account_id, read)
         order = row(session, account_id, ref, source)
         if order.purchase_id is not None:
             return "attached already"
         apply_read(container, session, order, read)
-        return attach(container, session, order, read, source=source)
+        return attach(container, session, order, read, candidates, source=source)
 
 
-def attach(container: Container, session: Session, order: SupplierOrder, read: OrderRead, *, source: str) -> str:
+def attach(
+    container: Container,
+    session: Session,
+    order: SupplierOrder,
+    read: OrderRead,
+    candidates: list[tuple[Purchase, Attempt]],
+    *,
+    source: str,
+) -> str:
     """Give a readable, unattached order to the one attempt that it fits; else it stays an orphan for a person."""
-    candidates = fitting(container, session, order, read)
     sending = [purchase for purchase, _ in candidates if purchase.state == "SENDING" and _in_time(session, purchase)]
     if sending:
         order.track_run_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]
@@ -133,31 +157,43 @@ def _in_time(session: Session, purchase: Purchase) -> bool:
     )
 
 
-def fitting(
-    container: Container, session: Session, order: SupplierOrder, read: OrderRead
-) -> list[tuple[Purchase, Attempt]]:
-    """Unresolved attempts (and VOID ones: late evidence) whose items hold this order's exactly, in the time window."""
-    rows = session.execute(
-        sa.select(Purchase, Attempt)
+def fitting(container: Container, session: Session, account_id: int, read: OrderRead) -> list[tuple[Purchase, Attempt]]:
+    """Attempts whose missing items hold this order's exactly, in the time window; their orders and purchases locked.
+
+    Unresolved ones, VOID ones (late evidence), and placed ones whose orders do not cover everything.
+    """
+    before, after = window(container)
+    ids = session.execute(
+        sa.select(Purchase.id, Attempt.id)
         .join(Attempt, Attempt.purchase_id == Purchase.id)
         .where(
-            Attempt.account_id == order.account_id,
+            Attempt.account_id == account_id,
+            Attempt.sent_at >= min(_instants(read), default=EARLY) - after,
+            Attempt.sent_at <= max(_instants(read), default=EARLY) + before,
             sa.or_(
                 sa.and_(Purchase.state.in_(UNCLEAR), Attempt.outcome.in_(("OPEN", "UNKNOWN"))),
                 sa.and_(Purchase.state == "VOID", Attempt.outcome == "VOID"),
+                sa.and_(Purchase.state.in_(PLACED), Attempt.outcome == "PLACED"),
             ),
         )
-        .order_by(Purchase.id)
-        .with_for_update()
+        .order_by(Purchase.order_id, Purchase.id)
     ).all()
+    rows = [
+        (locks.purchase(session, purchase_id), session.get_one(Attempt, attempt_id)) for purchase_id, attempt_id in ids
+    ]
     return [(purchase, attempt) for purchase, attempt in rows if _fits(container, session, purchase, attempt, read)]
+
+
+def _instants(read: OrderRead) -> tuple[datetime, ...]:
+    return read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
 
 
 def _fits(container: Container, session: Session, purchase: Purchase, attempt: Attempt, read: OrderRead) -> bool:
     before, after = window(container)
-    instants = read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
-    if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in instants):
+    if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in _instants(read)):
         return False
+    if purchase.state in PLACED and _unread(session, purchase):
+        return False  # what its own orders cover is not known yet
     left = Counter({(product, sku): pieces for product, sku, pieces, _ in attempt.items})
     for stored in session.scalars(
         sa.select(SupplierOrderItem)
@@ -166,6 +202,16 @@ def _fits(container: Container, session: Session, purchase: Purchase, attempt: A
     ):
         left[stored.product_id, stored.sku_id] -= stored.quantity
     return all(left.get((item.product_id, item.sku_id), 0) == item.quantity for item in read.items) and bool(read.items)
+
+
+def _unread(session: Session, purchase: Purchase) -> bool:
+    return bool(
+        session.scalar(
+            sa.select(SupplierOrder.id)
+            .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.read_at.is_(None))
+            .limit(1)
+        )
+    )
 
 
 def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str) -> None:
@@ -251,7 +297,8 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
             f"Order {ref} cannot be read under this purchase's account. Check the number and the account.",
         )
     with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        locks.account(session, account_id)
+        purchase = locks.purchase(session, purchase_id)
         attempt = open_attempt(session, purchase)
         order = row(session, account_id, ref, "human")
         if order.purchase_id is not None and order.purchase_id != purchase_id:

@@ -32,11 +32,16 @@ from app.shop_access import with_shop
 log = logger(__name__)
 TRIES = (2, 10, 60, 300, 900, 3600)
 """Seconds until an act is tried again; the last one repeats."""
+_FIRST_OF_ORDER = (
+    "state = 'DUE' AND (order_id IS NULL OR id = "
+    "(SELECT min(other.id) FROM outbox other WHERE other.state = 'DUE' AND other.order_id = outbox.order_id))"
+)
+"""Acts on one order go one after another: some shops keep parcels in one field that parallel writes would overwrite."""
 
 
 def due(container: Container, most: int) -> Sequence[Claim]:
     """Outbox rows that are due."""
-    return claim(container, "outbox", most, due="state = 'DUE'", lease=container.timers.inbox_lease)
+    return claim(container, "outbox", most, due=_FIRST_OF_ORDER, lease=container.timers.inbox_lease)
 
 
 def run(container: Container, claimed: Claim) -> None:

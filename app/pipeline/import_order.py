@@ -66,16 +66,30 @@ def _act(
     container: Container, row: Inbox, hint: Hint, claimed_at: datetime
 ) -> tuple[str, int | None, timedelta | None]:
     if hint.kind == HintKind.SUPPLIER_ORDER:
-        result, again = evidence.push(container, row, hint)
-        return result, None, again
+        return evidence.push(container, row, hint)
     if row.shop_id is None:
         return "about no shop", None, None
     if hint.kind in {HintKind.ORDER, HintKind.ORDER_GONE} and hint.ref:
+        known = _read_since(container, row, hint.ref)
+        if known is not None:
+            return "read already after this event came", known, None
         order_id, result = refresh(container, row.shop_id, hint.ref, claimed_at)
         return result, order_id, None
     if hint.kind == HintKind.UNINSTALLED:
         return leave.uninstalled(container, row.shop_id), None, None
     return hint.detail or f"nothing to do for {hint.kind.value}", None, None
+
+
+def _read_since(container: Container, row: Inbox, external_id: str) -> int | None:
+    """Our id of the order if it was read from the shop after this event (or its last repetition) arrived."""
+    with container.database.transaction() as session:
+        return session.scalar(
+            sa.select(StoreOrder.id).where(
+                StoreOrder.shop_id == row.shop_id,
+                StoreOrder.external_id == external_id,
+                StoreOrder.read_at >= row.run_at,
+            )
+        )
 
 
 def _finish(

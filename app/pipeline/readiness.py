@@ -161,15 +161,12 @@ def map_items(session: Session, shop: Shop, purchase: Purchase, lines: Sequence[
         links = links_of(session, shop, line.variant_id)
         if not links:
             continue
-        if item.product_id and (item.product_id, item.sku_id, item.sku_attributes) == (
-            links[0].product_id,
-            links[0].sku_id,
-            links[0].sku_attributes,
-        ):
+        purchase.service = links[0].service
+        frozen = (item.product_id, item.sku_id, item.sku_attributes, item.units)
+        if frozen == (links[0].product_id, links[0].sku_id, links[0].sku_attributes, links[0].units):
             continue
         freeze(item, links[0])
         purchase.seller_id, purchase.supplier = links[0].seller_id, links[0].supplier
-        purchase.service = links[0].service
         present = {other.position: other for other in items if other.source_line_id == line.id}
         for link in links[1:]:
             extra = present.get(link.position) or PurchaseItem(

@@ -14,7 +14,7 @@ from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.logs import logger
 from app.models import Attempt, Evidence, Purchase, StoreOrder
-from app.pipeline import evidence, generation
+from app.pipeline import evidence, generation, locks
 from app.pipeline.adopt import open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
@@ -42,7 +42,7 @@ def claim(container: Container, most: int) -> Sequence[int]:
 def run(container: Container, purchase_id: int) -> None:
     """One check of one unclear purchase: gather evidence, attach what fits, escalate by the clock."""
     with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        purchase = locks.purchase(session, purchase_id)
         if purchase.state not in UNCLEAR:
             return
         if purchase.state == "SENDING":
@@ -71,7 +71,7 @@ def _paid_list(container: Container, account_id: int | None, sent_at: datetime |
 
 
 def _escalate(container: Container, session: Session, purchase_id: int) -> None:
-    purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+    purchase = locks.purchase(session, purchase_id)
     if purchase.state not in UNCLEAR or purchase.sent_at is None:
         return
     now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
@@ -135,7 +135,7 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
     newest = _verify_newest(container, purchase_id, newest_seen.strip())
     with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, purchase_id, with_for_update=True)
+        purchase = locks.purchase(session, purchase_id)
         if purchase.state not in {"UNKNOWN", "HUMAN"}:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
         now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
@@ -192,9 +192,7 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> str:
 def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
     """The merchant's act after EXPIRED, SUPPLIER_CANCELLED or REFUNDED: a newly derived generation."""
     with container.database.transaction() as session:
-        purchase = session.get(Purchase, purchase_id, with_for_update=True)
-        if purchase is None:
-            raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
+        purchase = locks.purchase(session, purchase_id)
         heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id))
         if purchase.state not in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"} or heir is not None:
             raise Conflict("not_finished", f"Purchase {purchase_id} is {purchase.state}: it cannot be ordered again.")

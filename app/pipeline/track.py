@@ -20,7 +20,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, evidence
+from app.pipeline import breaker, evidence, locks
 from app.pipeline.adopt import apply_read
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import outbox, task
@@ -98,7 +98,12 @@ def _again(container: Container, order_id: int, wait: timedelta) -> None:
 def _store(
     container: Container, session: Session, order_id: int, read: OrderRead | None, parcels: Sequence[SupplierParcel]
 ) -> None:
-    order = session.get_one(SupplierOrder, order_id, with_for_update=True)
+    known = session.get_one(SupplierOrder, order_id)
+    locks.account(session, known.account_id)
+    candidates = evidence.fitting(container, session, known.account_id, read) if read and not known.purchase_id else []
+    if known.purchase_id is not None:
+        locks.purchase(session, known.purchase_id)
+    order = session.get_one(SupplierOrder, order_id, with_for_update=True, populate_existing=True)
     order.track_lease_until = None
     timers = container.timers
     if read is None:
@@ -106,7 +111,7 @@ def _store(
         return
     if order.purchase_id is None:
         apply_read(container, session, order, read)
-        evidence.attach(container, session, order, read, source="lookup")
+        evidence.attach(container, session, order, read, candidates, source="lookup")
         return
     apply_read(container, session, order, read)
     for parcel in parcels:

@@ -12,7 +12,7 @@ from app.container import Container
 from app.domain.purchase_flow import STATES
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
-from app.pipeline import evidence, generation, reconcile
+from app.pipeline import evidence, generation, locks, reconcile
 from app.pipeline.adopt import follow
 from app.pipeline.record import audit
 from app.services import standing
@@ -32,21 +32,12 @@ def look_again(container: Container, *where: sa.ColumnElement[bool], again: bool
 
 def _look(container: Container, purchase_id: int, *, again: bool) -> bool:
     with container.database.transaction() as session:
-        purchase = locked(session, purchase_id)
+        purchase = locks.purchase(session, purchase_id)
         if purchase.state != "HELD":
             return False
         generation.reconsider(session, purchase, again=again)
         container.database.after_commit(container.bell.ring)
         return bool(purchase.state != "HELD")
-
-
-def locked(session: Session, purchase_id: int) -> Purchase:
-    """A purchase with its order, both locked, the order first. Raises `NotFound`."""
-    order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == purchase_id))
-    if order_id is None:
-        raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
-    session.get_one(StoreOrder, order_id, with_for_update=True)
-    return session.get_one(Purchase, purchase_id, with_for_update=True, populate_existing=True)
 
 
 def listed(
@@ -121,7 +112,7 @@ def told(container: Container, purchase_id: int) -> dict[str, Any]:
 def retry(container: Container, purchase_id: int, *, actor: str) -> dict[str, Any]:
     """Look at a held purchase anew, or try a waiting one now. Tells where it stands afterwards."""
     with container.database.transaction() as session:
-        purchase = locked(session, purchase_id)
+        purchase = locks.purchase(session, purchase_id)
         if purchase.state not in {"HELD", "DRAFT", "READY"}:
             raise Conflict(
                 "not_held", f"Purchase {purchase_id} is {purchase.state}: only one that is held can be tried again."
@@ -143,7 +134,7 @@ def again(container: Container, purchase_id: int, *, actor: str) -> dict[str, An
 def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, Any]:
     """Accept the price of a purchase that is blocked or held because of it."""
     with container.database.transaction() as session:
-        purchase = locked(session, purchase_id)
+        purchase = locks.purchase(session, purchase_id)
         blocked = purchase.state == "PAY_BLOCKED" and purchase.reason == "price_over_limit"
         if not blocked and not (purchase.state == "HELD" and purchase.reason == "margin"):
             raise Conflict(

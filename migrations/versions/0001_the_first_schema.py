@@ -286,6 +286,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_outbox_dedupe_key'))
     )
     op.create_index('ix_outbox_due', 'outbox', ['run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
+    op.create_index('ix_outbox_order', 'outbox', ['order_id', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
     op.create_table('purchase',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('merchant_id', sa.BigInteger(), nullable=False),
@@ -338,6 +339,7 @@ def upgrade() -> None:
     op.create_index('ix_purchase_claimed', 'purchase', ['lease_until'], unique=False, postgresql_where=sa.text("state = 'CLAIMED'"))
     op.create_index('ix_purchase_held', 'purchase', ['shop_id', 'reason'], unique=False, postgresql_where=sa.text("state = 'HELD'"))
     op.create_index(op.f('ix_purchase_order_id'), 'purchase', ['order_id'], unique=False)
+    op.create_index('ix_purchase_payable', 'purchase', ['state', 'id'], unique=False, postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')"))
     op.create_index('ix_purchase_ready', 'purchase', ['run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'READY'"))
     op.create_index('ix_purchase_unclear', 'purchase', ['check_at'], unique=False, postgresql_where=sa.text("state IN ('SENDING', 'UNKNOWN', 'HUMAN')"))
     op.create_table('source_line',
@@ -379,6 +381,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_alert')),
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_alert_dedupe_key'))
     )
+    op.create_index('ix_alert_open', 'alert', ['id'], unique=False, postgresql_where=sa.text('ended_at IS NULL'))
     op.create_table('attempt',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('purchase_id', sa.BigInteger(), nullable=False),
@@ -610,15 +613,18 @@ def downgrade() -> None:
     op.drop_index('uq_attempt_one_send', table_name='attempt', postgresql_where=sa.text("outcome NOT IN ('NOT_SENT', 'NOT_EXECUTED')"))
     op.drop_index(op.f('ix_attempt_purchase_id'), table_name='attempt')
     op.drop_table('attempt')
+    op.drop_index('ix_alert_open', table_name='alert', postgresql_where=sa.text('ended_at IS NULL'))
     op.drop_table('alert')
     op.drop_index(op.f('ix_source_line_order_id'), table_name='source_line')
     op.drop_table('source_line')
     op.drop_index('ix_purchase_unclear', table_name='purchase', postgresql_where=sa.text("state IN ('SENDING', 'UNKNOWN', 'HUMAN')"))
     op.drop_index('ix_purchase_ready', table_name='purchase', postgresql_where=sa.text("state = 'READY'"))
+    op.drop_index('ix_purchase_payable', table_name='purchase', postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')"))
     op.drop_index(op.f('ix_purchase_order_id'), table_name='purchase')
     op.drop_index('ix_purchase_held', table_name='purchase', postgresql_where=sa.text("state = 'HELD'"))
     op.drop_index('ix_purchase_claimed', table_name='purchase', postgresql_where=sa.text("state = 'CLAIMED'"))
     op.drop_table('purchase')
+    op.drop_index('ix_outbox_order', table_name='outbox', postgresql_where=sa.text("state = 'DUE'"))
     op.drop_index('ix_outbox_due', table_name='outbox', postgresql_where=sa.text("state = 'DUE'"))
     op.drop_table('outbox')
     op.drop_index('uq_inbox_event', table_name='inbox', postgresql_nulls_not_distinct=True)

@@ -113,7 +113,7 @@ class Narrator:
             f"(costs {detail.get('quote')}, at most {detail.get('limit')}).",
             "REJECTED": f"learns that AliExpress refused {case.name}: {why}",
             "HELD": f"holds {case.name}: {why}",
-            "UNKNOWN": f"gets no clear answer for {case.name}. It never orders again to find out; it looks for evidence.",
+            "UNKNOWN": f"gets no clear answer for {case.name}. It never orders again to find out: it looks around.",
             "HUMAN": f"finds no evidence for {case.name} and puts it into the merchant's list: is it there or not?",
             "PLACED_UNPAID": f"puts order {orders} for {case.name} on the pay list."
             if row.from_state in {"SENDING", "PAY_BLOCKED"}

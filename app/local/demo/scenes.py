@@ -8,6 +8,7 @@ from app.local.demo.cast import LIGHTS, NAMES, SHOPIFY, SOLD, WOOCOMMERCE
 from app.local.demo.stage import Stage
 
 Scene = Callable[[Stage], None]
+BUYER_ACCOUNT = "1861703697"
 
 
 def opening(stage: Stage) -> None:
@@ -21,7 +22,7 @@ def opening(stage: Stage) -> None:
     merchant = ("--merchant", first["merchant_id"])
     second = stage.run("shop", "connect-woocommerce", "--url", keys["url"], *secrets, *merchant)
     stage.ids.update({SHOPIFY: int(first["id"]), WOOCOMMERCE: int(second["id"])})
-    stage.account = stage.world.controls["aliexpress"].post("accounts", {})
+    grant_tokens(stage)
     for shop_id in stage.ids.values():
         connect_account(stage, shop_id)
         stage.run("shop", "set", shop_id, "--margin-percent", 10)
@@ -32,11 +33,17 @@ def opening(stage: Stage) -> None:
         stage.story.say("Merchant", f"links {len(goods)} products of {NAMES[shop]} (flask link add …).")
 
 
+def grant_tokens(stage: Stage) -> None:
+    """The account holder lets Waybill order: AliExpress gives new tokens."""
+    stage.account = stage.world.controls["aliexpress"].post("accounts", {"user_id": BUYER_ACCOUNT})
+
+
 def connect_account(stage: Stage, shop_id: int) -> None:
     """Give a shop the AliExpress account's present tokens."""
     account = stage.account
     tokens = ("--access-token", account["access_token"], "--refresh-token", account["refresh_token"])
-    stage.run("account", "connect", "--shop", shop_id, *tokens, "--expires-at", account["expire_time"])
+    who = ("--expires-at", account["expire_time"], "--user-id", account["user_id"])
+    stage.run("account", "connect", "--shop", shop_id, *tokens, *who)
 
 
 def everything_lost(stage: Stage) -> None:
@@ -135,7 +142,7 @@ def dead_token(stage: Stage) -> None:
     case = stage.buy("dead-token")
     stage.wait_path(case, "token_dead")
     stage.wait(f"{case.name} waits for the account", lambda: _held(stage, "dead-token", "token_dead"))
-    stage.account = supplier.post("accounts", {"user_id": stage.account["user_id"]})
+    grant_tokens(stage)
     connect_account(stage, stage.ids[case.shop])
     stage.wait_path(case, "PLACED_UNPAID")
 

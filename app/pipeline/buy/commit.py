@@ -24,7 +24,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker
+from app.pipeline import breaker, locks
 from app.pipeline.buy import caps
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.preflight import Plan
@@ -51,7 +51,7 @@ class _Stop(Exception):
 def commit(container: Container, claimed: Claimed, plan: Plan) -> Committed | None:
     """Commit the send, or put the purchase where it belongs and give None."""
     with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, claimed.id, with_for_update=True)
+        purchase = locks.purchase(session, claimed.id)
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             return None
         try:
@@ -72,8 +72,10 @@ def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan
     )
     if not lease_live:
         raise _Stop("READY", "")
+    if plan.order.autopay and container.clock.now() - plan.quoted_at > container.timers.quote_age_most:
+        raise _Stop("READY", "")
     breaker.check(session, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
-    order = session.get_one(StoreOrder, purchase.order_id, with_for_update={"read": True})
+    order = session.get_one(StoreOrder, purchase.order_id)
     items = _check_lines(session, purchase, order, plan)
     _no_stray_order(session, purchase, items)
     attempt = Attempt(
@@ -151,7 +153,8 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     }
     if order.cancelled or order.gone or purchase.cancel_requested_at is not None:
         raise _Stop("CANCELLED", "cancelled_by_shop")
-    if not order.paid:
+    shop_active = session.scalar(sa.select(Shop.state).where(Shop.id == purchase.shop_id)) == "ACTIVE"
+    if not order.paid or order.hold or not shop_active:
         raise _Stop("HELD", "changed")
     seen = {item.id: item.quantity for item in items}
     if purchase.version != plan.version or seen != plan.quantities:

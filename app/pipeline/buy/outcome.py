@@ -18,7 +18,7 @@ from app.domain.purchase_flow import UNCLEAR
 from app.journal import Entry
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
-from app.pipeline import breaker, generation
+from app.pipeline import breaker, generation, locks
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, move
@@ -66,8 +66,10 @@ def from_plain(data: dict[str, Any]) -> PlaceResult:
 
 
 def _record(container: Container, session: Session, attempt_id: int, result: PlaceResult, source: str) -> bool:
-    attempt = session.get_one(Attempt, attempt_id, with_for_update=True)
-    purchase = session.get_one(Purchase, attempt.purchase_id, with_for_update=True)
+    known = session.get_one(Attempt, attempt_id)
+    locks.account(session, known.account_id)
+    purchase = locks.purchase(session, known.purchase_id)
+    attempt = session.get_one(Attempt, attempt_id, with_for_update=True, populate_existing=True)
     if attempt.outcome not in {"OPEN", "UNKNOWN"} or purchase.state not in UNCLEAR:
         return _late(container, session, attempt, purchase, result)
     if attempt.outcome == "UNKNOWN" and result.outcome == PlaceOutcome.UNKNOWN:
@@ -167,25 +169,21 @@ def _not_executed(
 
 def replay(container: Container) -> int:
     """Record what the journals of dead workers hold (at start, and in every slow sweep)."""
-    done: set[int] = set()
+    entries = {entry.attempt_id: entry for entry in container.journal.entries()}
+    if not entries:
+        return 0
+    with container.database.transaction() as session:
+        known = dict(
+            session.execute(sa.select(Attempt.id, Attempt.outcome).where(Attempt.id.in_(entries))).tuples().all()
+        )
     recorded = 0
-    for entry in container.journal.entries():
-        with container.database.transaction() as session:
-            attempt = session.get(Attempt, entry.attempt_id)
-        if attempt is None:
-            continue
-        if attempt.outcome == "OPEN" and attempt.purchase_id == entry.purchase_id:
+    for attempt_id, outcome in known.items():
+        if outcome == "OPEN":
+            entry = entries[attempt_id]
+            result = from_plain(entry.result)
             with container.calls.story() as story:
-                recorded += record(
-                    container,
-                    entry.attempt_id,
-                    entry.purchase_id,
-                    from_plain(entry.result),
-                    story=story,
-                    source="journal",
-                )
-        done.add(entry.attempt_id)
-    container.journal.tidy(done)
+                recorded += record(container, attempt_id, entry.purchase_id, result, story=story, source="journal")
+    container.journal.tidy(set(known))
     return recorded
 
 

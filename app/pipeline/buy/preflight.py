@@ -18,6 +18,7 @@ from app.domain.matching import Frozen, Mismatch, compare
 from app.models import ExchangeRate, ProductLink, Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
 from app.pipeline import breaker, import_order
 from app.pipeline.buy.claim import Claimed
+from app.pipeline.readiness import account_of, readiness
 from app.ports.errors import OutsideError, Refused, TryLater
 from app.ports.money import Money
 from app.ports.storefront import Address
@@ -68,6 +69,7 @@ class _Facts:
     lines: dict[int, SourceLine]
     sellers: dict[tuple[str, str], str]
     rates: dict[tuple[str, str], Decimal]
+    stopped_by: str
 
 
 def check(container: Container, claimed: Claimed) -> Plan:
@@ -76,6 +78,8 @@ def check(container: Container, claimed: Claimed) -> Plan:
     import_order.refresh(container, facts.shop.id, facts.order.external_id, claimed.claimed_at)
     facts = _load(container, claimed)
     purchase = facts.purchase
+    if facts.stopped_by:
+        raise Held(facts.stopped_by, hold=facts.order.hold)
     if purchase.account_id is None:
         raise Held("account_missing")
     opened = fresh(container, open_account(container, purchase.account_id), container.timers.token_life_least)
@@ -143,25 +147,32 @@ def _load(container: Container, claimed: Claimed) -> _Facts:
             )
         }
         rates = {(rate.base, rate.quote): rate.rate for rate in session.scalars(sa.select(ExchangeRate))}
+        shop, order = session.get_one(Shop, purchase.shop_id), session.get_one(StoreOrder, purchase.order_id)
+        ours = [lines[item.source_line_id] for item in items]
+        state, reason, _ = readiness(shop, order, ours, account_of(session, shop), mapped=True)
         return _Facts(
             purchase,
-            session.get_one(Shop, purchase.shop_id),
-            session.get_one(StoreOrder, purchase.order_id),
+            shop,
+            order,
             items,
             lines,
             sellers,
             rates,
+            "" if state == "READY" else reason,
         )
 
 
 def _address(container: Container, facts: _Facts) -> tuple[Address, Prepared]:
     order = facts.order
-    if order.address_sealed is None:
-        raise Held("address_missing", problem=order.address_problem)
     overrides: dict[str, str] = {}
     if order.address_override_sealed is not None:
         overrides = container.vault.open_json(order.address_override_sealed, order.address_place)
-    values: dict[str, object] = dict(container.vault.open_json(order.address_sealed, order.address_place))
+    values: dict[str, object] = dict.fromkeys(("name", "line1", "line2", "city", "province", "province_code"), "")
+    values |= dict.fromkeys(("postal_code", "country", "phone"), "")
+    if order.address_sealed is not None:
+        values = dict(container.vault.open_json(order.address_sealed, order.address_place))
+    elif not overrides:
+        raise Held("address_missing", problem=order.address_problem)
     pairs = values.pop("identifiers", [])
     identifiers = tuple((str(name), str(value)) for name, value in pairs)  # type: ignore[attr-defined]  # our own JSON
     address = Address(**{name: str(value) for name, value in values.items()}, identifiers=identifiers)

@@ -49,10 +49,13 @@ def run(container: Container, claimed: Claimed) -> None:
             if story.calls:
                 with container.database.transaction() as session:
                     story.write(session)
-        committed = commit(container, claimed, plan)
-        if committed is None:
-            return
-        result = send(container, committed, plan, purchase.supplier)
+        with container.pace.permit(container.timers.claim_lease.total_seconds() / 3) as allowed:
+            committed = commit(container, claimed, plan) if allowed else None
+            if committed is None:
+                return  # without a permit the claim's lease ends and the purchase is READY again
+            result = send(container, committed, plan, purchase.supplier)
+        if result.reason == "call_limit":
+            container.pace.slow_down(result.retry_after or 1.0)
         record(container, committed.attempt_id, committed.purchase_id, result, story=story, source="answer")
 
 
