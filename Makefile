@@ -93,9 +93,7 @@ bench: $(STAMP) ## Measure: figure, goal, met or short
 .PHONY: migration
 migration: $(STAMP) ## Write a migration from the models (NAME="add a table")
 	@test -n "$(NAME)" || { echo 'make migration NAME="what it does"' >&2; exit 2; }
-	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-		$(BIN)/python -m app.local.embedded --fast --data-dir "$$folder" -- bash -eu -c \
-		'$(BIN)/alembic upgrade head && $(BIN)/alembic revision --autogenerate -m "$$1"' - "$(NAME)"
+	@$(BIN)/python -m app.local.migration "$(NAME)"
 
 .PHONY: lock
 lock: $(STAMP) ## Resolve requirements*.in anew (ARGS=--upgrade takes the newest versions)

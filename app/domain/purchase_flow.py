@@ -1,4 +1,4 @@
-"""The state machine of a purchase: which states there are and which steps between them are legal (lifecycle section 4)."""
+"""The state machine of a purchase: its states and the legal steps between them (lifecycle, section 4)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from app.ports.money import Money, exponent
 _HUNDRED = Decimal(100)
 
 
-class RateUnknown(LookupError):  # noqa: N818 - named after what is the matter, like the reason `price_unknown`
+class RateUnknown(LookupError):
     """No usable exchange rate."""
 
 

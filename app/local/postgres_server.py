@@ -76,9 +76,7 @@ class PostgresServer(Server):
     def is_ready(self, port: int) -> bool:  # noqa: ARG002  # the pid file tells it without a connection
         """Read the status that the postmaster keeps in its pid file, as pg_ctl does."""
         lines = self._pid_file_lines()
-        return (
-            len(lines) > _STATUS_LINE and lines[0] == str(self.pid) and lines[_STATUS_LINE].strip() == "ready"
-        )
+        return len(lines) > _STATUS_LINE and lines[0] == str(self.pid) and lines[_STATUS_LINE].strip() == "ready"
 
     def orphan_pid(self) -> int | None:
         """The postmaster of an earlier run."""

@@ -97,7 +97,7 @@ def _sku(row: dict[str, Any], *, with_charges: bool) -> SupplierSKU | None:
     return SupplierSKU(sku_id, exact, price, wire.number(row.get("sku_available_stock")), title) if sku_id else None
 
 
-def freight(  # noqa: PLR0913 - the port's parameters, client and token
+def freight(
     client: Client,
     token: str,
     product_id: str,

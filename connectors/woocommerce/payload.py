@@ -14,7 +14,7 @@ _DIGITS = re.compile(r"[0-9]{1,20}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
-class Unreadable(ValueError):  # noqa: N818  # as the ports name theirs
+class Unreadable(ValueError):  # as the ports name theirs
     """The text is not what it should be. The message names the field, never its value."""
 
 

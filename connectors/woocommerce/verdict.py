@@ -22,7 +22,7 @@ _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.
 _MOVED = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT})
 
 
-class Missing(Exception):  # noqa: N818  # no outcome, only a no
+class Missing(Exception):  # no outcome, only a no
     """The shop has no such thing (404 with a code that says so)."""
 
 

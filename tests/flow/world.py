@@ -46,16 +46,28 @@ class Served:
     """A WSGI application on a free loopback port."""
 
     def __init__(self, app: Any, port: int = 0) -> None:
-        self._server: BaseWSGIServer = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
+        self._app = app
+        self._running = False
+        self._start(port)
+
+    def _start(self, port: int) -> None:
+        self._server: BaseWSGIServer = make_server("127.0.0.1", port, self._app, threaded=True, request_handler=_Quiet)
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+        self._running = True
 
     def stop(self) -> None:
         """End it."""
-        self._server.shutdown()
-        self._server.server_close()
+        if self._running:
+            self._server.shutdown()
+            self._server.server_close()
+            self._running = False
+
+    def restart(self) -> None:
+        """Answer on the same port again."""
+        self._start(self.port)
 
     def call(
         self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None

@@ -72,16 +72,12 @@ def test_both_refuse_a_stranger(shared: EmbeddedServices) -> None:
     with pytest.raises(redis.AuthenticationError), redis.Redis(port=shared.valkey.port) as stranger:
         stranger.ping()
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(
-            host="127.0.0.1", port=shared.postgres.port, user="waybill", dbname="waybill", password="x"
-        )
+        psycopg.connect(host="127.0.0.1", port=shared.postgres.port, user="waybill", dbname="waybill", password="x")
 
 
 def test_both_listen_on_loopback_only(shared: EmbeddedServices) -> None:
     for pid in (shared.postgres.pid, shared.valkey.pid):
-        listening = [
-            c.laddr.ip for c in psutil.Process(pid).net_connections() if c.status == psutil.CONN_LISTEN
-        ]
+        listening = [c.laddr.ip for c in psutil.Process(pid).net_connections() if c.status == psutil.CONN_LISTEN]
         assert set(listening) == {"127.0.0.1"}
 
 
@@ -164,9 +160,7 @@ def test_leftover_pid_of_somebody_else_does_not_stop_the_start(tmp_path: Path) -
 
 
 def test_command_finds_both_and_its_exit_code_comes_back(tmp_path: Path) -> None:
-    command = (
-        "import os; raise SystemExit(7 if os.environ['DATABASE_URL'] and os.environ['REDIS_URL'] else 1)"
-    )
+    command = "import os; raise SystemExit(7 if os.environ['DATABASE_URL'] and os.environ['REDIS_URL'] else 1)"
     done = subprocess.run(
         [
             sys.executable,

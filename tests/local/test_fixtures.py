@@ -22,9 +22,7 @@ def close_leaked() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_each_test_has_a_clean_database_even_with_a_leaked_connection(
-    empty_database_url: str, turn: int
-) -> None:
+def test_each_test_has_a_clean_database_even_with_a_leaked_connection(empty_database_url: str, turn: int) -> None:
     leaked = psycopg.connect(empty_database_url.replace("+psycopg", ""), autocommit=True)
     LEAKED.append(leaked)
     leaked.execute("CREATE TABLE mine (id int)")

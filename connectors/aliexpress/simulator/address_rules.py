@@ -66,9 +66,9 @@ def _names(address: Fields) -> list[str]:
 def _us(address: Fields) -> str:
     for name in _names(address):
         parts = name.split(" ", 1)
-        if len(parts) < 2 or not all(2 <= len(part.strip()) <= 32 for part in parts):  # noqa: PLR2004
+        if len(parts) < 2 or not all(2 <= len(part.strip()) <= 32 for part in parts):
             return _NAME
-    if not 5 <= len(address["address"]) <= 35:  # noqa: PLR2004
+    if not 5 <= len(address["address"]) <= 35:
         return "Please enter between 5 - 35 characters in address"
     return _PROVINCE if address["province"] == "Other" else ""
 
@@ -84,7 +84,7 @@ def _br(address: Fields) -> str:
 def _mx(address: Fields) -> str:
     if not address.get("passport_no"):
         return "Please enter passport number / tax ID"
-    return "Please enter up to 60 characters in address2" if len(address.get("address2", "")) > 60 else ""  # noqa: PLR2004
+    return "Please enter up to 60 characters in address2" if len(address.get("address2", "")) > 60 else ""
 
 
 def _latin(address: Fields) -> str:
@@ -109,20 +109,20 @@ def _ids(pattern: str) -> Rule:
 
 
 def _ar(address: Fields) -> str:
-    return _PHONE_DIGITS if len(address["mobile_no"]) != 10 else _ids(r"[0-9]{2}-[0-9]{8}-[0-9]")(address)  # noqa: PLR2004
+    return _PHONE_DIGITS if len(address["mobile_no"]) != 10 else _ids(r"[0-9]{2}-[0-9]{8}-[0-9]")(address)
 
 
 def _sa(address: Fields) -> str:
     if not re.fullmatch(r"5[0-9]{8}", address["mobile_no"]):
         return _PHONE_DIGITS
-    if not all(2 <= len(name) <= 128 and " " in name for name in _names(address)):  # noqa: PLR2004
+    if not all(2 <= len(name) <= 128 and " " in name for name in _names(address)):
         return _NAME
     fits = re.fullmatch(r"[A-Za-z]{4}[0-9]{4}", address.get("extra.nat_addr", ""))
-    return "" if fits and 1 <= len(address.get("zip", "")) <= 10 else _NATIONAL  # noqa: PLR2004
+    return "" if fits and 1 <= len(address.get("zip", "")) <= 10 else _NATIONAL
 
 
 def _es(address: Fields) -> str:
-    return "" if len(address["mobile_no"]) == 9 else _PHONE_DIGITS  # noqa: PLR2004
+    return "" if len(address["mobile_no"]) == 9 else _PHONE_DIGITS
 
 
 def _kr(address: Fields) -> str:
@@ -149,7 +149,7 @@ _BY_COUNTRY: dict[str, Rule] = {
 def cpf_holds(text: str) -> bool:
     """Whether the two check digits of a Brazilian CPF hold."""
     digits = [int(character) for character in re.sub(r"[.\-]", "", text) if character.isdigit()]
-    if len(digits) != 11 or len(set(digits)) == 1:  # noqa: PLR2004
+    if len(digits) != 11 or len(set(digits)) == 1:
         return False
     for size in (9, 10):
         total = sum(digit * weight for digit, weight in zip(digits, range(size + 1, 1, -1), strict=False))

@@ -95,7 +95,7 @@ def verify(world: World, api: str, params: dict[str, str]) -> None:
 
 def _instant(text: str) -> float:
     """Milliseconds, or one of the documented texts (UTC)."""
-    if text.isdecimal() and len(text) < 16:  # noqa: PLR2004 - beyond that it is no time
+    if text.isdecimal() and len(text) < 16:
         return int(text) / 1000
     with suppress(ValueError):
         return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Refusal(Exception):  # noqa: N818  # what the real one says
+class Refusal(Exception):  # what the real one says
     """An error answer. `data` overrides the usual `{"status": …}` (refund errors carry a bare 500)."""
 
     def __init__(self, status: int, code: str | int, message: str, data: Any = None) -> None:

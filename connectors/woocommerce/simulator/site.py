@@ -98,7 +98,7 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
-class _Instead(Exception):  # noqa: N818  # an answer, not an error
+class _Instead(Exception):  # an answer, not an error
     """A fault's answer takes the place of the call."""
 
     def __init__(self, response: Response) -> None:

@@ -18,7 +18,7 @@ from connectors.woocommerce.address import canonical, same_host
         ("https://shop.example/wp-admin/admin.php?page=wc", "https://shop.example"),
         ("https://shop.example/boutique/wp-json/", "https://shop.example/boutique"),
         ("https://bücher.example", "https://xn--bcher-kva.example"),
-        ("https://ｓｈｏｐ。example", "https://shop.example"),  # noqa: RUF001  # full width is the point
+        ("https://ｓｈｏｐ。example", "https://shop.example"),  # full width is the point
         ("https://shop.example/läden", "https://shop.example/l%C3%A4den"),
         ("https://магазин.рф", "https://xn--80aairftm.xn--p1ai"),
     ],
