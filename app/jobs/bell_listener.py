@@ -28,7 +28,7 @@ class BellWorker(SimpleWorker):
 
 def answer_bell(container: Container) -> None:
     """Listen for ever; while Redis is away the drain loop looks by itself every two seconds."""
-    options: dict[str, Any] = {"serializer": JSONSerializer(), "worker_ttl": 30}
+    options: dict[str, Any] = {"serializer": "json", "worker_ttl": 30}  # a worker wants a name, not an instance
     while True:
         try:
             connection = connect(container.settings.redis_url.get_secret_value())

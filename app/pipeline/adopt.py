@@ -54,6 +54,8 @@ def adopt_orders(
             )
             continue
         if order.purchase_id is None:
+            # A push was quicker and its read knew no purchase to map the items to: the next read maps them.
+            session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
             audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
         order.purchase_id, order.role = purchase.id, "bought"
         order.pay_failed = order.pay_failed or pay == PayResult.FAILED
