@@ -72,9 +72,10 @@ def run(container: Container, claimed: Claim) -> None:
         if purchase is not None:
             breaker.note_read(container, purchase.supplier, ok=True)
         with container.database.transaction() as session:
-            if _news(session, claimed.id, read, parcels):
-                story.write(session)
+            news = _news(session, claimed.id, read, parcels)
             _store(container, session, claimed.id, read, parcels)
+            if news:
+                story.write(session)  # after the locks: its rows refer to the order, which locks that too
 
 
 def _news(session: Session, order_id: int, read: OrderRead | None, parcels: Sequence[SupplierParcel]) -> bool:

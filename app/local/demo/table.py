@@ -62,6 +62,15 @@ class Result:
             if order.name_hash not in hashes:
                 yield f"AliExpress order {order.order_id} is for nobody of the demo"
         yield from view.troubles()
+        if self._undisturbed:
+            yield from self._faults()
+
+    def _faults(self) -> Iterator[str]:
+        """Unexpected faults that a process logged: it survived them, but they are no part of the plan."""
+        for process in self._world.processes.values():
+            count = process.log.read_text(encoding="utf-8", errors="replace").count("Traceback (most recent call last)")
+            if count:
+                yield f"{process.name} logged unexpected faults ({count}), see {process.log}"
 
     def _of_case(self, row: Row) -> Iterator[str]:
         case, stand, mine = row.case, row.stand, self._mine(row.case)

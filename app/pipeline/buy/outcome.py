@@ -44,8 +44,9 @@ def record(
         except OSError as error:
             log.exception("journal_not_written", error=type(error).__name__, attempt=attempt_id)
     with container.database.transaction() as session:
-        story.write(session)
-        return _record(container, session, attempt_id, result, source)
+        recorded = _record(container, session, attempt_id, result, source)
+        story.write(session)  # after the locks: its rows refer to the order, which locks that too
+        return recorded
 
 
 def plain(result: PlaceResult) -> dict[str, Any]:
