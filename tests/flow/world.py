@@ -22,7 +22,18 @@ from app import create_app
 from app.boot import prepare
 from app.container import Container
 from app.jobs.drain import KINDS, Drain
-from app.models import Attempt, Credential, Inbox, Purchase, PurchaseItem, Shop, StoreOrder, Task
+from app.models import (
+    Attempt,
+    Credential,
+    Inbox,
+    Purchase,
+    PurchaseItem,
+    ShippedParcel,
+    Shop,
+    StoreOrder,
+    SupplierOrder,
+    Task,
+)
 from app.pipeline import generation
 from app.registry import find
 from tests.flow.connecting import add_link, connect_account, connect_shop
@@ -323,6 +334,21 @@ class World:
                 .where(Purchase.state.in_(("SENDING", "UNKNOWN", "HUMAN")))
                 .values({column: column - timedelta(minutes=90), Purchase.check_at: sa.func.now()})
             )
+
+    def read_again(self) -> None:
+        """Make every supplier order due for a read now."""
+        with self.container.database.transaction() as session:
+            session.execute(sa.update(SupplierOrder).values(track_run_at=sa.func.now()))
+
+    def parcel_numbers(self) -> list[str]:
+        """Tracking numbers of all parcels."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(ShippedParcel.tracking_number).order_by(ShippedParcel.id)))
+
+    def shown_numbers(self) -> list[str]:
+        """Tracking numbers as the shops show them."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(ShippedParcel.shown_number).order_by(ShippedParcel.id)))
 
     def pause_shop(self, shop_id: int = 1) -> None:
         """As the merchant does."""
