@@ -34,6 +34,10 @@ _EXAMPLES = (
 )
 
 
+class UnfinishedError(RuntimeError):
+    """The kept world lacks something that cannot be made twice."""
+
+
 def main(arguments: list[str]) -> int:
     """Serve until Ctrl-C; the exit code."""
     parser = argparse.ArgumentParser(prog="make run ARGS=…", description=__doc__)
@@ -58,7 +62,7 @@ def main(arguments: list[str]) -> int:
                 container.close()
             story.plain(_guide(world))
             _serve(world)
-    except (PortTakenError, ProcessFailedError, ServerError, CommandError) as error:
+    except (UnfinishedError, PortTakenError, ProcessFailedError, ServerError, CommandError) as error:
         story.plain(str(error))
         return 1
     except KeyboardInterrupt:
@@ -75,12 +79,15 @@ def _furnish(world: World, container: Container, story: Story) -> None:
     cases = {case.key: case for case in _EXAMPLES}
     people = People(world, container, commands, view, story)
     stage = Stage(world, commands, view, story, Shops(world), people, cases, patience=60.0)
-    known = shops.listed(container)
+    known, furnished = shops.listed(container), world.folder / "furnished"
+    if known and not furnished.exists():
+        raise UnfinishedError(f"The first start was interrupted while the shops were made. Delete {world.folder}.")
     if known:
         scenes.grant_tokens(stage)
         scenes.connect_account(stage, int(known[0]["id"]))
     else:
         scenes.opening(stage)
+        furnished.touch()
     for key in cases:
         stage.buy(key)
     story.flush()

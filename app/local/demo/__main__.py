@@ -115,11 +115,10 @@ def _tell(world: World, story: Story, result: Result, differences: list[str]) ->
     story.plain(f"\n{result.text()}\n")
     story.plain("Created, paid, do not pay (unpaid AliExpress orders) and times ordered are counted in AliExpress's")
     story.plain(f"ledger, {_short(world.ledger('aliexpress'))}, not by Waybill.\n")
-    orders = [row.stand.order_id for row in result.rows if row.stand is not None]
-    if orders:
-        story.plain("Any order's whole story (it was lost-all, the one that only a person could tell):")
-        lost = next((r.stand.order_id for r in result.rows if r.case.key == "lost-all" and r.stand), orders[0])
-        story.plain(f"  {_show_command(world, lost)}\n")
+    example = next((row for row in result.rows if row.case.key == "lost-all"), None)
+    if example is not None and example.stand is not None:
+        story.plain(f"The whole story of an order, here {example.case.number}, which only a person could resolve:")
+        story.plain(f"  {_show_command(world, example.stand.order_id)}\n")
     if not differences:
         story.plain(story.colour("Everything is as it should be: each line was ordered exactly once or held.", "1;32"))
         return 0

@@ -67,6 +67,20 @@ GERMANY = {
 }
 
 
+TITLES = {
+    "plain-shopify": "plain",
+    "plain-woocommerce": "plain",
+    "three-lines": "3 lines, 2 sellers",
+    "webhooks": "webhooks twice",
+    "lost-reply": "reply lost",
+    "lost-all": "reply and pushes lost",
+    "price-before": "price rose before",
+    "price-after": "price rose at order",
+    "address": "address refused",
+    "dead-token": "dead token",
+}
+
+
 @dataclass(slots=True)
 class Case:
     """One order of the demo. `end` is how it must end; `path` names states or reasons it must have gone through.
@@ -103,7 +117,7 @@ class Case:
     @property
     def scene(self) -> str:
         """What is special about it."""
-        return self.key.replace("-", " ")
+        return TITLES.get(self.key, self.key)
 
     @property
     def contents(self) -> str:

@@ -95,7 +95,7 @@ class Result:
 
     def text(self) -> str:
         """The table for people."""
-        heads = ("Order", "Scene", "Where it stands", "Why", "Created", "Paid", "Don't pay", "Ordered")
+        heads = ("Order", "Scene", "Where it stands", "Why", "Created", "Paid", "Don't pay", "Times ordered")
         cells: list[tuple[list[str], ...]] = [tuple([head] for head in heads)]
         for row in self.rows:
             stand = row.stand
