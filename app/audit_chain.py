@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.models import Audit, AuditHead
+from app.pipeline.numbers import instance_key
 
 _LOCK = 7_309_245_002
 START = bytes(32)
@@ -67,12 +68,17 @@ def seal(container: Container) -> int:
 
 
 def _sign(container: Container, session: Session, head: AuditHead | None, seq: int, last: bytes) -> None:
-    signature = container.vault.digest("audit-head", str(seq), last.hex())
+    signature = _signature(container, session, seq, last)
     if head is None:
         session.add(AuditHead(id=1, seq=seq, link=last, signature=signature))
     else:
         head.seq, head.link, head.signature = seq, last, signature
         head.sealed_at = sa.func.clock_timestamp()
+
+
+def _signature(container: Container, session: Session, seq: int, last: bytes) -> bytes:
+    """Keyed with the instance's own secret, so that a rotation of the vault's keys leaves it valid."""
+    return hmac.digest(instance_key(container, session), b"audit-head" + str(seq).encode() + last, "sha256")
 
 
 def verify(container: Container) -> Verdict:
@@ -92,7 +98,8 @@ def verify(container: Container) -> Verdict:
             rows += 1
     if head is None:
         return Verdict(rows == 0, rows, None, "" if rows == 0 else "the signed head is missing")
-    signed = container.vault.digest("audit-head", str(head.seq), bytes(head.link).hex())
+    with container.database.transaction() as session:
+        signed = _signature(container, session, head.seq, bytes(head.link))
     if not hmac.compare_digest(signed, bytes(head.signature)) or head.seq != rows or bytes(head.link) != before:
         return Verdict(False, rows, None, "the end of the chain was cut off or its signature is wrong")
     return Verdict(True, rows)

@@ -14,8 +14,9 @@ from app.container import Container
 from app.errors import SettingsInvalid
 from app.logs import logger
 from app.models import Instance, PlacementFreeze
-from app.pipeline.numbers import PLACE
+from app.pipeline.numbers import PLACE, instance_key
 from app.pipeline.record import alert, audit
+from app.vault import VaultError
 
 log = logger(__name__)
 
@@ -27,8 +28,7 @@ def prepare(container: Container) -> None:
     """
     with container.database.transaction() as session:
         instance = _instance(container, session)
-        if instance.key_fingerprint != container.vault.fingerprint():
-            raise SettingsInvalid(["VAULT_KEYS is not the key set that this database was set up with"])
+        _check_keys(container, session)
         seen = _database(session)
         remembered = _remembered(container)
         reasons = _suspicious(remembered, seen, instance.epoch)
@@ -48,12 +48,25 @@ def prepare(container: Container) -> None:
     _remember(container, {**seen, "epoch": epoch})
 
 
+def check_keys(container: Container) -> None:
+    """Refuse to work with keys other than those of this database: what we sealed nobody could open (S53)."""
+    with container.database.transaction() as session:
+        if session.get(Instance, 1) is not None:
+            _check_keys(container, session)
+
+
+def _check_keys(container: Container, session: Session) -> None:
+    try:
+        instance_key(container, session)
+    except VaultError as error:
+        raise SettingsInvalid(["VAULT_KEYS lacks the key that this database was set up with"]) from error
+
+
 def _instance(container: Container, session: Session) -> Instance:
     session.execute(
         insert(Instance)
         .values(
             id=1,
-            key_fingerprint=container.vault.fingerprint(),
             epoch=0,
             out_key_sealed=container.vault.seal(os.urandom(32), PLACE),
         )

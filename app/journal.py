@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,6 +21,8 @@ class Entry:
     result: dict[str, Any]
 
 
+HOST = "".join(sign if sign.isalnum() else "_" for sign in socket.gethostname())
+"""Several hosts may share one folder; process ids mean nothing across them."""
 SEGMENT = 500
 """Entries per file: a full file is removed once all its attempts are in the database."""
 
@@ -51,7 +54,7 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
         self._pid, self._written, self._segment = os.getpid(), 0, self._segment + 1
-        path = self._folder / f"{self._pid}-{self._segment}.jsonl"
+        path = self._folder / f"{HOST}-{self._pid}-{self._segment}.jsonl"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         return self._file
 
@@ -63,10 +66,10 @@ class Journal:
     def tidy(self, recorded: set[int]) -> None:
         """Remove files that nobody writes any more once all their attempts are recorded."""
         for path in self._folder.glob("*.jsonl"):
-            pid, _, segment = path.stem.partition("-")
-            newest = not (self._folder / f"{pid}-{int(segment or 0) + 1}.jsonl").exists()
-            if newest and pid.isdigit() and _alive(int(pid)):
-                continue
+            host, pid, segment = path.stem.rsplit("-", 2)
+            newest = not (self._folder / f"{host}-{pid}-{int(segment) + 1}.jsonl").exists()
+            if newest and (host != HOST or _alive(int(pid))):
+                continue  # another host's process cannot be asked: its newest file stays
             if {entry.attempt_id for entry in self._of(path)} <= recorded:
                 path.unlink(missing_ok=True)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 from collections.abc import Mapping
@@ -22,7 +20,6 @@ class Vault:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._ciphers = {kid: AESGCM(key) for kid, key in keys.items()}
         self.current = next(iter(keys))
-        self._keys = dict(keys)
 
     def seal(self, plain: bytes, place: str) -> bytes:
         """`plain` sealed for `place`, for instance `shop:12:body`."""
@@ -55,14 +52,3 @@ class Vault:
     def needs_reseal(self, sealed: bytes) -> bool:
         """Whether an older key sealed this."""
         return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") != self.current
-
-    def digest(self, purpose: str, *parts: str) -> bytes:
-        """A keyed digest that does not change with key rotation order: HMAC under the oldest key."""
-        oldest = self._keys[next(reversed(self._keys))]
-        return hmac.digest(
-            hashlib.sha256(b"waybill:" + purpose.encode() + oldest).digest(), "\x1f".join(parts).encode(), "sha256"
-        )
-
-    def fingerprint(self) -> str:
-        """Names the key set without telling it; compared at boot between instances."""
-        return hashlib.sha256(b"waybill-fingerprint" + self._keys[next(reversed(self._keys))]).hexdigest()[:32]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from types import FrameType
 
 from app import container as containers
 from app import logs
 from app.boot import prepare
+from app.errors import SettingsInvalid
 from app.jobs import guarded
 from app.jobs.periodic import make_due
 
@@ -24,7 +26,10 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    prepare(container)
+    try:
+        prepare(container)
+    except SettingsInvalid as error:
+        sys.exit(str(error))
 
     def once() -> None:
         if make_due(container):

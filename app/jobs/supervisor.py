@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from app import container as containers
 from app import logs
 from app.boot import prepare
 from app.clock import SystemClock
+from app.errors import SettingsInvalid
 from app.jobs import guarded, tasks
 from app.jobs.bell_listener import answer_bell
 from app.jobs.drain import Drain
@@ -28,6 +30,8 @@ from app.pipeline.buy import outcome
 from app.pipeline.buy.watch import Slots, adopt
 
 log = logs.logger(__name__)
+WRONG_SETTINGS = 2
+"""Exit code of a worker, and then of its supervisor, that may not work with these settings."""
 LOOK = 0.1
 """Seconds between two looks of the supervisor."""
 
@@ -60,6 +64,9 @@ def main() -> None:
                 log.error("worker_killed_past_send_limit", pid=worker.process.pid)
                 worker.process.kill()
                 worker.process.join()
+            if worker.process.exitcode == WRONG_SETTINGS:
+                _end(workers, clock)
+                sys.exit(WRONG_SETTINGS)
             if not worker.process.is_alive():
                 log.warning("worker_ended", pid=worker.process.pid, code=worker.process.exitcode)
                 time.sleep(0.2)
@@ -90,7 +97,11 @@ def work(slots: Slots, parent: int) -> None:
     """One worker process: the drain loop in the main thread, RQ's bell beside it."""
     adopt(slots)
     container = containers.build(name="waybill-worker")
-    prepare(container)
+    try:
+        prepare(container)
+    except SettingsInvalid as error:
+        log.critical("settings_invalid", problems=error.problems)
+        os._exit(WRONG_SETTINGS)
     drain = Drain(container, threads=container.settings.worker_threads)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

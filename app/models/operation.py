@@ -79,6 +79,5 @@ class Instance(Base):
     __tablename__ = "instance"
 
     id: Mapped[int] = mapped_column(primary_key=True, default=1)
-    key_fingerprint: Mapped[str]
     epoch: Mapped[int] = mapped_column(default=0)
     out_key_sealed: Mapped[bytes]

@@ -8,5 +8,7 @@
     track          supplier orders are read: payment, closing, parcels
     fulfil         parcels are shown in the shop
 
-Beside them: `record` (transitions and their audit rows), `evidence` (pushes), `poll` (what webhooks missed).
+Beside them: `poll` (what webhooks missed), `readiness` and `generation` (what a purchase may be, and what follows it),
+`evidence` and `adopt` (supplier orders that turn up, and whose they are), `breaker` (when nothing is sent), `leave` (a
+shop goes), `due` (claiming rows), `locks` (in which order), `numbers` (our own order numbers), `record` (transitions).
 """

@@ -25,16 +25,21 @@ def out_order_id(
     generation: int,
 ) -> str:
     """18 digits: HMAC of shop, order, smallest line id, part and generation under the instance's key."""
-    instance = session.get(Instance, 1)
-    if instance is None:
-        raise WaybillError("not_initialised", "Run `flask db upgrade` first: this database has no instance key.")
-    key = _opened(container, bytes(instance.out_key_sealed))
+    key = instance_key(container, session)
     smallest = min(lines, key=lambda line: line.id).external_id
     seed = "\x1f".join((str(shop_id), external_order_id, smallest, str(part), str(generation)))
     number = int.from_bytes(hmac.digest(key, seed.encode(), "sha256")[:16], "big") % 9 * 10**17 + int.from_bytes(
         hmac.digest(key, seed.encode() + b"\x00tail", "sha256")[:16], "big"
     ) % (10**17)
     return str(number + 10**17)
+
+
+def instance_key(container: Container, session: Session) -> bytes:
+    """The secret that all instances share and that no key rotation changes. Raises `VaultError` under other keys."""
+    instance = session.get(Instance, 1)
+    if instance is None:
+        raise WaybillError("not_initialised", "This database has no instance key yet: start a worker once.")
+    return _opened(container, bytes(instance.out_key_sealed))
 
 
 @lru_cache(maxsize=8)

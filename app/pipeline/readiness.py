@@ -122,6 +122,8 @@ def settle(
         purchase.account_id, purchase.supplier = account.id, account.supplier or purchase.supplier
     mapped = bool(purchase.seller_id or purchase.facts.get("mapped")) or _mapped(session, purchase)
     state, reason, facts = readiness(shop, order, lines, account, mapped=mapped)
+    if state == "DRAFT" and purchase.state != "DRAFT":
+        state = "HELD"  # paid before and not any more: it was seen, so it is no draft again
     if state == "READY" and purchase.state == "HELD" and purchase.reason in CHECKED_LATER and not again:
         return
     if state == "READY" and purchase.state == "READY":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Credential, Purchase, Shop, ShopAccount, SupplierAccount
+from app.pipeline.numbers import instance_key
 from app.pipeline.record import audit
 from app.ports.errors import OutsideError
 from app.ports.tokens import TokenGrant
@@ -85,7 +87,8 @@ def _account(
     if not user_id and before is not None and before.supplier == supplier:
         return _revived(before)
     # An unknown number is a digest of the token, so that the same token is not taken for two accounts.
-    name = user_id or f"unknown:{container.vault.digest('account', supplier, access_token).hex()[:24]}"
+    digest = hmac.digest(instance_key(container, session), f"{supplier}:{access_token}".encode(), "sha256")
+    name = user_id or f"unknown:{digest.hex()[:24]}"
     known = session.scalars(
         sa.select(SupplierAccount)
         .where(SupplierAccount.supplier == supplier, SupplierAccount.user_id == name)

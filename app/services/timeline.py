@@ -214,13 +214,15 @@ def _attempts(session: Session, purchases: Sequence[int]) -> Iterator[dict[str, 
             items=row.items,
         )
         if row.finished_at is not None:
+            # An unclear answer that evidence resolved later still was an unclear answer.
+            outcome = "UNKNOWN" if row.outcome in {"PLACED", "VOID"} and not row.order_ids else row.outcome
             ids = f" as {', '.join(map(str, row.order_ids))}" if row.order_ids else ""
             said = f" ({row.code} {_masked(row.message)})".replace(" )", ")") if row.code or row.message else ""
             yield _entry(
                 row.finished_at,
                 "attempt",
                 f"The supplier's answer to purchase {row.purchase_id}: "
-                f"{_OUTCOMES.get(row.outcome, row.outcome)}{ids}{said}.",
+                f"{_OUTCOMES.get(outcome, outcome)}{ids}{said}.",
                 attempt=row.id,
                 outcome=row.outcome,
                 answer=_masked(row.answer),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 
 from flask import Flask, Response, jsonify
+from flask.helpers import get_debug_flag
 from werkzeug.exceptions import HTTPException
 
 from app.container import Container
-from app.errors import WaybillError
+from app.errors import SettingsInvalid, WaybillError
 from app.logs import logger
 from app.web import ops, security, webhooks
 
@@ -16,7 +17,12 @@ log = logger(__name__)
 
 
 def install(app: Flask, container: Container) -> None:
-    """Hang the routes and the error pages on the application."""
+    """Hang the routes and the error pages on the application.
+
+    Raises `SettingsInvalid` where a debugger would be open in production (S57).
+    """
+    if container.settings.production and get_debug_flag():
+        raise SettingsInvalid(["FLASK_DEBUG must not be set in production"])
     app.extensions["waybill"] = container
     app.register_blueprint(webhooks.blueprint(container))
     app.register_blueprint(ops.blueprint(container))

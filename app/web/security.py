@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request
 
+from app.boot import check_keys
 from app.container import Container
 
 HEADERS = {
@@ -29,6 +30,14 @@ def install(app: Flask, container: Container) -> None:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+    keys = {"checked": False}
+
+    @app.before_request
+    def _keys() -> None:
+        if not keys["checked"] and request.path != "/healthz":
+            check_keys(container)  # once per process: with other keys nothing may be stored
+            keys["checked"] = True
 
     @app.before_request
     def _host() -> None:

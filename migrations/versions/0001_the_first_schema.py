@@ -72,7 +72,6 @@ def upgrade() -> None:
     )
     op.create_table('instance',
     sa.Column('id', sa.BigInteger(), nullable=False),
-    sa.Column('key_fingerprint', sa.Text(), nullable=False),
     sa.Column('epoch', sa.BigInteger(), nullable=False),
     sa.Column('out_key_sealed', sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_instance'))

@@ -25,7 +25,7 @@ def test_files_of_the_dead_go_once_everything_is_recorded(tmp_path: Path) -> Non
     journal = Journal(tmp_path)
     journal.append(entry(1))
     live = next((tmp_path / "journal").glob("*.jsonl"))
-    dead = live.with_name("999999999-1.jsonl")
+    dead = live.with_name(f"{journals.HOST}-999999999-1.jsonl")
     dead.write_bytes(live.read_bytes())
     journal.tidy(set())
     assert dead.exists()

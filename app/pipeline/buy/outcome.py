@@ -144,6 +144,7 @@ def _not_executed(
 ) -> None:
     """The same row may be sent again: at once READY with a pause, or HELD when a person has to mend something first."""
     if purchase.cancel_requested_at is not None:
+        move(session, purchase, "HELD", actor=WORKER, reason="cancelled_by_shop", facts=facts)
         move(session, purchase, "CANCELLED", actor=WORKER, reason="cancelled_by_shop")
         return
     if result.reason in {"token_dead", "config", "account_blocked", "ds_center"}:
