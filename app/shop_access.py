@@ -22,7 +22,6 @@ from app.ports.supplier import SupplierSession
 from app.ports.tokens import TokenGrant
 
 Result = TypeVar("Result")
-LEASE = timedelta(seconds=90)
 DEAD_TOKEN = frozenset(("token_dead", "shop_token_dead"))
 log = logger(__name__)
 
@@ -181,7 +180,7 @@ def _take_lease(container: Container, opened: Opened, owner: str) -> bool:
                 Credential.state == "LIVE",
                 sa.or_(Credential.lease_until.is_(None), Credential.lease_until < sa.func.now()),
             )
-            .values(lease_owner=owner, lease_until=sa.func.now() + LEASE),
+            .values(lease_owner=owner, lease_until=sa.func.now() + container.timers.token_lease),
         )
         return bool(taken)
 

@@ -29,7 +29,6 @@ PHYSICAL = frozenset(
         "token_life_least",
         "quote_age_most",
         "drain_idle",
-        "redis_takeover",
     )
 )
 FROM_SEND = frozenset(
@@ -86,7 +85,6 @@ class Timers:
     token_life_least: timedelta = timedelta(minutes=10)
     quote_age_most: timedelta = timedelta(seconds=60)
     drain_idle: timedelta = timedelta(seconds=2)
-    redis_takeover: timedelta = timedelta(seconds=5)
     sweep: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(minutes=5)
     poll_most: timedelta = timedelta(minutes=15)
@@ -95,12 +93,7 @@ class Timers:
     track_poll: timedelta = timedelta(hours=6)
     payment_poll: timedelta = timedelta(minutes=10)
     recheck_held: timedelta = timedelta(minutes=15)
-    unpaid_assumed: timedelta = timedelta(days=20)
     breaker_window: timedelta = timedelta(seconds=60)
-    breaker_probe: timedelta = timedelta(seconds=30)
-    account_unreadable: timedelta = timedelta(days=7)
-    retry_base: timedelta = timedelta(seconds=5)
-    retry_most: timedelta = timedelta(minutes=15)
     audit_seal: timedelta = timedelta(seconds=1)
     audit_alert: timedelta = timedelta(seconds=60)
     time_scale: float = 1.0

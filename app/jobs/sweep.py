@@ -5,21 +5,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app import audit_chain
 from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
-from app.models import Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
+from app.models import Alert, Audit, Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
 from app.pipeline import breaker, generation, locks
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
-from app.pipeline.record import alert
+from app.pipeline.record import alert, end_alerts
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.shop_access import open_account, open_shop, renew, with_account, with_shop
 
 log = logger(__name__)
 BATCH = 200
+MANY_TRIES = 3
 
 
 def run_once(container: Container) -> dict[str, int]:
@@ -160,30 +162,51 @@ def seal_audit(container: Container) -> int:
 
 
 def watch(container: Container) -> None:
-    """Raise alerts for what stands still: old inbox rows, unsealed audit rows, long interlocks."""
-    timers = container.timers
+    """Alerts for what stands still: old inbox rows, unsealed audit rows, long interlocks. They end with their cause."""
     with container.database.transaction() as session:
-        old = session.scalar(
-            sa.select(sa.func.count())
-            .select_from(Inbox)
-            .where(Inbox.state == "DUE", Inbox.attempts > 3, Inbox.received_at < sa.func.now() - timedelta(minutes=15))
+        _watch_inbox(session)
+        _watch_audit(container, session)
+        _watch_interlocks(container, session)
+
+
+def _watch_inbox(session: Session) -> None:
+    since = sa.func.now() - timedelta(minutes=15)
+    old = session.scalar(
+        sa.select(sa.func.count())
+        .select_from(Inbox)
+        .where(Inbox.state == "DUE", Inbox.attempts > MANY_TRIES, Inbox.received_at < since)
+    )
+    if old:
+        alert(session, "inbox:old", "inbox_old", f"{old} events could not be worked off for 15 minutes.")
+    else:
+        end_alerts(session, "inbox:old")
+
+
+def _watch_audit(container: Container, session: Session) -> None:
+    late = sa.func.now() - container.timers.audit_alert
+    if session.scalar(sa.select(Audit.id).where(Audit.seq.is_(None), Audit.at < late).limit(1)):
+        alert(session, "audit:unsealed", "audit_unsealed", "Audit rows wait for their seal: is a worker running?")
+    else:
+        end_alerts(session, "audit:unsealed")
+
+
+def _watch_interlocks(container: Container, session: Session) -> None:
+    late = sa.func.clock_timestamp() - container.timers.interlock_alert
+    waiting = session.scalars(sa.select(Purchase).where(Purchase.state == "READY", Purchase.waiting_since < late)).all()
+    for purchase in waiting:
+        alert(
+            session,
+            f"interlock:{purchase.id}:",
+            "interlocked",
+            f"Purchase {purchase.id} waits for the outcome of purchase {purchase.waiting_for} of the same item.",
+            purchase_id=purchase.id,
         )
-        if old:
-            alert(session, "inbox:old", "inbox_old", f"{old} events could not be worked off for 15 minutes.")
-        waiting = session.scalars(
-            sa.select(Purchase).where(
-                Purchase.state == "READY",
-                Purchase.waiting_since < sa.func.clock_timestamp() - timers.interlock_alert,
-            )
-        ).all()
-        for purchase in waiting:
-            alert(
-                session,
-                f"interlock:{purchase.id}",
-                "interlocked",
-                f"Purchase {purchase.id} waits for the outcome of purchase {purchase.waiting_for} of the same item.",
-                purchase_id=purchase.id,
-            )
+    still = [f"interlock:{purchase.id}:" for purchase in waiting]
+    session.execute(
+        sa.update(Alert)
+        .where(Alert.kind == "interlocked", Alert.ended_at.is_(None), Alert.dedupe_key.not_in(still))
+        .values(ended_at=sa.func.now())
+    )
 
 
 def flush_calls(container: Container) -> None:

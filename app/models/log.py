@@ -97,7 +97,7 @@ class Task(Base):
 
 
 class Alert(Base):
-    """Something staff must know about now. One per `dedupe_key`; `mailed_at` once it went out."""
+    """Something staff must know about now. One per `dedupe_key`; `ended_at` once the cause is gone."""
 
     __tablename__ = "alert"
 

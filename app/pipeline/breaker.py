@@ -57,7 +57,7 @@ def reserve_place(session: Session, container: Container, purchase: Purchase) ->
         )
     )
     breaker = session.get(Breaker, f"supplier:{purchase.supplier}", populate_existing=True)
-    since = container.clock.now().timestamp() - 60.0 / container.settings.time_scale
+    since = container.clock.now().timestamp() - container.timers.breaker_window.total_seconds()
     unclear = sum(at > since for at in breaker.unclear_at) if breaker is not None else 0
     return (flying or 0) + unclear < container.settings.creates_in_flight
 
@@ -123,7 +123,7 @@ def note_outcome(session: Session, container: Container, purchase: Purchase, *, 
             continue
         breaker = _row(session, scope)
         now = container.clock.now().timestamp()
-        window = 60.0 / container.settings.time_scale
+        window = container.timers.breaker_window.total_seconds()
         breaker.unclear_at = [at for at in breaker.unclear_at if at > now - window] + [now]
         breaker.clear_in_a_row = 0
         if breaker.state == "TRIAL":

@@ -44,7 +44,9 @@ def run(container: Container, claimed: Claim) -> None:
         shop = session.get_one(Shop, claimed.id)
     timers, now = container.timers, claimed.claimed_at
     nightly = shop.poll_full_at is None or now - shop.poll_full_at > timedelta(days=1) / container.settings.time_scale
-    since = now - timedelta(days=7) if nightly or shop.poll_cursor is None else shop.poll_cursor - timers.poll_overlap
+    since = (
+        now - timers.nightly_window if nightly or shop.poll_cursor is None else shop.poll_cursor - timers.poll_overlap
+    )
     error = ""
     try:
         _walk(container, shop, since, now)

@@ -143,11 +143,14 @@ def end_tasks(session: Session, prefix: str, by: str) -> None:
 def alert(
     session: Session, key: str, kind: str, text: str, *, shop_id: int | None = None, purchase_id: int | None = None
 ) -> None:
-    """Tell staff, once per `key`. Mailed by a periodic job, counted by `/metrics`."""
+    """Tell staff, once per `key` while it lasts; a cause that comes back opens the alert again. See `flask alerts`."""
+    row = insert(Alert).values(dedupe_key=key, kind=kind, text=text, shop_id=shop_id, purchase_id=purchase_id)
     session.execute(
-        insert(Alert)
-        .values(dedupe_key=key, kind=kind, text=text, shop_id=shop_id, purchase_id=purchase_id)
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+        row.on_conflict_do_update(
+            index_elements=["dedupe_key"],
+            set_={"ended_at": None, "raised_at": sa.func.now(), "text": row.excluded.text},
+            where=Alert.ended_at.is_not(None),
+        )
     )
 
 

@@ -55,7 +55,7 @@ class UnsignedLimit:
 class BodyBudget:
     """A bound on the memory of large bodies, however many threads receive them. Small ones always pass."""
 
-    def __init__(self, *, most: int = 24_000_000, small: int = 65_537) -> None:
+    def __init__(self, *, most: int = 8_000_000, small: int = 65_537) -> None:
         self._left = most
         self._small = small
         self._lock = threading.Lock()
