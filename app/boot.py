@@ -62,6 +62,17 @@ def _check_keys(container: Container, session: Session) -> None:
         raise SettingsInvalid(["VAULT_KEYS lacks the key that this database was set up with"]) from error
 
 
+def advance(container: Container) -> None:
+    """Count on, in the database and in `STATE_DIR`: a backup restored later is then older than what is remembered."""
+    with container.database.transaction() as session:
+        instance = session.get(Instance, 1, with_for_update=True)
+        if instance is None:
+            return
+        instance.epoch += 1
+        facts = {**_database(session), "epoch": instance.epoch}
+    _remember(container, facts)
+
+
 def _instance(container: Container, session: Session) -> Instance:
     session.execute(
         insert(Instance)

@@ -14,10 +14,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One answered send. `result` is the `PlaceResult` as plain data."""
+    """One answered send. `number` is our own order number: ids repeat after a restore, it does not.
+
+    `result` is the `PlaceResult` as plain data.
+    """
 
     attempt_id: int
     purchase_id: int
+    number: str
     result: dict[str, Any]
 
 

@@ -6,7 +6,8 @@ It wakes when the bell rings and every two seconds without a bell, so Redis may 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ def _claim_inbox(container: Container, most: int) -> Sequence[Any]:
 
 KINDS = (
     Kind("reconcile", reconcile.claim, reconcile.run, 0.25),
-    Kind("buy", claim_purchases, buy, 1.0),
+    Kind("buy", claim_purchases, buy, 0.75),
     Kind("fulfil", fulfil.due, fulfil.run, 0.5),
     Kind("inbox", _claim_inbox, import_order.run, 0.75),
     Kind("track", track.due, track.run, 0.5),
@@ -47,6 +48,8 @@ KINDS = (
     Kind("job", claim_due, run_job, 0.25),
 )
 """In order of urgency."""
+PAUSE = 0.05
+"""Seconds between two looks, however often the bell rings: one look takes all that has come meanwhile."""
 
 
 class Drain:
@@ -57,13 +60,16 @@ class Drain:
         self._kinds = kinds
         self._threads = threads
         self._wake = threading.Event()
+        self._rung = True
+        self._more: set[str] = set()
         self._stopping = threading.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="drain")
         self._busy: dict[str, int] = dict.fromkeys((kind.name for kind in kinds), 0)
         self._lock = threading.Lock()
 
     def wake(self) -> None:
-        """Look now."""
+        """Something may be due of any kind: look now."""
+        self._rung = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -74,18 +80,27 @@ class Drain:
     def run(self) -> None:
         """Until `stop()`."""
         idle = self._container.timers.drain_idle.total_seconds()
+        looked = everything = 0.0
         while not self._stopping.is_set():
             self._wake.clear()
-            if not self.round():
-                self._wake.wait(idle)
+            self._stopping.wait(max(looked + PAUSE - time.monotonic(), 0.0))
+            looked = time.monotonic()
+            if self._rung or looked - everything >= idle:
+                self._rung, everything = False, looked
+                self.round()
+            else:
+                self.round(self._more)
+            self._wake.wait(max(everything + idle - time.monotonic(), 0.0))
         self._pool.shutdown(wait=True)
 
-    def round(self) -> int:
-        """Claim once over all kinds; gives how many rows were taken."""
+    def round(self, names: Collection[str] | None = None) -> int:
+        """Claim once over all kinds, or over those named; gives how many rows were taken."""
         taken = 0
-        for kind in self._kinds:
+        for kind in [kind for kind in self._kinds if names is None or kind.name in names]:
             if self._stopping.is_set():
                 break
+            # There may be more than we have threads for, until a claim shows otherwise: then a thread that ends looks.
+            self._more.add(kind.name)
             free = self._free(kind)
             if free <= 0:
                 continue
@@ -97,6 +112,8 @@ class Drain:
 
             if not guarded(kind.name, "claim", claim_now):
                 continue
+            if len(rows) < free:
+                self._more.discard(kind.name)
             for row in rows:
                 self._submit(kind, row)
             taken += len(rows)
@@ -115,7 +132,8 @@ class Drain:
         def done(_: Future[Any]) -> None:
             with self._lock:
                 self._busy[kind.name] -= 1
-            self._wake.set()
+            if self._more:
+                self._wake.set()
 
         key = getattr(row, "id", row)
         self._pool.submit(guarded, kind.name, key, lambda: kind.run(self._container, row)).add_done_callback(done)

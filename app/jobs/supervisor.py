@@ -95,6 +95,7 @@ def _start(context: multiprocessing.context.ForkContext, slots: Slots) -> _Worke
 
 def work(slots: Slots, parent: int) -> None:
     """One worker process: the drain loop in the main thread, RQ's bell beside it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the supervisor's handler, which a replacement inherits
     adopt(slots)
     container = containers.build(name="waybill-worker")
     try:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app import audit_chain
+from app import audit_chain, boot
 from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
@@ -37,6 +37,7 @@ def run_once(container: Container) -> dict[str, int]:
 def free_leases(container: Container) -> int:
     """Claims of workers that are gone, and interlocks past their time."""
     freed = free_expired(container)
+    boot.advance(container)
     with container.database.transaction() as session:
         session.execute(sa.delete(Interlock).where(Interlock.release_at < sa.func.clock_timestamp()))
     container.bell.ring()
@@ -50,6 +51,7 @@ def replay_journal(container: Container) -> int:
 
 def recheck_held(container: Container) -> int:
     """HELD purchases whose reason may be gone: by now, tokens, mappings, prices, caps."""
+    before = sa.orm.aliased(Purchase)
     with container.database.transaction() as session:
         due = session.scalars(
             sa.select(Purchase.id)
@@ -59,6 +61,9 @@ def recheck_held(container: Container) -> int:
                     ("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")
                 ),
                 Purchase.run_at <= sa.func.clock_timestamp(),
+                # What the supplier refused is sent again only after a repair, not because time went by.
+                Purchase.previous_id.is_(None)
+                | (sa.select(before.state).where(before.id == Purchase.previous_id).scalar_subquery() != "REJECTED"),
             )
             .order_by(Purchase.run_at)
             .limit(BATCH)
@@ -95,6 +100,7 @@ def refresh_tokens(container: Container) -> int:
 
 def probe(container: Container) -> None:
     """While a breaker is open: one cheap read tells whether the supplier answers again."""
+    breaker.accounts_due(container)
     with container.database.transaction() as session:
         open_ones = session.scalars(sa.select(Breaker).where(Breaker.state == "OPEN")).all()
         suppliers = {row.scope.partition(":")[2] for row in open_ones if row.scope.startswith("supplier:")}

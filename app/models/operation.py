@@ -21,6 +21,7 @@ class Breaker(Base):
     state: Mapped[str] = mapped_column(default="CLOSED")
     unclear_at: Mapped[list[Any]] = mapped_column(default=list)
     failed_reads: Mapped[int] = mapped_column(sa.Integer, default=0)
+    unclear_in_a_row: Mapped[int] = mapped_column(sa.Integer, default=0)
     clear_in_a_row: Mapped[int] = mapped_column(sa.Integer, default=0)
     trial_purchase_id: Mapped[int | None]
     failed_trials: Mapped[int] = mapped_column(sa.Integer, default=0)

@@ -116,8 +116,13 @@ def apply_read(container: Container, session: Session, order: SupplierOrder, rea
     if order.payment != "paid":
         order.payment = read.payment.value
     order.created_at_supplier, order.paid_at = read.created_at, read.paid_at
-    order.pay_until, order.read_at = read.pay_until, sa.func.clock_timestamp()
-    order.closed_seen = order.closed_seen + 1 if read.closed else 0
+    now = container.clock.now()
+    another_look = order.read_at is None or now - order.read_at >= container.timers.first_read / 2
+    order.pay_until, order.read_at = read.pay_until, now
+    if not read.closed:
+        order.closed_seen = 0
+    elif another_look or not order.closed_seen:
+        order.closed_seen += 1
     order.closed = read.closed and (order.closed_seen >= 2 or order.closed)
     _items(session, order, read)
     if order.purchase_id is not None:
@@ -197,7 +202,7 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
         .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "bought")
         .order_by(SupplierOrder.id)
     ).all()
-    if not orders or purchase.state in {"CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
+    if not orders or purchase.state in {"VOID", "CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
         return
     if purchase.state in UNCLEAR:
         found, wanted = coverage(session, purchase)
@@ -214,7 +219,7 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
         _covered(session, purchase)
     _settle_spend(session, purchase, orders)
     state, reason, facts = _state(purchase, orders)
-    if state == "PAY_BLOCKED" and purchase.autopay and any(order.payment == "paid" for order in orders):
+    if purchase.autopay and _over(purchase, orders) and any(order.payment == "paid" for order in orders):
         _autopay_overshoot(session, purchase)
     if purchase.state == state and purchase.reason == reason:
         return
@@ -280,17 +285,19 @@ def _state(  # noqa: PLR0911 - one return for each state
         return "PLACED_PAID", "", facts
     if purchase.cancel_requested_at is not None:
         return "PAY_BLOCKED", "cancelled_by_shop", facts
-    over = (
-        total is not None
-        and purchase.limit_minor is not None
-        and total.currency == purchase.quote_currency
-        and total.minor > purchase.limit_minor
-        and purchase.approved_at is None
-    )
-    if over:
+    if purchase.approved_at is None and _over(purchase, orders):
         facts["limit"] = str(Money(purchase.limit_minor or 0, purchase.quote_currency))
         return "PAY_BLOCKED", "price_over_limit", facts
     return "PLACED_UNPAID", "", facts
+
+
+def _over(purchase: Purchase, orders: Sequence[SupplierOrder]) -> bool:
+    """Whether the living orders cost more than the limit. Another currency cannot be compared and is over."""
+    alive = [order for order in orders if not order.closed and order.total is not None]
+    if not alive or purchase.limit_minor is None:
+        return False
+    foreign = any(order.currency != purchase.quote_currency for order in alive)
+    return foreign or sum(order.total or 0 for order in alive) > purchase.limit_minor
 
 
 def _settle_spend(session: Session, purchase: Purchase, orders: Sequence[SupplierOrder]) -> None:

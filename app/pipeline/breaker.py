@@ -18,10 +18,16 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.models import Breaker, PlacementFreeze, Purchase
 from app.pipeline.record import alert, audit, end_alerts
+from app.ports.errors import OutsideError, TryLater
 
 UNCLEAR_LIMIT = 3
 FAILED_READS_LIMIT = 5
 CLEAR_TO_CLOSE = 3
+
+
+def is_outage(error: OutsideError) -> bool:
+    """Whether a failed read speaks of the supplier's health: not a limit of ours, not one odd order."""
+    return isinstance(error, TryLater) and error.code not in {"ApiCallLimit", "AppCallLimit", "token_being_renewed"}
 
 
 def scopes(purchase: Purchase) -> tuple[str, str]:
@@ -72,7 +78,7 @@ def _trial_runs(session: Session, breaker: Breaker, purchase: Purchase) -> bool:
 def _row(session: Session, scope: str) -> Breaker:
     session.execute(
         insert(Breaker)
-        .values(scope=scope, state="CLOSED", unclear_at=[], failed_reads=0, clear_in_a_row=0)
+        .values(scope=scope, state="CLOSED", unclear_at=[], failed_reads=0, clear_in_a_row=0, unclear_in_a_row=0)
         .on_conflict_do_nothing()
     )
     return session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
@@ -113,10 +119,11 @@ def note_outcome(session: Session, container: Container, purchase: Purchase, *, 
     for scope in scopes(purchase):
         if clear:
             breaker = session.get(Breaker, scope)
-            if breaker is None or breaker.state == "CLOSED":
+            if breaker is None or (breaker.state == "CLOSED" and not breaker.unclear_in_a_row):
                 continue
             breaker = _row(session, scope)
             breaker.clear_in_a_row += 1
+            breaker.unclear_in_a_row = 0
             breaker.trial_purchase_id = None
             if breaker.state == "TRIAL" and breaker.clear_in_a_row >= CLEAR_TO_CLOSE:
                 _set(session, breaker, "CLOSED", "three clear outcomes in a row")
@@ -126,13 +133,31 @@ def note_outcome(session: Session, container: Container, purchase: Purchase, *, 
         window = container.timers.breaker_window.total_seconds()
         breaker.unclear_at = [at for at in breaker.unclear_at if at > now - window] + [now]
         breaker.clear_in_a_row = 0
+        breaker.unclear_in_a_row += 1
         if breaker.state == "TRIAL":
             _set(session, breaker, "OPEN", "the trial send ended unclear")
+            _pause(container, breaker)
             breaker.failed_trials += 1
+        elif breaker.state == "CLOSED" and max(len(breaker.unclear_at), breaker.unclear_in_a_row) >= UNCLEAR_LIMIT:
+            _set(session, breaker, "OPEN", f"{UNCLEAR_LIMIT} unclear outcomes within a minute or in a row")
             _pause(container, breaker)
-        elif breaker.state == "CLOSED" and len(breaker.unclear_at) >= UNCLEAR_LIMIT:
-            _set(session, breaker, "OPEN", f"{UNCLEAR_LIMIT} unclear outcomes within a minute")
-            _pause(container, breaker)
+
+
+def _due(container: Container, breaker: Breaker) -> bool:
+    return breaker.trial_at is None or breaker.trial_at <= container.clock.now()
+
+
+def accounts_due(container: Container) -> None:
+    """Account breakers whose pause is over may try again while the supplier as a whole answers."""
+    with container.database.transaction() as session:
+        for breaker in session.scalars(
+            sa.select(Breaker)
+            .where(Breaker.scope.startswith("account:"), Breaker.state == "OPEN")
+            .order_by(Breaker.scope)
+            .with_for_update()
+        ):
+            if _due(container, breaker):
+                _set(session, breaker, "TRIAL", "its pause is over")
 
 
 def _pause(container: Container, breaker: Breaker) -> None:
@@ -150,9 +175,8 @@ def note_read(container: Container, supplier: str, *, ok: bool) -> None:
             return
         breaker = _row(session, scope)
         if ok:
-            recovered, breaker.failed_reads = breaker.failed_reads >= FAILED_READS_LIMIT, 0
-            due = breaker.trial_at is None or breaker.trial_at <= container.clock.now()
-            if breaker.state == "OPEN" and (recovered or due):
+            breaker.failed_reads = 0
+            if breaker.state == "OPEN" and _due(container, breaker):
                 _set(session, breaker, "TRIAL", "reads succeed again")
                 _accounts_to_trial(session, supplier)
             return

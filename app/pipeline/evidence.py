@@ -19,7 +19,7 @@ from app.models import Attempt, Credential, Evidence, Inbox, Purchase, SupplierA
 from app.pipeline import locks
 from app.pipeline.adopt import apply_read, open_attempt, row, window
 from app.pipeline.record import alert, audit, move, task
-from app.ports.errors import MerchantMustAct, OutsideError
+from app.ports.errors import OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
@@ -101,7 +101,7 @@ def look_up(container: Container, account_id: int, ref: str, *, source: str) -> 
     """Read an order under an account and attach it if it fits exactly one unresolved attempt. None: not readable."""
     try:
         read = with_account(container, account_id, lambda supplier: supplier.order(ref))
-    except (MerchantMustAct, NotFound):
+    except NotFound:
         return None
     if read is None:
         return None
@@ -181,27 +181,33 @@ def fitting(container: Container, session: Session, account_id: int, read: Order
     rows = [
         (locks.purchase(session, purchase_id), session.get_one(Attempt, attempt_id)) for purchase_id, attempt_id in ids
     ]
-    return [(purchase, attempt) for purchase, attempt in rows if _fits(container, session, purchase, attempt, read)]
+    return [(purchase, attempt) for purchase, attempt in rows if fits(container, session, purchase, attempt, read)]
 
 
 def _instants(read: OrderRead) -> tuple[datetime, ...]:
     return read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
 
 
-def _fits(container: Container, session: Session, purchase: Purchase, attempt: Attempt, read: OrderRead) -> bool:
+def fits(container: Container, session: Session, purchase: Purchase, attempt: Attempt, read: OrderRead) -> bool:
+    """Whether an order holds nothing but pieces that this attempt still misses, and was made in its time window."""
     before, after = window(container)
     if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in _instants(read)):
         return False
     if purchase.state in PLACED and _unread(session, purchase):
         return False  # what its own orders cover is not known yet
-    left = Counter({(product, sku): pieces for product, sku, pieces, _ in attempt.items})
+    left: Counter[tuple[str, str]] = Counter()
+    for product, sku, pieces, _ in attempt.items:
+        left[product, sku] += pieces
     for stored in session.scalars(
         sa.select(SupplierOrderItem)
         .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
         .where(SupplierOrder.purchase_id == purchase.id)
     ):
         left[stored.product_id, stored.sku_id] -= stored.quantity
-    return all(left.get((item.product_id, item.sku_id), 0) == item.quantity for item in read.items) and bool(read.items)
+    named: Counter[tuple[str, str]] = Counter()
+    for item in read.items:
+        named[item.product_id, item.sku_id] += item.quantity
+    return bool(named) and all(left[key] == pieces for key, pieces in named.items())
 
 
 def _unread(session: Session, purchase: Purchase) -> bool:
@@ -264,14 +270,15 @@ def _late(session: Session, order: SupplierOrder, purchase: Purchase, attempt: A
     )
 
 
-def unattached(session: Session, account_id: int) -> list[str]:
-    """Ids named by pushes or reads under this account that belong to no purchase yet."""
+def unattached(session: Session, account_id: int, sent_at: datetime | None) -> list[str]:
+    """Ids that turned up under this account since a send and belong to no purchase yet."""
     return list(
         session.scalars(
             sa.select(SupplierOrder.external_id).where(
                 SupplierOrder.account_id == account_id,
                 SupplierOrder.purchase_id.is_(None),
                 SupplierOrder.role == "orphan",
+                SupplierOrder.recorded_at >= (sent_at or EARLY) - timedelta(minutes=2),
             )
         )
     )
@@ -305,7 +312,7 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
             raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
         if attempt is None or purchase.state not in UNCLEAR | {"VOID"}:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
-        if not _fits(container, session, purchase, attempt, read):
+        if not fits(container, session, purchase, attempt, read):
             raise Conflict(
                 "does_not_fit",
                 f"Order {ref} does not fit purchase {purchase_id}: "

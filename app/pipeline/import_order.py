@@ -6,6 +6,7 @@ Events are hints. Reordering, duplicates and stale retries cannot matter, becaus
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -143,11 +144,11 @@ def store(
     if (fresh.version, read_at) < (order.source_version, order.read_at):
         return order.id, "older than what is known"
     first = order.source_version == 0
-    _copy(container, order, fresh, read_at)
+    moved = _copy(container, order, fresh, read_at)
     lines = _lines(session, order, fresh)
     if first:
         audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
-    match.derive(container, session, shop, order, lines)
+    match.derive(container, session, shop, order, lines, new_address=moved and not first)
     container.database.after_commit(container.bell.ring)
     return order.id, "read again" if not first else "new order"
 
@@ -202,7 +203,8 @@ def _locked(session: Session, shop: Shop, fresh: FreshOrder) -> StoreOrder:
     ).one()
 
 
-def _copy(container: Container, order: StoreOrder, fresh: FreshOrder, read_at: datetime) -> None:
+def _copy(container: Container, order: StoreOrder, fresh: FreshOrder, read_at: datetime) -> bool:
+    """Take over what was read. Gives whether the address is another one than before."""
     order.number, order.source_version, order.read_at = fresh.number, max(fresh.version, 1), read_at
     order.currency, order.total, order.shipping_paid = fresh.currency, fresh.total.minor, fresh.shipping_paid.minor
     order.paid, order.unpaid_reason = fresh.paid, fresh.unpaid_reason
@@ -210,10 +212,17 @@ def _copy(container: Container, order: StoreOrder, fresh: FreshOrder, read_at: d
     order.hold, order.changed_at = fresh.hold or "", fresh.updated_at
     order.address_problem = fresh.address_problem
     if fresh.address is not None:
+        now = json.loads(json.dumps(address_dict(fresh.address)))
+        sealed = order.address_sealed
+        before = container.vault.open_json(sealed, order.address_place) if sealed is not None else None
+        if before == now:
+            return False
         order.country = fresh.address.country
-        order.address_sealed = container.vault.seal_json(address_dict(fresh.address), order.address_place)
-    elif order.purged_at is None:
+        order.address_sealed = container.vault.seal_json(now, order.address_place)
+        return True
+    if order.purged_at is None:
         order.address_sealed = None
+    return False
 
 
 def address_dict(address: Address) -> dict[str, object]:

@@ -15,6 +15,7 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
 from app.models import (
     ParcelItem,
+    ProductLink,
     Purchase,
     PurchaseItem,
     ShippedParcel,
@@ -26,10 +27,20 @@ from app.pipeline import numbers
 from app.pipeline.readiness import Account, account_of, links_of, settle
 from app.pipeline.record import audit, move, task
 
+ADDRESS = frozenset(("address_refused", "address_invalid", "customs_id"))
+"""Reasons that another address lifts."""
 LIVE = UNSENT | UNCLEAR | PLACED
 
 
-def derive(container: Container, session: Session, shop: Shop, order: StoreOrder, lines: Sequence[SourceLine]) -> None:
+def derive(
+    container: Container,
+    session: Session,
+    shop: Shop,
+    order: StoreOrder,
+    lines: Sequence[SourceLine],
+    *,
+    new_address: bool = False,
+) -> None:
     """Bring the order's purchases in line with the order as it stands now."""
     purchases = session.scalars(
         sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id).with_for_update()
@@ -43,7 +54,8 @@ def derive(container: Container, session: Session, shop: Shop, order: StoreOrder
     account = account_of(session, shop)
     for purchase in book.purchases:
         if purchase.state in {"DRAFT", "HELD", "READY"}:
-            settle(session, shop, order, purchase, _lines_of(purchase, lines, book), account)
+            again = new_address and purchase.reason in ADDRESS
+            settle(session, shop, order, purchase, _lines_of(purchase, lines, book), account, again=again)
     _create(container, session, shop, order, lines, book, wanted, account)
 
 
@@ -100,7 +112,7 @@ def _follow(
         still = 0 if order.cancelled or order.gone else line.quantity - line.refunded
         over = sum(item.quantity for _, item in sent) - max(still, 0)
         if over > 0:
-            _too_much(session, order, line, [purchase for purchase, _ in sent], over)
+            _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
         for purchase, item in covering:
             if purchase.state in UNSENT:
                 take = max(left, 0)
@@ -134,10 +146,23 @@ def _set_quantity(session: Session, book: _Book, purchase: Purchase, item: Purch
     )
 
 
-def _too_much(session: Session, order: StoreOrder, line: SourceLine, purchases: list[Purchase], over: int) -> None:
-    whole = order.cancelled or order.gone or line.quantity - line.refunded <= 0
+def _unwanted(order: StoreOrder, lines: Sequence[SourceLine], book: _Book) -> set[int]:
+    """Purchases of which the buyer wants nothing any more."""
+    live = {line.id for line in lines if not (order.cancelled or order.gone) and line.quantity > line.refunded}
+    wanted = {item.purchase_id for item in book.items if item.source_line_id in live and item.quantity}
+    return {purchase.id for purchase in book.purchases} - wanted
+
+
+def _too_much(
+    session: Session,
+    order: StoreOrder,
+    line: SourceLine,
+    purchases: list[Purchase],
+    over: int,
+    unwanted: set[int],
+) -> None:
     for purchase in purchases:
-        if whole and purchase.cancel_requested_at is None:
+        if purchase.id in unwanted and purchase.cancel_requested_at is None:
             purchase.cancel_requested_at = sa.func.now()
             purchase.version += 1
             audit(session, "purchase", purchase.id, "cancel_requested", actor="match", detail={"line": line.id})
@@ -183,9 +208,22 @@ def _create(
         alone = shop.one_purchase_per_line or not links or part > 1
         seller = links[0].seller_id or f"product:{links[0].product_id}" if links else ""
         key = (str(line.id),) if alone else (seller, links[0].service, str(part))
+        if not alone and _same_sku(session, shop, groups.get(key, []), links):
+            key = (str(line.id),)  # twice the same SKU in one order cannot be told apart in what the supplier tells
         groups.setdefault(key, []).append((line, missing, part))
     for group in groups.values():
         _new_purchase(container, session, shop, order, group, account)
+
+
+def _same_sku(
+    session: Session, shop: Shop, group: list[tuple[SourceLine, int, int]], links: Sequence[ProductLink]
+) -> bool:
+    ours = {(link.product_id, link.sku_id) for link in links}
+    return any(
+        (link.product_id, link.sku_id) in ours
+        for line, _, _ in group
+        for link in links_of(session, shop, line.variant_id)
+    )
 
 
 def _settled_elsewhere(line: SourceLine, book: _Book) -> int:

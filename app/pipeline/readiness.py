@@ -120,7 +120,7 @@ def settle(
     map_items(session, shop, purchase, lines)
     if purchase.account_id is None or account.id != purchase.account_id:
         purchase.account_id, purchase.supplier = account.id, account.supplier or purchase.supplier
-    mapped = bool(purchase.seller_id or purchase.facts.get("mapped")) or _mapped(session, purchase)
+    mapped = _mapped(session, purchase)
     state, reason, facts = readiness(shop, order, lines, account, mapped=mapped)
     if state == "DRAFT" and purchase.state != "DRAFT":
         state = "HELD"  # paid before and not any more: it was seen, so it is no draft again

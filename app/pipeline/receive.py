@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import psycopg
 import sqlalchemy as sa
 
 from app.container import Container
@@ -50,16 +52,15 @@ class ShopDirectory:
 
     def by_address(self, connector: str, address: str) -> KnownShop | None:
         """The shop with this canonical address."""
-        return self._find((connector, f"address:{address}"), Shop.connector == connector, Shop.address == address)
+        return self._find((connector, f"address:{address}"), lambda: Shop.address == address)
 
     def by_token(self, connector: str, token: str) -> KnownShop | None:
         """The shop whose delivery URL holds this token."""
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        return self._find(
-            (connector, f"token:{digest.hex()}"), Shop.connector == connector, Shop.delivery_token_hash == digest
-        )
+        return self._find((connector, f"token:{digest.hex()}"), lambda: Shop.delivery_token_hash == digest)
 
-    def _find(self, key: tuple[str, str], *where: sa.ColumnElement[bool]) -> KnownShop | None:
+    def _find(self, key: tuple[str, str], named: Callable[[], sa.ColumnElement[bool]]) -> KnownShop | None:
+        # The condition is built only when it is needed: building it costs more than all the rest of a remembered look.
         now = self._container.clock.monotonic()
         remembered = self._seen.get(key)
         if remembered is not None and remembered[0] > now:
@@ -68,7 +69,7 @@ class ShopDirectory:
             found = session.execute(
                 sa.select(Shop.id, Shop.state, Credential)
                 .outerjoin(Credential, Credential.shop_id == Shop.id)
-                .where(*where)
+                .where(Shop.connector == key[0], named())
             ).one_or_none()
         if found is None:
             return None
@@ -96,19 +97,20 @@ def dedupe_key(delivery: Delivery, body: bytes) -> bytes:
 def receive(container: Container, source: str, shop_id: int | None, delivery: Delivery, body: bytes) -> int:
     """Store a delivery and commit; gives the inbox row's id. The bell is the caller's business, after the answer."""
     sealed = container.vault.seal(body, body_place(source, shop_id))
+    values = (shop_id, source, delivery.topic[:100], dedupe_key(delivery, body), sealed, delivery.verified)
     connection = container.database.engine.raw_connection()
+    driver: psycopg.Connection[tuple[int]] = connection.driver_connection  # type: ignore[assignment]
     try:
-        cursor = connection.cursor()
-        values = (shop_id, source, delivery.topic[:100], dedupe_key(delivery, body), sealed, delivery.verified)
-        cursor.execute(_INSERT, values, prepare=True)  # type: ignore[call-arg]  # psycopg's own cursor
-        row = cursor.fetchone() or (0,)
-        connection.commit()
+        # One statement is a transaction: BEGIN and COMMIT of their own would be two more round trips.
+        driver.autocommit = True
+        row = driver.execute(_INSERT, values, prepare=True).fetchone()
+        driver.autocommit = False
     except BaseException:
-        connection.rollback()
+        connection.invalidate()
         raise
     finally:
         connection.close()
-    return int(row[0])
+    return row[0] if row else 0
 
 
 def body_place(source: str, shop_id: int | None) -> str:

@@ -13,12 +13,23 @@ from app.domain.purchase_flow import UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.logs import logger
-from app.models import Attempt, Evidence, Purchase, StoreOrder
-from app.pipeline import evidence, generation, locks
-from app.pipeline.adopt import open_attempt
+from app.models import (
+    Attempt,
+    Evidence,
+    Purchase,
+    PurchaseItem,
+    Shop,
+    SourceLine,
+    StoreOrder,
+    SupplierOrder,
+    SupplierOrderItem,
+)
+from app.pipeline import breaker, evidence, generation, locks, match
+from app.pipeline.adopt import coverage, follow, open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
 from app.ports.errors import OutsideError
+from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
 log = logger(__name__)
@@ -47,15 +58,15 @@ def run(container: Container, purchase_id: int) -> None:
             return
         if purchase.state == "SENDING":
             move(session, purchase, "UNKNOWN", actor="reconcile", reason="outcome_unknown", facts=purchase.facts)
-        refs = evidence.unattached(session, purchase.account_id or 0)
+            breaker.note_outcome(session, container, purchase, clear=False)
         account_id, sent_at = purchase.account_id, purchase.sent_at
+        refs = evidence.unattached(session, account_id or 0, sent_at)
+        _escalate(container, session, purchase)
     for ref in {*refs, *_paid_list(container, account_id, sent_at)}:
         try:
             evidence.look_up(container, account_id or 0, ref, source="lookup")
         except OutsideError as error:
             log.info("lookup_failed", purchase=purchase_id, code=error.code)
-    with container.database.transaction() as session:
-        _escalate(container, session, purchase_id)
 
 
 def _paid_list(container: Container, account_id: int | None, sent_at: datetime | None) -> list[str]:
@@ -70,8 +81,8 @@ def _paid_list(container: Container, account_id: int | None, sent_at: datetime |
     return [row.order_id for row in rows]
 
 
-def _escalate(container: Container, session: Session, purchase_id: int) -> None:
-    purchase = locks.purchase(session, purchase_id)
+def _escalate(container: Container, session: Session, purchase: Purchase) -> None:
+    """Alerts and the person's list by the clock, before anyone is asked: looking around may take long."""
     if purchase.state not in UNCLEAR or purchase.sent_at is None:
         return
     now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
@@ -133,7 +144,7 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         )
     if by.startswith("staff:") and (not confirm_by or confirm_by == by):
         raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
-    newest = _verify_newest(container, purchase_id, newest_seen.strip())
+    newest, read = _verify_newest(container, purchase_id, newest_seen.strip())
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         if purchase.state not in {"UNKNOWN", "HUMAN"}:
@@ -147,6 +158,7 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         if purchase.state == "UNKNOWN":
             to_human(session, purchase, session.get_one(StoreOrder, purchase.order_id))
         attempt = open_attempt(session, purchase)
+        _refuse_own(container, session, purchase, attempt, newest_seen.strip(), read)
         session.add(
             Evidence(
                 purchase_id=purchase.id,
@@ -156,12 +168,14 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
                 detail={"said": "not there", "by": by, "second": confirm_by, "newest": newest},
             )
         )
+        end_tasks(session, f"unclear:{purchase.id}", by)
+        end_alerts(session, f"unclear:{purchase.id}")
+        if attempt is not None and coverage(session, purchase)[0]:
+            return _keep_found(container, session, purchase, attempt, by=by)
         if attempt is not None:
             release(session, purchase, attempt)
             forget_attempt(session, attempt, by=by)
         move(session, purchase, "VOID", actor=by, reason="", facts={"by": by, "newest_seen": newest_seen.strip()})
-        end_tasks(session, f"unclear:{purchase.id}", by)
-        end_alerts(session, f"unclear:{purchase.id}")
         heir = generation.next_generation(container, session, purchase)
         if heir is None:
             move(session, purchase, "CANCELLED", actor=by, reason="cancelled_by_shop")
@@ -169,8 +183,44 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         return heir or purchase
 
 
-def _verify_newest(container: Container, purchase_id: int, newest: str) -> str:
-    """What reading the newest order told: it must be readable under the purchase's account."""
+def _refuse_own(
+    container: Container, session: Session, purchase: Purchase, attempt: Attempt | None, ref: str, read: OrderRead
+) -> None:
+    """The order that the person names as the newest may be the very one that is looked for."""
+    owner = session.scalar(
+        sa.select(SupplierOrder.purchase_id).where(
+            SupplierOrder.external_id == ref, SupplierOrder.account_id == purchase.account_id
+        )
+    )
+    lost = attempt is not None and evidence.fits(container, session, purchase, attempt, read)
+    if owner == purchase.id or (owner is None and lost):
+        raise Conflict("it_is_there", f"Order {ref} is the one that is missing here: say so with --found {ref}.")
+
+
+def _keep_found(container: Container, session: Session, purchase: Purchase, attempt: Attempt, *, by: str) -> Purchase:
+    """A part was found, the rest is not there: the purchase ends with what it has, a new part takes the rest."""
+    for item in session.scalars(sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id)):
+        found = session.scalar(
+            sa.select(sa.func.coalesce(sa.func.sum(SupplierOrderItem.quantity), 0)).where(
+                SupplierOrderItem.purchase_item_id == item.id
+            )
+        )
+        item.quantity = int(found or 0) // item.units
+    audit(session, "purchase", purchase.id, "kept_what_was_found", actor=by)
+    attempt.outcome = "PLACED"
+    session.flush()
+    follow(container, session, purchase)
+    order = session.get_one(StoreOrder, purchase.order_id)
+    lines = session.scalars(
+        sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
+    ).all()
+    match.derive(container, session, session.get_one(Shop, purchase.shop_id), order, lines)
+    container.database.after_commit(container.bell.ring)
+    return purchase
+
+
+def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple[str, OrderRead]:
+    """The newest order, when it was made and what it is: it must be readable under the purchase's account."""
     with container.database.transaction() as session:
         purchase = session.get(Purchase, purchase_id)
         if purchase is None or purchase.account_id is None:
@@ -186,7 +236,7 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> str:
         raise Conflict(
             "wrong_account", f"Order {newest} cannot be read under this purchase's account: was it the right one?"
         )
-    return read.created_at.isoformat() if read.created_at else "time unknown"
+    return (read.created_at.isoformat() if read.created_at else "time unknown"), read
 
 
 def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:

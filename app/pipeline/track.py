@@ -64,7 +64,7 @@ def run(container: Container, claimed: Claim) -> None:
             _again(container, order.id, timedelta(minutes=15) / container.settings.time_scale)
             return
         except OutsideError as error:
-            if purchase is not None:
+            if purchase is not None and breaker.is_outage(error):
                 breaker.note_read(container, purchase.supplier, ok=False)
             wait = getattr(error, "retry_after", None) or min(2.0 ** min(order.tracks, 8), 300.0)
             _again(container, order.id, timedelta(seconds=wait) / container.settings.time_scale)

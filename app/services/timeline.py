@@ -221,8 +221,7 @@ def _attempts(session: Session, purchases: Sequence[int]) -> Iterator[dict[str, 
             yield _entry(
                 row.finished_at,
                 "attempt",
-                f"The supplier's answer to purchase {row.purchase_id}: "
-                f"{_OUTCOMES.get(outcome, outcome)}{ids}{said}.",
+                f"The supplier's answer to purchase {row.purchase_id}: {_OUTCOMES.get(outcome, outcome)}{ids}{said}.",
                 attempt=row.id,
                 outcome=row.outcome,
                 answer=_masked(row.answer),

@@ -45,6 +45,7 @@ def upgrade() -> None:
     sa.Column('state', sa.Text(), nullable=False),
     sa.Column('unclear_at', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('failed_reads', sa.Integer(), nullable=False),
+    sa.Column('unclear_in_a_row', sa.Integer(), nullable=False),
     sa.Column('clear_in_a_row', sa.Integer(), nullable=False),
     sa.Column('trial_purchase_id', sa.BigInteger(), nullable=True),
     sa.Column('failed_trials', sa.Integer(), nullable=False),

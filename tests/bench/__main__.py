@@ -1,8 +1,8 @@
 """`make bench`: every figure of docs/benchmarks.md. BENCH_SECONDS (4) is the length of a burst; all else follows it.
 
-    make bench                     everything
-    make bench ARGS="P6 P8"        only these
-    make bench ARGS=--reference    everything, and keep the result as this release's reference
+make bench                     everything
+make bench ARGS="P6 P8"        only these
+make bench ARGS=--reference    everything, and keep the result as this release's reference
 """
 
 from __future__ import annotations

@@ -71,7 +71,9 @@ def _filled(services: EmbeddedServices, environment: dict[str, str], many: int) 
 def _free(container: Container) -> None:
     engine = container.database.engine.execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql("UPDATE inbox SET lease_until = NULL WHERE state = 'DUE' AND lease_until IS NOT NULL")
+        connection.exec_driver_sql(
+            "UPDATE inbox SET lease_until = NULL WHERE state = 'DUE' AND lease_until IS NOT NULL"
+        )
         connection.exec_driver_sql("VACUUM inbox")
 
 

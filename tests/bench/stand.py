@@ -143,10 +143,8 @@ class Stand:
     def cpu_of(self, *names: str) -> float:
         """CPU seconds so far of these processes and of both servers."""
         pids = [self.pid(name) for name in names]
-        for server in (self.services.postgres, self.services.valkey):
-            if server.is_running():
-                pids.append(server.pid)
-        return cpu(pids)
+        servers = (self.services.postgres, self.services.valkey)
+        return cpu([*pids, *(server.pid for server in servers if server.is_running())])
 
     def query(self, text: str, **values: Any) -> list[Any]:
         """Ask (or change) the database."""

@@ -145,10 +145,16 @@ class WholeWay:
         self.stand.stop("worker")
         lines = self.stand.aliexpress.get("ledger")[ledger:]
         bought = Counter(line["out_order_id"] for line in lines if line["op"] == "create")
-        states = {row[0]: int(row[1]) for row in self.stand.query(
-            "SELECT state, count(*) FROM purchase WHERE id > :since GROUP BY 1", since=since)}
+        states = {
+            row[0]: int(row[1])
+            for row in self.stand.query(
+                "SELECT state, count(*) FROM purchase WHERE id > :since GROUP BY 1", since=since
+            )
+        }
         raw = {"claimed": len(claimed), "inbox": len(leased), "states": states, "late": late}
-        self.report.at_most("P14", "killed worker's claims move on, after their lease", max(late, default=0), 10, "s", **raw)
+        self.report.at_most(
+            "P14", "killed worker's claims move on, after their lease", max(late, default=0), 10, "s", **raw
+        )
         purchases = self.stand.query(
             "SELECT order_id, array_agg(out_order_id) FROM purchase WHERE id > :since GROUP BY 1", since=since
         )
@@ -171,14 +177,15 @@ class WholeWay:
         while (open_purchases or open_rows) and time.monotonic() < deadline:
             time.sleep(0.25)
             now = self.stand.number("SELECT extract(epoch FROM clock_timestamp())")
-            for key, known, text in (
-                ("p", open_purchases, "SELECT id FROM purchase WHERE id = ANY(:ids) AND (fence, state) = (:n, 'CLAIMED')"),
-                ("i", open_rows, "SELECT id FROM inbox WHERE id = ANY(:ids) AND (attempts, state) = (:n, 'DUE')"),
+            for known, text in (
+                (
+                    open_purchases,
+                    "SELECT id FROM purchase WHERE id = ANY(:ids) AND (fence, state) = (:n, 'CLAIMED')",
+                ),
+                (open_rows, "SELECT id FROM inbox WHERE id = ANY(:ids) AND (attempts, state) = (:n, 'DUE')"),
             ):
                 for number in {each[0] for each in known.values()}:
                     ids = [row for row, each in known.items() if each[0] == number]
                     still = {row[0] for row in self.stand.query(text, ids=ids, n=number)}
-                    for row in set(ids) - still:
-                        late.append(round(now - known.pop(row)[1], 2))
-                del key
+                    late += [round(now - known.pop(row)[1], 2) for row in set(ids) - still]
         return late + [999.0] * (len(open_purchases) + len(open_rows))

@@ -93,7 +93,12 @@ def order_body(number: int, size: int = 11_000) -> bytes:
         "admin_graphql_api_id": f"gid://shopify/Order/{number}",
         "currency": "USD",
         "financial_status": "paid",
-        "shipping_address": {"first_name": "Ada", "last_name": "Example", "address1": "1 Sample Street", "zip": "62701"},
+        "shipping_address": {
+            "first_name": "Ada",
+            "last_name": "Example",
+            "address1": "1 Sample Street",
+            "zip": "62701",
+        },
         "line_items": lines,
     }
     while len(json.dumps(order)) < size - 400:

@@ -231,3 +231,28 @@ def test_changed_sku_is_held_and_never_guessed(world: World) -> None:
     order(world, variant)
     world.settle(until=lambda: world.reasons() == ["mapping_changed"])
     assert world.calls_of_create() == 0
+
+
+def test_refund_of_one_line_leaves_the_other_to_be_bought(world: World) -> None:
+    """Two lines in one purchase; the buyer gives one back after ordering: the rest is not given up."""
+    made, bottle = shop(world)
+    other = world.shopify_variant(SHOP, "OTHER")
+    world.link(made, other, ("1005006000000009", world.sku_of("1005006000000009")))
+    made_order = world.shopify.control(
+        "orders", {"shop": SHOP, "lines": [{"variant_id": one, "quantity": 1} for one in (bottle, other)]}
+    )
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    world.refund(str(made_order["id"]), 1)
+    world.settle(until=lambda: world.tasks() == ["ask_supplier_to_cancel"], seconds=10)
+    world.settle()
+    assert [purchase.cancel_requested_at for purchase in world.purchases()] == [None]
+
+
+def test_same_sku_on_two_lines_is_bought_in_two_purchases(world: World) -> None:
+    _, bottle = shop(world)
+    world.shopify.control(
+        "orders",
+        {"shop": SHOP, "lines": [{"variant_id": bottle, "quantity": 1}, {"variant_id": bottle, "quantity": 2}]},
+    )
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
+    assert sorted(item["quantity"] for line in world.created() for item in line["items"]) == [1, 2]

@@ -6,6 +6,7 @@ import pytest
 
 from app.errors import Conflict
 from app.jobs import sweep
+from app.models import Breaker
 from app.pipeline import evidence, reconcile
 from tests.flow.world import BOTTLE, World
 
@@ -145,3 +146,27 @@ def test_an_outage_leaves_few_unclear_purchases(world: World) -> None:
         until=lambda: all(state in {"PLACED_UNPAID", "UNKNOWN", "HUMAN"} for state in world.states()), seconds=60
     )
     assert len(world.created()) + len(unclear) >= 12
+
+
+def test_the_lost_order_itself_is_no_proof_that_it_is_not_there(world: World) -> None:
+    world.aliexpress.control("push", {"lost": 1000})
+    fault(world, "drop_after")
+    order(world)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    world.pass_time("quarantine")
+    lost = world.created()[0]["order_id"]
+    with pytest.raises(Conflict, match="--found"):
+        reconcile.not_there(world.container, world.purchases()[0].id, newest_seen=lost, by="merchant:1")
+    assert len(world.created()) == 1
+
+
+def test_account_breaker_gets_its_trial_when_its_pause_is_over(world: World) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    with world.container.database.transaction() as session:
+        session.add(Breaker(scope="account:1", state="OPEN", unclear_at=[]))
+    order(world)
+    world.settle()
+    assert world.states() == ["PLACED_UNPAID", "READY"]
+    sweep.probe(world.container)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)

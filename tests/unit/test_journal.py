@@ -10,7 +10,7 @@ from app.journal import Entry, Journal
 
 def entry(number: int) -> Entry:
     """One answered send."""
-    return Entry(number, number, {"outcome": "PLACED"})
+    return Entry(number, number, str(number), {"outcome": "PLACED"})
 
 
 def test_entries_come_back_and_a_cut_line_is_passed_over(tmp_path: Path) -> None:

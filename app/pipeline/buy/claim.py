@@ -25,7 +25,7 @@ WHERE id IN (
     WHERE p.state = 'READY' AND p.run_at <= clock_timestamp()
       AND NOT EXISTS (
         SELECT 1 FROM purchase_item i JOIN interlock l
-          ON l.account_id = p.account_id AND l.product_id = i.order_product_id AND l.sku_id = i.sku_id
+          ON l.account_id = p.account_id AND l.product_id = i.product_id AND l.sku_id = i.sku_id
         WHERE i.purchase_id = p.id AND l.release_at > clock_timestamp())
       AND NOT EXISTS (
         SELECT 1 FROM breaker b

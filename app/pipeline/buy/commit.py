@@ -33,11 +33,10 @@ from app.pipeline.record import move
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The send is committed. `at` is CLOCK_BOOTTIME in seconds just after the commit."""
+    """The send is committed."""
 
     attempt_id: int
     purchase_id: int
-    at: float
 
 
 class _Stop(Exception):
@@ -60,7 +59,7 @@ def commit(container: Container, claimed: Claimed, plan: Plan) -> Committed | No
         except _Stop as stop:
             _put_back(container, session, purchase, stop)
             return None
-    return Committed(attempt_id, claimed.id, container.clock.boottime())
+    return Committed(attempt_id, claimed.id)
 
 
 def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan) -> int:
@@ -159,6 +158,8 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     seen = {item.id: item.quantity for item in items}
     if purchase.version != plan.version or seen != plan.quantities:
         raise _Stop("HELD", "changed")
+    if (order.source_version, order.address_override_sealed) != (plan.source_version, plan.address_override):
+        raise _Stop("HELD", "changed")
     for item in items:
         if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:
             raise _Stop("HELD", "changed")
@@ -227,7 +228,9 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
 
 
 def _interlock(container: Container, session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
-    keys = sorted({(item.order_product_id, item.sku_id) for item in items})
+    # The frozen id is what a claim compares; what is really ordered may have another one for the country.
+    ids = {(item.product_id, item.sku_id) for item in items} | {(item.order_product_id, item.sku_id) for item in items}
+    keys = sorted(ids)
     for product_id, sku_id in keys:
         row = insert(Interlock).values(
             account_id=purchase.account_id,
@@ -251,13 +254,15 @@ def _interlock(container: Container, session: Session, purchase: Purchase, items
                     Interlock.sku_id == sku_id,
                 )
             )
-            raise _Stop("READY", "interlocked", {"purchase": holder})
+            raise _Stop("READY", "interlocked", {"purchase": holder}, wait=5.0)
 
 
 def _reserve(container: Container, session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
     """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
     shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
     today = container.clock.now().date()
+    if plan.order.autopay and not shop.autopay:
+        raise _Stop("HELD", "changed")
     over = caps.over(session, shop, plan.quote, today, autopay=plan.order.autopay)
     if over is not None:
         raise _Stop("HELD", over.code, {"limit": over.limit, "spent": over.spent, "cost": over.cost})

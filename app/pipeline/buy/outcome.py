@@ -15,17 +15,21 @@ from sqlalchemy.orm import Session
 from app.calls import Story
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
+from app.errors import NotFound
 from app.journal import Entry
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
-from app.pipeline import breaker, generation, locks
+from app.pipeline import breaker, evidence, generation, locks
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, move
+from app.ports.errors import OutsideError
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
 
 log = logger(__name__)
 CLEAR = frozenset((PlaceOutcome.PLACED, PlaceOutcome.REJECTED))
+NEUTRAL = frozenset((PlaceOutcome.NOT_SENT, PlaceOutcome.NOT_EXECUTED))
+"""Says nothing about how the supplier executes: a call limit or a dead token opens no breaker."""
 
 
 def record(
@@ -36,11 +40,12 @@ def record(
     *,
     story: Story,
     source: str,
+    number: str = "",
 ) -> bool:
-    """Record an answer. Gives False if it had been recorded already."""
+    """Record an answer to the send with our order `number`. Gives False if it had been recorded already."""
     if source == "answer":
         try:
-            container.journal.append(Entry(attempt_id, purchase_id, plain(result)))
+            container.journal.append(Entry(attempt_id, purchase_id, number, plain(result)))
         except OSError as error:
             log.exception("journal_not_written", error=type(error).__name__, attempt=attempt_id)
     with container.database.transaction() as session:
@@ -88,7 +93,8 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
             detail={"outcome": result.outcome.value, "code": result.code, "pay": result.pay.value},
         )
     )
-    breaker.note_outcome(session, container, purchase, clear=result.outcome in CLEAR)
+    if result.outcome not in NEUTRAL:
+        breaker.note_outcome(session, container, purchase, clear=result.outcome in CLEAR)
     if result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
     _move_on(container, session, purchase, attempt, result)
@@ -175,18 +181,32 @@ def replay(container: Container) -> int:
     if not entries:
         return 0
     with container.database.transaction() as session:
-        known = dict(
-            session.execute(sa.select(Attempt.id, Attempt.outcome).where(Attempt.id.in_(entries))).tuples().all()
-        )
-    recorded = 0
-    for attempt_id, outcome in known.items():
-        if outcome == "OPEN":
-            entry = entries[attempt_id]
-            result = from_plain(entry.result)
+        query = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id)
+        known = {row.id: row for row in session.execute(query.where(Attempt.id.in_(entries)))}
+    recorded, done = 0, set[int]()
+    for attempt_id, row in known.items():
+        entry = entries[attempt_id]
+        result = from_plain(entry.result)
+        if row.out_order_id != entry.number:
+            continue  # another send's number: the database is not the one that this was written for
+        if row.outcome == "OPEN":
             with container.calls.story() as story:
-                recorded += record(container, attempt_id, entry.purchase_id, result, story=story, source="journal")
-    container.journal.tidy(set(known))
+                recorded += record(
+                    container, attempt_id, entry.purchase_id, result, story=story, source="journal", number=entry.number
+                )
+        elif row.outcome == "VOID" and not _late_ids(container, row.account_id, result):
+            continue
+        done.add(attempt_id)
+    container.journal.tidy(done)
     return recorded
+
+
+def _late_ids(container: Container, account_id: int, result: PlaceResult) -> bool:
+    """An answer for a send that a person had given up: its ids are late evidence. False: try again later."""
+    try:
+        return all(evidence.look_up(container, account_id, ref, source="journal") for ref in result.order_ids)
+    except (OutsideError, NotFound):
+        return False
 
 
 def forget_attempt(session: Session, attempt: Attempt, *, by: str) -> None:

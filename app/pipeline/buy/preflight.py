@@ -53,6 +53,8 @@ class Plan:
     limit: Money
     quoted_at: datetime
     version: int
+    source_version: int
+    address_override: bytes | None
     quantities: Mapping[int, int]
     product_ids: Mapping[int, str]
     attributes: Mapping[int, str]
@@ -115,6 +117,8 @@ def check(container: Container, claimed: Claimed) -> Plan:
         limit=limit,
         quoted_at=asked_at,
         version=purchase.version,
+        source_version=facts.order.source_version,
+        address_override=facts.order.address_override_sealed,
         quantities={item.id: item.quantity for item in facts.items},
         product_ids={item.id: found[item.id].order_product_id for item in facts.items},
         attributes={item.id: _sku_attributes(found[item.id], item) for item in facts.items},
@@ -264,7 +268,7 @@ def _read(container: Container, purchase: Purchase, act: Callable[[SupplierSessi
     try:
         result = with_account(container, purchase.account_id or 0, act)
     except TryLater as error:
-        if error.code not in {"ApiCallLimit", "AppCallLimit", "token_being_renewed"}:
+        if breaker.is_outage(error):
             breaker.note_read(container, purchase.supplier, ok=False)
         raise
     breaker.note_read(container, purchase.supplier, ok=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from app.container import Container
-from app.pipeline.buy.commit import Committed
 from app.pipeline.buy.preflight import Plan
-from app.pipeline.buy.watch import watched
 from app.ports.supplier import PlaceOutcome, PlaceResult
 
 
-def send(container: Container, committed: Committed, plan: Plan, supplier: str) -> PlaceResult:
-    """Place the order, once. Too late after the commit: nothing is sent and that is certain."""
-    with watched(container, committed.at):
-        late = container.clock.boottime() - committed.at > container.timers.send_deadline.total_seconds()
-        if late:
-            return PlaceResult(PlaceOutcome.NOT_SENT, code="deadline_passed", message="the worker was held up")
-        return container.connectors.suppliers[supplier].session(plan.token).place(plan.order)
+def send(container: Container, begun: float, plan: Plan, supplier: str) -> PlaceResult:
+    """Place the order, once. Too late after T3 began (`begun`, CLOCK_BOOTTIME): certainly nothing is sent."""
+    late = container.clock.boottime() - begun > container.timers.send_deadline.total_seconds()
+    if late:
+        return PlaceResult(PlaceOutcome.NOT_SENT, code="deadline_passed", message="the worker was held up")
+    return container.connectors.suppliers[supplier].session(plan.token).place(plan.order)

@@ -15,6 +15,7 @@ from app.pipeline.buy.commit import commit
 from app.pipeline.buy.outcome import record
 from app.pipeline.buy.preflight import Held, LostClaim, check
 from app.pipeline.buy.send import send
+from app.pipeline.buy.watch import watched
 from app.pipeline.generation import ask_for_fulfilment_answer
 from app.pipeline.record import move
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
@@ -24,7 +25,7 @@ FINAL = frozenset(("product_gone", "not_shippable", "address_invalid"))
 """Reasons with which a fulfilment request is turned down."""
 
 
-def run(container: Container, claimed: Claimed) -> None:
+def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one return for each way it may end
     """Buy what was claimed, or put it where it belongs. Never sends more than once."""
     with container.database.transaction() as session:
         purchase = session.get_one(Purchase, claimed.id)
@@ -50,13 +51,27 @@ def run(container: Container, claimed: Claimed) -> None:
                 with container.database.transaction() as session:
                     story.write(session)
         with container.pace.permit(container.timers.claim_lease.total_seconds() / 3) as allowed:
-            committed = commit(container, claimed, plan) if allowed else None
-            if committed is None:
-                return  # without a permit the claim's lease ends and the purchase is READY again
-            result = send(container, committed, plan, purchase.supplier)
+            if not allowed:
+                _later(container, claimed, 1, TryLater("own_pace", vendor=purchase.supplier, retry_after=5))
+                return
+            # The clock is read before T3: whoever is stopped anywhere after it, never sends late.
+            begun = container.clock.boottime()
+            with watched(container, begun):
+                committed = commit(container, claimed, plan)
+                if committed is None:
+                    return
+                result = send(container, begun, plan, purchase.supplier)
         if result.reason == "call_limit":
             container.pace.slow_down(result.retry_after or 1.0)
-        record(container, committed.attempt_id, committed.purchase_id, result, story=story, source="answer")
+        record(
+            container,
+            committed.attempt_id,
+            committed.purchase_id,
+            result,
+            story=story,
+            source="answer",
+            number=plan.order.out_order_id,
+        )
 
 
 def _put(container: Container, claimed: Claimed, state: str, reason: str, facts: dict[str, object]) -> None:

@@ -62,9 +62,9 @@ def adopt(slots: Slots) -> None:
 
 
 @contextmanager
-def watched(container: Container, committed_at: float) -> Iterator[None]:
-    """While inside, the supervisor kills this process if the kill limit after the commit passes."""
-    slot = _slots.set(committed_at + container.timers.kill_after.total_seconds())
+def watched(container: Container, begun: float) -> Iterator[None]:
+    """While inside, the supervisor kills this process if the kill limit after `begun` passes."""
+    slot = _slots.set(begun + container.timers.kill_after.total_seconds())
     try:
         yield
     finally:
