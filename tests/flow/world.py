@@ -284,9 +284,10 @@ class World:
         return [line for line in self.aliexpress.control("ledger") if line["op"] == "create"]
 
     def outcomes(self) -> list[str]:
-        """The outcome of every attempt."""
+        """The outcome of every attempt that was really sent: a busy machine may hold a worker up past its deadline."""
         with self.container.database.transaction() as session:
-            return list(session.scalars(sa.select(Attempt.outcome).order_by(Attempt.id)))
+            query = sa.select(Attempt.outcome).where(Attempt.outcome != "NOT_SENT").order_by(Attempt.id)
+            return list(session.scalars(query))
 
     def reasons(self) -> list[str]:
         """The reason of every purchase."""

@@ -147,7 +147,6 @@ def test_s62_the_bell_itself_is_json_and_holds_no_more_than_a_name(redis_url: st
     queue = Queue(QUEUE, connection=connect(redis_url), serializer=JSONSerializer())
     job: Job = queue.enqueue(WAKE, result_ttl=0)
     with redis.Redis.from_url(redis_url) as client:
-
         stored = client.hget(f"rq:job:{job.id}", "data") or b""
         assert json.loads(zlib.decompress(stored)) == [WAKE, None, [], {}]
     work_off(redis_url)
@@ -155,7 +154,9 @@ def test_s62_the_bell_itself_is_json_and_holds_no_more_than_a_name(redis_url: st
 
 
 @pytest.mark.security("S62")
-@pytest.mark.xfail(raises=AssertionError, reason="RQ calls whatever function a job names; BellWorker should call WAKE only")
+@pytest.mark.xfail(
+    raises=AssertionError, reason="RQ calls whatever function a job names; BellWorker should call WAKE only"
+)
 def test_s62_a_job_that_names_another_function_is_not_called(redis_url: str, tmp_path: Path) -> None:
 
     trap = tmp_path / "executed"

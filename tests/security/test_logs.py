@@ -111,9 +111,7 @@ def redis_text(url: str) -> str:
 
 def clean(world: World, stream: io.StringIO) -> None:
     words = set(CANARIES) | secrets_of(world)
-    files = "\n".join(
-        path.read_text("latin-1") for path in (world.folder / "state").rglob("*") if path.is_file()
-    )
+    files = "\n".join(path.read_text("latin-1") for path in (world.folder / "state").rglob("*") if path.is_file())
     for name, text in {
         "logs": stream.getvalue(),
         "database": database_text(world),
@@ -181,7 +179,9 @@ def test_s51_s56_the_whole_way_leaves_no_canary_in_the_clear(told: tuple[World, 
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else value,
 )
-def test_s56_faults_of_others_leave_no_canary(told: tuple[World, io.StringIO], port: str, fault: dict[str, Any]) -> None:
+def test_s56_faults_of_others_leave_no_canary(
+    told: tuple[World, io.StringIO], port: str, fault: dict[str, Any]
+) -> None:
     world, stream = told
     getattr(world, port).control("faults", [{**fault, "times": 1}])
     buy(world, *shops(world))
@@ -203,7 +203,9 @@ def test_s56_an_address_that_is_refused_is_told_without_it(told: tuple[World, io
         },
     )
     world.woocommerce_order(
-        "socks", [{"product_id": int(product), "quantity": 1}], billing={**WOO_PERSON, "address_1": "", "state": "Wigglesworth"}
+        "socks",
+        [{"product_id": int(product), "quantity": 1}],
+        billing={**WOO_PERSON, "address_1": "", "state": "Wigglesworth"},
     )
     world.settle(until=lambda: world.states() == ["HELD"] * 2, seconds=10)
     clean(world, stream)
@@ -365,7 +367,12 @@ def test_s57_debugging_is_impossible_in_production(world: World, monkeypatch: py
 @pytest.mark.security("S57")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/nothing", 404), ("GET", "/webhooks/shopify", 405), ("POST", "/healthz", 405), ("POST", "/webhooks/x", 404)],
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/webhooks/shopify", 405),
+        ("POST", "/healthz", 405),
+        ("POST", "/webhooks/x", 404),
+    ],
 )
 def test_s57_pages_of_errors_tell_no_more_than_their_name(world: World, method: str, path: str, status: int) -> None:
     answer = post(world.app.url, path, b"", (), method=method)

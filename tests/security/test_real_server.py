@@ -95,7 +95,7 @@ def test_s11_two_hundred_large_bodies_at_once_take_less_than_50_mb(world: World,
         found = at_once(200, lambda: granian.raw(data))
     # 503: too many at once, to be sent again. 0: it refused after the head and hung up while the body was being sent.
     assert set(found) <= ({413, 503, 0} if way != "at-the-limit" else {401, 503}), found
-    print('PEAK', way, peak.growth, found)
+    print("PEAK", way, peak.growth, found)
     assert peak.growth < MEMORY, peak.growth
     assert granian.call("GET", "/healthz")[0] == 200
     assert world.inbox_rows() == 0
@@ -185,7 +185,9 @@ def test_s16_a_thousand_bad_signatures_write_nothing(world: World, granian: Gran
     body = b"[" * 50_000
     wrong = without(shopify(body), "X-Shopify-Hmac-Sha256")
     data = head(
-        "/webhooks/shopify", (*wrong, ("X-Shopify-Hmac-Sha256", signature("wrong", body))), f"Content-Length: {len(body)}"
+        "/webhooks/shopify",
+        (*wrong, ("X-Shopify-Hmac-Sha256", signature("wrong", body))),
+        f"Content-Length: {len(body)}",
     )
 
     def many() -> Counter[int]:
@@ -224,7 +226,9 @@ def test_s16_what_is_refused_is_neither_parsed_nor_looked_up(world: World, monke
     world.shopify_shop(SHOP)
     assert post(world.app.url, "/webhooks/shopify", b"", ()).status == 415  # the first request looks at the keys, once
     statements: list[str] = []
-    sa.event.listen(world.container.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    sa.event.listen(
+        world.container.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2])
+    )
 
     def parsed(*_: object, **__: object) -> None:
         pytest.fail("a refused body was parsed")
@@ -232,5 +236,8 @@ def test_s16_what_is_refused_is_neither_parsed_nor_looked_up(world: World, monke
     monkeypatch.setattr("json.loads", parsed)
     body = order_body(7)
     wrong = without(shopify(body), "X-Shopify-Hmac-Sha256")
-    assert post(world.app.url, "/webhooks/shopify", body, (*wrong, ("X-Shopify-Hmac-Sha256", "A" * 43 + "="))).status == 401
+    assert (
+        post(world.app.url, "/webhooks/shopify", body, (*wrong, ("X-Shopify-Hmac-Sha256", "A" * 43 + "="))).status
+        == 401
+    )
     assert statements == []

@@ -113,7 +113,13 @@ def test_s02_odd_signature_headers_are_401_on_every_storefront(world: World, sen
 @pytest.mark.security("S03")
 @pytest.mark.parametrize(
     "body",
-    [b'\xef\xbb\xbf{"id":7}', b'{"id":7,"a":"\\u0000"}', b' {"id" : 7 }\r\n ', b'{"id":7,"a":"\\u00e9"}\n', b"\x00\xff"],
+    [
+        b'\xef\xbb\xbf{"id":7}',
+        b'{"id":7,"a":"\\u0000"}',
+        b' {"id" : 7 }\r\n ',
+        b'{"id":7,"a":"\\u00e9"}\n',
+        b"\x00\xff",
+    ],
     ids=["bom", "nul", "spaces", "escaped", "no-json"],
 )
 def test_s03_odd_bytes_with_a_good_signature_are_stored_as_they_came(world: World, body: bytes) -> None:
@@ -277,9 +283,7 @@ def test_s12_pushes_of_any_type_are_stored_unverified_up_to_64_kb(world: World) 
 
 
 @pytest.mark.security("S12")
-def test_s12_unsigned_pushes_are_limited_and_signed_ones_are_not(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_s12_unsigned_pushes_are_limited_and_signed_ones_are_not(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = UnsignedLimit(world.environment["REDIS_URL"], SystemClock(), item=RateLimitItemPerMinute(3))
     monkeypatch.setattr(webhooks, "UnsignedLimit", lambda *_: limit)
     client = fresh_client(world)

@@ -22,6 +22,10 @@ class Ledger:
         self._file: IO[str] | None = None
         self.lines: list[dict[str, Any]] = []
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def replay(self) -> Iterator[dict[str, Any]]:
         """The `state` of each line of an existing file. A half-written last line was never answered and is cut off."""
         if self._path is None or not self._path.exists():
