@@ -19,7 +19,6 @@ import sqlalchemy as sa
 
 from app import create_app, logs
 from app.errors import SettingsInvalid
-
 from app.models import Credential, StoreOrder
 from app.pipeline import import_order
 from app.vault import VaultError
