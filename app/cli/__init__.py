@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app import registry
-from app.cli import accounts, inbox, links, orders, placement, processes, purchases, shops, simulate
+from app.cli import accounts, inbox, links, orders, orphans, placement, processes, purchases, shops, simulate
 from app.cli.output import root
 
 
@@ -22,6 +22,7 @@ __all__ = [
     "install",
     "links",
     "orders",
+    "orphans",
     "placement",
     "processes",
     "purchases",

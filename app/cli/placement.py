@@ -22,7 +22,9 @@ def status(container: Container) -> Answer:
 
 def _text(data: dict[str, Any]) -> str:
     lines = ["Ordering is FROZEN." if data["frozen"] else "Ordering is not frozen."]
-    lines += [f"  since {moment(one['since'])} by {one['by']}: {one['reason']}" for one in data["freezes"]]
+    for one in data["freezes"]:
+        whose = f"account {one['account']}, " if one["account"] else ""
+        lines.append(f"  {whose}since {moment(one['since'])} by {one['by']}: {one['reason']}")
     open_ones = [one for one in data["breakers"] if one["state"] != "CLOSED"]
     if not open_ones:
         lines.append("No breaker is open.")

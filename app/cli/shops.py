@@ -68,6 +68,7 @@ _CAP = "in the supplier's quote currency, for instance 500 or 79.90."
 @click.option("--autopay/--no-autopay", default=None, help="Pay by itself when ordering.")
 @click.option("--autopay-order-cap", type=Amount(), help=f"Most for one order paid by itself, {_CAP}")
 @click.option("--autopay-day-cap", type=Amount(), help=f"Most for one day paid by itself, {_CAP}")
+@click.option("--alone-cap", type=Amount(), help=f"Dearest order that one person may call “not there”, {_CAP}")
 @click.option(
     "--notify/--no-notify", "notify_customer", default=None, help="Let the shop mail the buyer about parcels."
 )

@@ -202,6 +202,26 @@ _OUTCOMES: tuple[Row, ...] = (
         "none",
     ),
     (
+        "confirming",
+        "us",
+        (
+            "AliExpress answered with order numbers[ ({orders})]. We read them to make sure that they hold every item; "
+            "please do not order anything by hand."
+        ),
+        "Ids of an order of several items, coverage not confirmed yet[: {orders}].",
+        "none",
+    ),
+    (
+        "partly_found",
+        "merchant",
+        (
+            "Only a part of this order was found at AliExpress[: {found} of {of} pieces]. Look there for the rest: "
+            "give its number, or say that it is not there."
+        ),
+        "HUMAN[ ({found} of {of} found)]; the interlock stays.",
+        "resolve_purchase",
+    ),
+    (
         "needs_person",
         "merchant",
         (

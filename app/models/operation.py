@@ -32,12 +32,13 @@ class Breaker(Base):
 
 
 class PlacementFreeze(Base):
-    """While a row without `released_at` exists nothing is sent."""
+    """While a row without `released_at` exists nothing is sent; with `account_id`, nothing from that account."""
 
     __tablename__ = "placement_freeze"
 
     id: Mapped[int] = identity()
     reason: Mapped[str]
+    account_id: Mapped[int | None]
     frozen_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     frozen_by: Mapped[str]
     released_at: Mapped[datetime | None]

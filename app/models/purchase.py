@@ -16,7 +16,8 @@ class Purchase(Base):
     """One intended order of one generation: lines of ONE storefront order for one account, seller and service.
 
     `version` is for compare-and-set, `fence` counts claims. `limit_minor` is the highest total that keeps the margin,
-    `quote_minor` the last quote; both in `quote_currency`.
+    `quote_minor` the last quote; both in `quote_currency`. `approved_minor`: the highest sum that a person accepted.
+    `lost_claims`: workers in a row that died or ran out of time before the point of no return.
     """
 
     __tablename__ = "purchase"
@@ -43,10 +44,13 @@ class Purchase(Base):
     lease_until: Mapped[datetime | None]
     run_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     tries: Mapped[int] = mapped_column(sa.Integer, default=0)
+    lost_claims: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0")
     waiting_for: Mapped[int | None]
     waiting_since: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     approved_at: Mapped[datetime | None]
+    approved_minor: Mapped[int | None]
+    approved_currency: Mapped[str | None]
     autopay: Mapped[bool] = mapped_column(default=False)
     quote_currency: Mapped[str] = mapped_column(default="")
     quote_minor: Mapped[int | None]

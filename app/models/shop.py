@@ -38,6 +38,7 @@ class Shop(Base):
     autopay: Mapped[bool] = mapped_column(default=False)
     autopay_order_cap: Mapped[int] = mapped_column(default=10_000)
     autopay_day_cap: Mapped[int] = mapped_column(default=100_000)
+    alone_cap: Mapped[int] = mapped_column(default=10_000, server_default="10000")
     one_purchase_per_line: Mapped[bool] = mapped_column(default=False)
     request_needed: Mapped[bool] = mapped_column(default=True)
     buy_test_orders: Mapped[bool] = mapped_column(default=False)

@@ -70,7 +70,7 @@ class SupplierOrder(Base):
 
 
 class SupplierOrderItem(Base):
-    """A child order, mapped to the purchase item it covers."""
+    """A child order, mapped to the purchase item it covers. `given_up`: closed, and bought again or not wanted."""
 
     __tablename__ = "supplier_order_item"
 
@@ -82,6 +82,7 @@ class SupplierOrderItem(Base):
     quantity: Mapped[int]
     closed: Mapped[bool] = mapped_column(default=False)
     closed_reason: Mapped[str] = mapped_column(default="")
+    given_up: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
     __table_args__ = (sa.UniqueConstraint("supplier_order_id", "product_id", "sku_id", "purchase_item_id"),)
 

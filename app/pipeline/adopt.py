@@ -23,7 +23,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import generation
+from app.pipeline import closing, computed, generation
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
 from app.ports.money import Money
 from app.ports.supplier import OrderPayment, PayResult
@@ -61,11 +61,17 @@ def adopt_orders(
         order.pay_failed = order.pay_failed or pay == PayResult.FAILED
         order.track_run_at = sa.func.clock_timestamp() + container.timers.first_read
     session.flush()
-    if attempt.outcome == "PLACED" and purchase.state in UNCLEAR:
-        facts = {"orders": ", ".join(external_ids), "quote": _quote(purchase)}
+    if attempt.outcome != "PLACED" or purchase.state not in UNCLEAR:
+        return
+    facts = {"orders": ", ".join(external_ids), "quote": _quote(purchase)}
+    if len(attempt.items) == 1:
         move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts=facts)
-        if len(attempt.items) == 1:
-            resolved(session, purchase)  # several items: only once order.get showed that the ids cover them all
+        resolved(session, purchase)
+        return
+    # Resolved only when order.get shows that these orders hold every item; the interlock stays until then.
+    attempt.outcome = "UNKNOWN"
+    state = "UNKNOWN" if purchase.state == "SENDING" else purchase.state
+    move(session, purchase, state, actor=source, reason="confirming", facts=facts)
 
 
 def _quote(purchase: Purchase) -> str:
@@ -187,12 +193,15 @@ def coverage(session: Session, purchase: Purchase) -> tuple[int, int]:
     wanted = Counter[int]()
     for item in session.scalars(sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id)):
         wanted[item.id] += item.pieces
-    found = session.scalar(
-        sa.select(sa.func.coalesce(sa.func.sum(SupplierOrderItem.quantity), 0))
+    found = session.execute(
+        sa.select(SupplierOrderItem.purchase_item_id, sa.func.sum(SupplierOrderItem.quantity))
         .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
-        .where(SupplierOrder.purchase_id == purchase.id, SupplierOrderItem.purchase_item_id.is_not(None))
-    )
-    return int(found or 0), sum(wanted.values())
+        .where(SupplierOrder.purchase_id == purchase.id, SupplierOrderItem.given_up.is_(False))
+        .group_by(SupplierOrderItem.purchase_item_id)
+    ).all()
+    pieces = {item_id: int(total) for item_id, total in found}
+    # Each item for itself: too many of one make up for none of another.
+    return sum(min(pieces.get(item_id, 0), asked) for item_id, asked in wanted.items()), sum(wanted.values())
 
 
 def follow(container: Container, session: Session, purchase: Purchase) -> None:
@@ -205,27 +214,39 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
     if not orders or purchase.state in {"VOID", "CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
         return
     if purchase.state in UNCLEAR:
-        found, wanted = coverage(session, purchase)
-        if found < wanted:
-            facts = {**purchase.facts, "found": found, "of": wanted}
-            if purchase.state != "SENDING" and purchase.facts != facts:
-                move(session, purchase, purchase.state, actor="evidence", reason="outcome_unknown", facts=facts)
+        if not _resolve(session, purchase, orders):
             return
-        attempt = open_attempt(session, purchase)
-        if attempt is not None and attempt.outcome in {"OPEN", "UNKNOWN"}:
-            attempt.outcome = "PLACED"
-        resolved(session, purchase)
     elif all(order.read_at is not None for order in orders):
         _covered(session, purchase)
     _settle_spend(session, purchase, orders)
-    state, reason, facts = _state(purchase, orders)
-    if purchase.autopay and _over(purchase, orders) and any(order.payment == "paid" for order in orders):
+    state, reason, facts = computed.state(purchase, orders)
+    if purchase.autopay and computed.over(purchase, orders) and any(order.payment == "paid" for order in orders):
         _autopay_overshoot(session, purchase)
+    closing.note(session, purchase)
     if purchase.state == state and purchase.reason == reason:
         return
     move(session, purchase, state, actor="track", reason=reason, facts=facts)
     if state == "EXPIRED":
         _expired(container, session, purchase)
+    if state in {"SUPPLIER_CANCELLED", "REFUNDED"}:
+        closing.whole(session, purchase)
+
+
+def _resolve(session: Session, purchase: Purchase, orders: Sequence[SupplierOrder]) -> bool:
+    """Whether these orders cover every item of an unclear purchase; then its attempt is resolved."""
+    found, wanted = coverage(session, purchase)
+    if found < wanted:
+        # While one of its orders is still to be read the gap says nothing.
+        unread = any(order.read_at is None for order in orders)
+        facts = {**purchase.facts, "found": found, "of": wanted}
+        if not unread and purchase.state != "SENDING" and purchase.facts != facts:
+            move(session, purchase, purchase.state, actor="evidence", reason="partly_found", facts=facts)
+        return False
+    attempt = open_attempt(session, purchase)
+    if attempt is not None and attempt.outcome in {"OPEN", "UNKNOWN"}:
+        attempt.outcome = "PLACED"
+    resolved(session, purchase)
+    return True
 
 
 def _covered(session: Session, purchase: Purchase) -> None:
@@ -257,47 +278,6 @@ def open_attempt(session: Session, purchase: Purchase) -> Attempt | None:
         .where(Attempt.purchase_id == purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
         .with_for_update()
     ).one_or_none()
-
-
-def _state(  # noqa: PLR0911 - one return for each state
-    purchase: Purchase, orders: Sequence[SupplierOrder]
-) -> tuple[str, str, dict[str, str]]:
-    ids = ", ".join(order.external_id for order in orders)
-    facts = {"orders": ids}
-    alive = [order for order in orders if not order.closed]
-    paid = [order for order in orders if order.payment == "paid"]
-    if not alive:
-        return ("SUPPLIER_CANCELLED", "supplier_cancelled", facts) if paid else ("EXPIRED", "expired_unpaid", facts)
-    totals = [order.total for order in alive if order.total is not None]
-    total = Money(sum(totals), alive[0].currency) if len(totals) == len(alive) else None
-    if total is not None:
-        facts["total"] = str(total)
-    if all(order.payment == "paid" for order in alive):
-        shipping = [order.shipping for order in alive]
-        if all(one == "delivered" for one in shipping):
-            return "DELIVERED", "", facts
-        if all(one in {"shipped", "delivered"} for one in shipping):
-            return "SHIPPED", "", facts
-        if any(one != "none" for one in shipping):
-            return "PART_SHIPPED", "", facts
-        if purchase.state in {"PART_SHIPPED", "SHIPPED", "DELIVERED"}:
-            return purchase.state, purchase.reason, facts
-        return "PLACED_PAID", "", facts
-    if purchase.cancel_requested_at is not None:
-        return "PAY_BLOCKED", "cancelled_by_shop", facts
-    if purchase.approved_at is None and _over(purchase, orders):
-        facts["limit"] = str(Money(purchase.limit_minor or 0, purchase.quote_currency))
-        return "PAY_BLOCKED", "price_over_limit", facts
-    return "PLACED_UNPAID", "", facts
-
-
-def _over(purchase: Purchase, orders: Sequence[SupplierOrder]) -> bool:
-    """Whether the living orders cost more than the limit. Another currency cannot be compared and is over."""
-    alive = [order for order in orders if not order.closed and order.total is not None]
-    if not alive or purchase.limit_minor is None:
-        return False
-    foreign = any(order.currency != purchase.quote_currency for order in alive)
-    return foreign or sum(order.total or 0 for order in alive) > purchase.limit_minor
 
 
 def _settle_spend(session: Session, purchase: Purchase, orders: Sequence[SupplierOrder]) -> None:

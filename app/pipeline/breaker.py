@@ -37,7 +37,8 @@ def scopes(purchase: Purchase) -> tuple[str, str]:
 
 def check(session: Session, purchase: Purchase, *, stop: Callable[[str], Exception]) -> None:
     """Raises what `stop` makes of the reason unless the send may go on. Takes the trial place if there is one."""
-    if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.released_at.is_(None)).limit(1)):
+    mine = PlacementFreeze.account_id.is_(None) | (PlacementFreeze.account_id == purchase.account_id)
+    if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.released_at.is_(None), mine).limit(1)):
         raise stop("placement_frozen")
     for scope in scopes(purchase):
         breaker = session.get(Breaker, scope)

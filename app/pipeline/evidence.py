@@ -16,8 +16,8 @@ from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.models import Attempt, Credential, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
-from app.pipeline import locks
-from app.pipeline.adopt import apply_read, open_attempt, row, window
+from app.pipeline import forgotten, locks
+from app.pipeline.adopt import apply_read, coverage, open_attempt, row, window
 from app.pipeline.record import alert, audit, move, task
 from app.ports.errors import OutsideError
 from app.ports.inbound import Hint
@@ -135,6 +135,8 @@ def attach(
         session.flush()
         apply_read(container, session, order, read)
         return f"attached to purchase {purchase.id}"
+    if order.role == "foreign":
+        return "belongs to no purchase of ours"
     order.role = "orphan"
     order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll
     if candidates:
@@ -148,6 +150,7 @@ def attach(
             "A person must say whose it is.",
         )
         return f"fits several purchases: {ids}"
+    forgotten.unknown_order(session, order, read)
     return "belongs to no purchase of ours"
 
 
@@ -193,7 +196,7 @@ def fits(container: Container, session: Session, purchase: Purchase, attempt: At
     before, after = window(container)
     if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in _instants(read)):
         return False
-    if purchase.state in PLACED and _unread(session, purchase):
+    if _unread(session, purchase):
         return False  # what its own orders cover is not known yet
     left: Counter[tuple[str, str]] = Counter()
     for product, sku, pieces, _ in attempt.items:
@@ -232,11 +235,14 @@ def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: At
             detail={"attached": True},
         )
     )
+    found, wanted = coverage(session, purchase)
     order.purchase_id, order.role = purchase.id, "bought"
     order.track_run_at = sa.func.clock_timestamp()
     audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
     if purchase.state == "VOID":
         _late(session, order, purchase, attempt, source)
+    elif purchase.state in PLACED and found >= wanted:
+        _duplicate(session, order, purchase)  # the rest was called "not there", and a new part took its place
 
 
 def _late(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, source: str) -> None:
@@ -247,6 +253,10 @@ def _late(session: Session, order: SupplierOrder, purchase: Purchase, attempt: A
         attempt.outcome = "PLACED"
         move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts={"orders": order.external_id})
         return
+    _duplicate(session, order, purchase)
+
+
+def _duplicate(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
     order.role = "duplicate"
     alert(
         session,
@@ -310,7 +320,9 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         order = row(session, account_id, ref, "human")
         if order.purchase_id is not None and order.purchase_id != purchase_id:
             raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
-        if attempt is None or purchase.state not in UNCLEAR | {"VOID"}:
+        found, wanted = coverage(session, purchase)
+        open_still = purchase.state in UNCLEAR | {"VOID"} or (purchase.state in PLACED and found < wanted)
+        if attempt is None or not open_still:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
         if not fits(container, session, purchase, attempt, read):
             raise Conflict(

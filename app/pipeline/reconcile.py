@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import UNCLEAR
+from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.logs import logger
@@ -24,11 +24,12 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, evidence, generation, locks, match
+from app.pipeline import breaker, closing, evidence, generation, locks, match
 from app.pipeline.adopt import coverage, follow, open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
 from app.ports.errors import OutsideError
+from app.ports.money import Money
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
@@ -118,14 +119,25 @@ def _escalate(container: Container, session: Session, purchase: Purchase) -> Non
 
 def to_human(session: Session, purchase: Purchase, order: StoreOrder) -> None:
     """Put it in a person's list."""
-    move(session, purchase, "HUMAN", actor="reconcile", reason="outcome_unknown", facts=purchase.facts)
+    found, wanted = coverage(session, purchase)
+    facts = {**purchase.facts, "found": found, "of": wanted} if found else purchase.facts
+    move(
+        session,
+        purchase,
+        "HUMAN",
+        actor="reconcile",
+        reason="partly_found" if found else "outcome_unknown",
+        facts=facts,
+    )
+    seen = f"only {found} of {wanted} pieces were found at the supplier" if found else "the supplier did not answer"
     task(
         session,
         f"unclear:{purchase.id}",
         "resolve_unclear",
         turn="merchant",
-        text=f"Order {order.number}: the supplier did not answer when we ordered. Look at your orders there: "
-        "if the order is there, tell us its number; if not, say so and give the number of your newest order.",
+        text=f"Order {order.number}: {seen} when we ordered. Look at your orders there: "
+        f"if {'the rest' if found else 'it'} is there, tell us its number; if not, say so "
+        "and give the number of your newest order.",
         shop_id=purchase.shop_id,
         order_id=order.id,
         purchase_id=purchase.id,
@@ -142,13 +154,14 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         raise Conflict(
             "newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen)."
         )
-    if by.startswith("staff:") and (not confirm_by or confirm_by == by):
+    if by.startswith("staff:") and (not confirm_by.strip() or confirm_by.strip().casefold() == by.strip().casefold()):
         raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
     newest, read = _verify_newest(container, purchase_id, newest_seen.strip())
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         if purchase.state not in {"UNKNOWN", "HUMAN"}:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+        _alone(session, purchase, by=by, confirm_by=confirm_by)
         now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
         if purchase.quarantine_until is None or now < purchase.quarantine_until:
             raise Conflict(
@@ -183,6 +196,18 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         return heir or purchase
 
 
+def _alone(session: Session, purchase: Purchase, *, by: str, confirm_by: str) -> None:
+    """A merchant decides alone up to the shop's limit: being wrong costs the order once more."""
+    limit = session.get_one(Shop, purchase.shop_id).alone_cap
+    confirmed = bool(confirm_by.strip()) and confirm_by.strip().casefold() != by.strip().casefold()
+    if not confirmed and (purchase.quote_minor is None or purchase.quote_minor > limit):
+        raise Conflict(
+            "second_person",
+            f"This order costs more than one person may decide about alone ({Money(limit, purchase.quote_currency)}): "
+            "a second person has to confirm it (--confirm-by).",
+        )
+
+
 def _refuse_own(
     container: Container, session: Session, purchase: Purchase, attempt: Attempt | None, ref: str, read: OrderRead
 ) -> None:
@@ -193,7 +218,10 @@ def _refuse_own(
         )
     )
     lost = attempt is not None and evidence.fits(container, session, purchase, attempt, read)
-    if owner == purchase.id or (owner is None and lost):
+    counted = (
+        owner == purchase.id and coverage(session, purchase)[0] > 0
+    )  # a part that was found; the rest is asked for
+    if (owner == purchase.id and not counted) or (owner is None and lost):
         raise Conflict("it_is_there", f"Order {ref} is the one that is missing here: say so with --found {ref}.")
 
 
@@ -240,7 +268,14 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple
 
 
 def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
-    """The merchant's act after EXPIRED, SUPPLIER_CANCELLED or REFUNDED: a newly derived generation."""
+    """The merchant's act after EXPIRED, SUPPLIER_CANCELLED or REFUNDED: a newly derived generation.
+
+    After a partial closing: a new part with what was lost (`closing.buy_rest`).
+    """
+    with container.database.transaction() as session:
+        partly = locks.purchase(session, purchase_id).state in PLACED
+    if partly:
+        return closing.buy_rest(container, purchase_id, by=by)
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id))
@@ -250,6 +285,7 @@ def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
         if made is None:
             raise Conflict("nothing_left", "The shop no longer expects these pieces: there is nothing to order.")
         audit(session, "purchase", purchase_id, "buy_again", actor=by, detail={"heir": made.id})
+        end_tasks(session, f"closed:{purchase_id}", by)
         container.database.after_commit(container.bell.ring)
         return made
 

@@ -70,6 +70,7 @@ def move(
         purchase.run_at = run_at
     if state not in {"CLAIMED", "SENDING"}:
         purchase.lease_owner = purchase.lease_until = None
+        purchase.lost_claims = 0  # whoever records something has come to an end
     if state != "READY":
         purchase.waiting_for = purchase.waiting_since = None
     detail: dict[str, Any] = {"generation": purchase.generation, "part": purchase.part, **(facts or {})}

@@ -49,7 +49,14 @@ def _attached(
         .join(Shop, Shop.id == Purchase.shop_id)
         .where(
             *_OPEN,
-            sa.or_(Purchase.state.in_(("PLACED_UNPAID", "PAY_BLOCKED")), SupplierOrder.role == "duplicate"),
+            sa.or_(
+                Purchase.state.in_(("PLACED_UNPAID", "PAY_BLOCKED")),
+                SupplierOrder.role == "duplicate",
+                # A second order of a purchase that is paid otherwise: it turned up late.
+                sa.and_(
+                    SupplierOrder.payment == "unpaid", Purchase.state.in_(("PLACED_PAID", "PART_SHIPPED", "SHIPPED"))
+                ),
+            ),
         )
         .order_by(SupplierOrder.pay_until.asc().nulls_last(), SupplierOrder.id)
     )

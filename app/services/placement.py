@@ -30,8 +30,11 @@ def status(container: Container) -> dict[str, Any]:
         counts = session.execute(_COUNTS).one()
         ready = session.scalar(sa.text("SELECT count(*) FROM purchase WHERE state = 'READY'"))
     return {
-        "frozen": bool(freezes),
-        "freezes": [{"reason": one.reason, "by": one.frozen_by, "since": one.frozen_at} for one in freezes],
+        "frozen": any(one.account_id is None for one in freezes),
+        "freezes": [
+            {"reason": one.reason, "by": one.frozen_by, "since": one.frozen_at, "account": one.account_id}
+            for one in freezes
+        ],
         "breakers": [
             {
                 "scope": one.scope,

@@ -15,6 +15,7 @@ from app.models import Purchase, Shop, StoreOrder, SupplierOrder
 from app.pipeline import evidence, generation, locks, reconcile
 from app.pipeline.adopt import follow
 from app.pipeline.record import audit
+from app.ports.money import Money
 from app.services import standing
 
 HELD = Purchase.state == "HELD"
@@ -132,7 +133,7 @@ def again(container: Container, purchase_id: int, *, actor: str) -> dict[str, An
 
 
 def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, Any]:
-    """Accept the price of a purchase that is blocked or held because of it."""
+    """Accept the price of a purchase that is blocked or held because of it: this price, not a higher one."""
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         blocked = purchase.state == "PAY_BLOCKED" and purchase.reason == "price_over_limit"
@@ -143,7 +144,9 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
                 + (f" ({purchase.reason})" if purchase.reason else "")
                 + ": there is no price to approve.",
             )
+        amount = _asked(session, purchase)
         purchase.approved_at = sa.func.clock_timestamp()
+        purchase.approved_minor, purchase.approved_currency = amount.minor, amount.currency
         purchase.version += 1
         audit(
             session,
@@ -151,7 +154,7 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
             purchase_id,
             "approved",
             actor=actor,
-            detail={key: str(value) for key, value in purchase.facts.items()},
+            detail={"amount": str(amount), **{key: str(value) for key, value in purchase.facts.items()}},
         )
         session.flush()  # the act below reads the approval
         session.refresh(purchase)
@@ -161,6 +164,18 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
             generation.reconsider(session, purchase, again=True)
         container.database.after_commit(container.bell.ring)
     return told(container, purchase_id)
+
+
+def _asked(session: Session, purchase: Purchase) -> Money:
+    """The sum that the person sees: what its supplier orders cost together, or the quote that broke the margin."""
+    alive = [order for order in supplier_orders(session, [purchase.id]).get(purchase.id, []) if not order.closed]
+    if alive:
+        return Money(sum(order.total or 0 for order in alive if order.role == "bought"), alive[0].currency)
+    amount, _, currency = str(purchase.facts.get("quote", "")).partition(" ")
+    try:
+        return Money.parse(amount, currency)
+    except ValueError as error:
+        raise Conflict("no_price", "Its price is not known. Try it again (`flask purchase retry`) first.") from error
 
 
 def resolve_found(container: Container, purchase_id: int, refs: Sequence[str], *, by: str) -> dict[str, Any]:

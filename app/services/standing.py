@@ -69,14 +69,18 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What stops all sending: reasons of open freezes, and breakers that are not closed, by scope."""
+    """What stops sending: reasons of open freezes with the account (None: all), and breakers not closed, by scope."""
 
-    frozen: tuple[str, ...] = ()
+    freezes: tuple[tuple[str, int | None], ...] = ()
     breakers: Mapping[str, str] | None = None
+
+    def frozen(self, purchase: Purchase) -> tuple[str, ...]:
+        """Reasons of the freezes that this purchase is under."""
+        return tuple(reason for reason, account in self.freezes if account in {None, purchase.account_id})
 
     def stopping(self, purchase: Purchase) -> str:
         """The reason code that keeps this purchase from being sent, "" if none does."""
-        if self.frozen:
+        if self.frozen(purchase):
             return "placement_frozen"
         scopes = (f"account:{purchase.account_id}", f"supplier:{purchase.supplier}")
         return "breaker_open" if any((self.breakers or {}).get(scope) for scope in scopes) else ""
@@ -98,11 +102,13 @@ class Standing:
 
 def gates(session: Session) -> Gates:
     """The present gates."""
-    frozen = session.scalars(
-        sa.select(PlacementFreeze.reason).where(PlacementFreeze.released_at.is_(None)).order_by(PlacementFreeze.id)
+    frozen = session.execute(
+        sa.select(PlacementFreeze.reason, PlacementFreeze.account_id)
+        .where(PlacementFreeze.released_at.is_(None))
+        .order_by(PlacementFreeze.id)
     ).all()
     breakers = session.execute(sa.select(Breaker.scope, Breaker.state).where(Breaker.state != "CLOSED")).all()
-    return Gates(tuple(frozen), dict(breakers))
+    return Gates(tuple((reason, account) for reason, account in frozen), dict(breakers))
 
 
 def of(
@@ -159,7 +165,7 @@ def because(reason: str, facts: Mapping[str, Any]) -> tuple[str, str, str]:
 def _ready(purchase: Purchase, gates: Gates) -> tuple[str, str, str]:
     stopped = gates.stopping(purchase)
     if stopped:
-        return because(stopped, {"detail": "; ".join(gates.frozen)} if gates.frozen else {})
+        return because(stopped, {"detail": "; ".join(gates.frozen(purchase))})
     if purchase.waiting_for is not None:
         return because("interlocked", {"purchase": purchase.waiting_for})
     if purchase.reason in REASONS:

@@ -17,7 +17,7 @@ not_shippable shipping_service currency fraud_risk shop_hold uninstalled shop_pa
 shop_permission shop_frozen shop_gone breaker_open placement_frozen interlocked waiting_request
 request_cancelled fulfilment_not_requested
 fulfilment_on_hold unpaid changed account_blocked call_limit config needs_person outcome_unknown expired_unpaid
-price_over_limit autopay_off supplier_down storefront_down test_order not_physical quantity_over late_evidence
+price_over_limit autopay_off confirming partly_found supplier_down storefront_down test_order not_physical quantity_over late_evidence
 duplicate_risk cancelled_by_shop refunded supplier_cancelled
 """
 CODES = ASKED_FOR.split()

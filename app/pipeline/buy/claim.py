@@ -30,7 +30,9 @@ WHERE id IN (
       AND NOT EXISTS (
         SELECT 1 FROM breaker b
         WHERE b.state = 'OPEN' AND b.scope IN ('supplier:' || p.supplier, 'account:' || p.account_id))
-      AND NOT EXISTS (SELECT 1 FROM placement_freeze f WHERE f.released_at IS NULL)
+      AND NOT EXISTS (
+        SELECT 1 FROM placement_freeze f
+        WHERE f.released_at IS NULL AND (f.account_id IS NULL OR f.account_id = p.account_id))
     ORDER BY p.run_at, p.id LIMIT :most FOR UPDATE OF p SKIP LOCKED
 )
 AND state = 'READY'
@@ -38,11 +40,22 @@ RETURNING id, version, fence, clock_timestamp() AS claimed_at
 """)
 
 _FREE = sa.text("""
-UPDATE purchase SET state = 'READY', state_since = clock_timestamp(), version = version + 1,
-    lease_owner = NULL, lease_until = NULL
+UPDATE purchase SET version = version + 1, lease_owner = NULL, lease_until = NULL, lost_claims = lost_claims + 1,
+    state_since = clock_timestamp(), run_at = clock_timestamp() + least(lost_claims, 5) * interval '2 seconds',
+    state = CASE WHEN lost_claims + 1 >= :most THEN 'HELD' ELSE 'READY' END,
+    reason = CASE WHEN lost_claims + 1 >= :most THEN 'needs_person' ELSE reason END,
+    facts = CASE WHEN lost_claims + 1 >= :most THEN jsonb_build_object('code', 'worker_lost',
+        'message', 'checking it did not come to an end ' || lost_claims + 1 || ' times') ELSE facts END
 WHERE state = 'CLAIMED' AND lease_until < clock_timestamp()
-RETURNING id
+RETURNING id, state
 """)
+
+_RENEW = sa.text("""
+UPDATE purchase SET lease_until = clock_timestamp() + :lease
+WHERE id = :id AND fence = :fence AND state = 'CLAIMED' AND lease_until > clock_timestamp()
+""")
+LOST_MOST = 5
+"""Claims in a row that may end with a dead worker; then a person has to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +79,19 @@ def claim(container: Container, most: int) -> Sequence[Claimed]:
 def free_expired(container: Container) -> int:
     """Claims whose worker is gone become READY again: nothing was sent under them."""
     with container.database.transaction() as session:
-        rows = session.execute(_FREE).all()
-        _audit(session, rows, "CLAIMED", "READY", "sweep")
+        rows = session.execute(_FREE, {"most": LOST_MOST}).all()
+        for state in ("READY", "HELD"):
+            _audit(session, [row for row in rows if row.state == state], "CLAIMED", state, "sweep")
     return len(rows)
+
+
+def renew(container: Container, claimed: Claimed) -> bool:
+    """Keep the claim while its checks go on. False: it is lost, somebody else decides about the purchase."""
+    with container.database.transaction() as session:
+        result = session.execute(
+            _RENEW, {"lease": container.timers.claim_lease, "id": claimed.id, "fence": claimed.fence}
+        )
+        return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
 def _audit(

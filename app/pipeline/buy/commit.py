@@ -203,20 +203,22 @@ def _within_line(session: Session, lines: dict[int, SourceLine], items: list[Pur
 
 
 def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
-    """An order at the supplier that belongs to nobody and holds one of these items may be ours from before."""
-    if purchase.previous_id is None:
-        return
+    """An order at the supplier that belongs to nobody and holds one of these items may be ours from before.
+
+    From before: since the previous generation was sent, or, of a first one, since the buyer ordered.
+    """
     sent = session.scalar(sa.select(sa.func.min(Attempt.sent_at)).where(Attempt.purchase_id == purchase.previous_id))
-    if sent is None:
-        return
+    placed = sa.select(StoreOrder.placed_at).where(StoreOrder.id == purchase.order_id).scalar_subquery()
+    since = placed if sent is None else sa.literal(sent - timedelta(minutes=2))
     stray = session.scalar(
-        sa.select(SupplierOrder.id)
+        sa.select(SupplierOrder.external_id)
         .join(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
         .where(
             SupplierOrder.account_id == purchase.account_id,
             SupplierOrder.purchase_id.is_(None),
+            SupplierOrder.role == "orphan",
             SupplierOrder.closed.is_(False),
-            SupplierOrder.recorded_at >= sent - timedelta(minutes=2),
+            sa.func.coalesce(SupplierOrder.created_at_supplier, SupplierOrder.recorded_at) >= since,
             sa.tuple_(SupplierOrderItem.product_id, SupplierOrderItem.sku_id).in_(
                 [(item.order_product_id, item.sku_id) for item in items]
             ),

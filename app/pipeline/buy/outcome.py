@@ -19,7 +19,7 @@ from app.errors import NotFound
 from app.journal import Entry
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
-from app.pipeline import breaker, evidence, generation, locks
+from app.pipeline import breaker, evidence, forgotten, generation, locks
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, move
@@ -183,6 +183,13 @@ def replay(container: Container) -> int:
     with container.database.transaction() as session:
         query = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id)
         known = {row.id: row for row in session.execute(query.where(Attempt.id.in_(entries)))}
+        strange = {
+            entry.number
+            for attempt_id, entry in entries.items()
+            if attempt_id not in known or known[attempt_id].out_order_id != entry.number
+        }
+        if strange:
+            forgotten.journal_knows_more(session, strange)
     recorded, done = 0, set[int]()
     for attempt_id, row in known.items():
         entry = entries[attempt_id]

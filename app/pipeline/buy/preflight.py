@@ -17,7 +17,8 @@ from app.domain.address import AddressProblems, Prepared, prepare
 from app.domain.matching import Frozen, Mismatch, compare
 from app.models import ExchangeRate, ProductLink, Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
 from app.pipeline import breaker, import_order
-from app.pipeline.buy.claim import Claimed
+from app.pipeline.buy.claim import Claimed, renew
+from app.pipeline.computed import approved
 from app.pipeline.readiness import account_of, readiness
 from app.ports.errors import OutsideError, Refused, TryLater
 from app.ports.money import Money
@@ -80,6 +81,7 @@ def check(container: Container, claimed: Claimed) -> Plan:
     import_order.refresh(container, facts.shop.id, facts.order.external_id, claimed.claimed_at)
     facts = _load(container, claimed)
     purchase = facts.purchase
+    lease = _Lease(container, claimed)
     if facts.stopped_by:
         raise Held(facts.stopped_by, hold=facts.order.hold)
     if purchase.account_id is None:
@@ -87,12 +89,14 @@ def check(container: Container, claimed: Claimed) -> Plan:
     opened = fresh(container, open_account(container, purchase.account_id), container.timers.token_life_least)
     address, prepared = _address(container, facts)
     asked_at = container.clock.now()
-    offer = _offer(container, facts, address)
+    offer = _offer(container, facts, address, lease)
     quote, limit, autopay = _judge(container, facts, offer, asked_at)
     found, options = offer.products, offer.options
     supplier = container.connectors.suppliers[purchase.supplier]
     supplier.resolve_host()
+    lease.keep()
     _accept_request(container, facts)
+    lease.keep()
     order = PlaceOrder(
         out_order_id=purchase.out_order_id,
         address=address,
@@ -197,7 +201,25 @@ class _Offer:
     freight: Money
 
 
-def _offer(container: Container, facts: _Facts, address: Address) -> _Offer:
+class _Lease:
+    """Renews the claim between two calls once a third of it is over: many items, or slow answers, take their time."""
+
+    def __init__(self, container: Container, claimed: Claimed) -> None:
+        self._container, self._claimed = container, claimed
+        self._third = container.timers.claim_lease.total_seconds() / 3
+        self._since = container.clock.boottime()
+
+    def keep(self) -> None:
+        """Raises `LostClaim` if somebody else has it by now."""
+        now = self._container.clock.boottime()
+        if now - self._since < self._third:
+            return
+        if not renew(self._container, self._claimed):
+            raise LostClaim
+        self._since = now
+
+
+def _offer(container: Container, facts: _Facts, address: Address, lease: _Lease) -> _Offer:
     """Fresh prices, stock and freight for each item. Raises `Held`."""
     currency = container.connectors.suppliers[facts.purchase.supplier].quote_currency
     freight = Money.zero(currency)
@@ -205,6 +227,7 @@ def _offer(container: Container, facts: _Facts, address: Address) -> _Offer:
     options: dict[int, FreightOption] = {}
     found: dict[int, SupplierProduct] = {}
     for item in facts.items:
+        lease.keep()
         product = _read(container, facts.purchase, partial(_product, item, address.country, currency))
         link = Frozen(
             item.product_id, item.sku_id, item.sku_attributes, facts.sellers.get((item.product_id, item.sku_id), "")
@@ -215,6 +238,7 @@ def _offer(container: Container, facts: _Facts, address: Address) -> _Offer:
             raise Held(code, product=item.product_id, detail=text)
         if same.sku.stock is not None and same.sku.stock < item.pieces:
             raise Held("out_of_stock", product=item.product_id, available=same.sku.stock, wanted=item.pieces)
+        lease.keep()
         option = _freight(container, facts, item, product, address, currency)
         options[item.id], found[item.id] = option, product
         lines.append(pricing.QuoteLine(same.sku.price, item.pieces))
@@ -287,9 +311,9 @@ def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetim
         quote, _paid(facts), pricing.MarginRule(facts.shop.margin_percent), pricing.Rates(facts.rates)
     )
     if isinstance(verdict, pricing.OverMargin):
-        if facts.purchase.approved_at is None or verdict.reason != "margin":
+        if verdict.reason != "margin" or not approved(facts.purchase, quote):
             raise Held(verdict.reason, **verdict.facts())
-        return quote, quote, False
+        return quote, Money(facts.purchase.approved_minor or 0, quote.currency), False
     refusal = pricing.autopay_refusal(
         quote,
         verdict.limit,

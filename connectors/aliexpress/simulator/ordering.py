@@ -172,13 +172,15 @@ def _execute(
     digest: str,
     rule: Rule | None,
 ) -> list[str]:
-    """One order for each seller, each a line of the ledger before anything is answered."""
+    """One order for each seller (rule `split`: each item), each a line of the ledger before anything is answered."""
     factor = Decimal(str(rule.params.get("factor", "1.5"))) if rule and rule.kind == "price_change" else Decimal(1)
     sellers = list(dict.fromkeys(product.seller_id for product, *_ in lines))
     name = address.get("full_name") or address.get("contact_person", "")
     ids: list[str] = []
-    for seller in sellers:
-        part = [line for line in lines if line[0].seller_id == seller]
+    parts = [[line for line in lines if line[0].seller_id == seller] for seller in sellers]
+    if rule and (rule.kind == "split" or rule.params.get("split")):
+        parts = [[line] for line in lines]
+    for part in parts:
         items = [_item(line, factor) for line in part]
         total = sum((Decimal(i["price"]) * i["quantity"] + Decimal(i["shipping"]) for i in items), Decimal(0))
         order_id = world.next_order_id()
@@ -188,7 +190,7 @@ def _execute(
                 "order_id": order_id,
                 "out_order_id": out_order_id,
                 "account": account.user_id,
-                "seller_id": seller,
+                "seller_id": part[0][0].seller_id,
                 "items": items,
                 "total": f"{total:.2f}",
                 "currency": "USD",

@@ -1,0 +1,64 @@
+"""A purchase's state follows from its supplier orders: payment, closing and shipping are theirs (section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.models import Purchase, SupplierOrder
+from app.ports.money import Money
+
+_PAID_STATES = frozenset(("PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"))
+
+
+def state(  # noqa: PLR0911, C901 - one return for each state
+    purchase: Purchase, orders: Sequence[SupplierOrder]
+) -> tuple[str, str, dict[str, str]]:
+    """(state, reason, facts) of a purchase with these supplier orders; never a step backwards."""
+    ids = ", ".join(order.external_id for order in orders)
+    facts = {"orders": ids}
+    alive = [order for order in orders if not order.closed]
+    paid = [order for order in orders if order.payment == "paid"]
+    if not alive:
+        if not paid:
+            return "EXPIRED", "expired_unpaid", facts
+        # The supplier tells no reason: closed before anything was shipped, or the money came back after it was.
+        shipped = any(order.shipping != "none" for order in orders)
+        return ("REFUNDED", "", facts) if shipped else ("SUPPLIER_CANCELLED", "supplier_cancelled", facts)
+    totals = [order.total for order in alive if order.total is not None]
+    total = Money(sum(totals), alive[0].currency) if len(totals) == len(alive) else None
+    if total is not None:
+        facts["total"] = str(total)
+    if all(order.payment == "paid" for order in alive):
+        shipping = [order.shipping for order in alive]
+        if all(one == "delivered" for one in shipping):
+            return "DELIVERED", "", facts
+        if all(one in {"shipped", "delivered"} for one in shipping):
+            return "SHIPPED", "", facts
+        if any(one != "none" for one in shipping):
+            return "PART_SHIPPED", "", facts
+        if purchase.state in _PAID_STATES:
+            return purchase.state, purchase.reason, facts
+        return "PLACED_PAID", "", facts
+    if purchase.state in _PAID_STATES:  # forward only: an unpaid order that turned up later stands in the pay list
+        return purchase.state, purchase.reason, facts
+    if purchase.cancel_requested_at is not None:
+        return "PAY_BLOCKED", "cancelled_by_shop", facts
+    if over(purchase, orders) and not (total is not None and approved(purchase, total)):
+        facts["limit"] = str(Money(purchase.limit_minor or 0, purchase.quote_currency))
+        return "PAY_BLOCKED", "price_over_limit", facts
+    return "PLACED_UNPAID", "", facts
+
+
+def approved(purchase: Purchase, amount: Money) -> bool:
+    """Whether a person accepted this price. An approval holds for the sum that was shown, not for a higher one."""
+    given = purchase.approved_minor
+    return given is not None and amount.currency == purchase.approved_currency and amount.minor <= given
+
+
+def over(purchase: Purchase, orders: Sequence[SupplierOrder]) -> bool:
+    """Whether the living orders cost more than the limit. Another currency cannot be compared and is over."""
+    alive = [order for order in orders if not order.closed and order.total is not None]
+    if not alive or purchase.limit_minor is None:
+        return False
+    foreign = any(order.currency != purchase.quote_currency for order in alive)
+    return foreign or sum(order.total or 0 for order in alive) > purchase.limit_minor

@@ -1,0 +1,117 @@
+"""Signs that the database forgot a send, as after the restore of an older backup: then ordering freezes.
+
+A forgotten purchase looks READY and would be bought a second time. Boot compares epochs and systems (`app.boot`); here
+is the third sign: something outside knows a send that the database lacks (lifecycle, section 10).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.logs import logger
+from app.models import Attempt, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
+from app.pipeline.record import alert, audit, task
+from app.ports.supplier import SupplierOrder as OrderRead
+
+log = logger(__name__)
+NAMED = 5
+
+
+def freeze(session: Session, reason: str, *, by: str, account_id: int | None = None) -> bool:
+    """Stop sending, for one account or for all; once per reason, also after a release. False: known already."""
+    if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.reason == reason).limit(1)) is not None:
+        return False
+    made = session.scalar(
+        insert(PlacementFreeze)
+        .values(reason=reason, account_id=account_id, frozen_by=by, released_by="", second="")
+        .on_conflict_do_nothing()
+        .returning(PlacementFreeze.id)
+    )
+    if made is None:
+        return False
+    alert(
+        session,
+        f"frozen:{reason}",
+        "placement_frozen",
+        f"Buying is frozen: {reason}. Check, then `flask placement release`.",
+    )
+    audit(
+        session, "placement", made, "frozen", actor=by, after="FROZEN", detail={"reason": reason, "account": account_id}
+    )
+    log.error("placement_frozen", reason=reason)
+    return True
+
+
+def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
+    """The journal holds answers to sends that the database does not know."""
+    named = sorted(numbers)
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    freeze(
+        session,
+        f"the journal knows answers to sends that the database lacks ({', '.join(named[:NAMED])}{more}): "
+        "was a backup restored?",
+        by="journal",
+    )
+
+
+def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> None:
+    """A readable order of our account belongs to no send: is it one that the database forgot?
+
+    It is if it holds exactly what a purchase is about to order that has not been sent. That account stops. An order
+    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`.
+    """
+    for purchase in _alike(session, order, read):
+        if purchase.state in {"READY", "CLAIMED"}:
+            freeze(
+                session,
+                f"supplier order {order.external_id} holds what purchase {purchase.id} is about to order: "
+                "was it sent before a backup was restored?",
+                by="evidence",
+                account_id=order.account_id,
+            )
+        task(
+            session,
+            f"stray:{order.id}:{purchase.id}",
+            "stray_order",
+            turn="us",
+            text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it was made by "
+            f"hand for something else, say so: `flask orphan dismiss {order.external_id}`. Until then that waits.",
+            shop_id=purchase.shop_id,
+            order_id=purchase.order_id,
+            purchase_id=purchase.id,
+        )
+
+
+def _alike(session: Session, order: SupplierOrder, read: OrderRead) -> list[Purchase]:
+    """Unsent purchases of the account with exactly these items, of shop orders older than this supplier order."""
+    if read.created_at is None:
+        return []
+    named: Counter[tuple[str, str]] = Counter()
+    for child in read.items:
+        named[child.product_id, child.sku_id] += child.quantity
+    rows = session.execute(
+        sa.select(Purchase, PurchaseItem)
+        .join(PurchaseItem, PurchaseItem.purchase_id == Purchase.id)
+        .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+        .where(
+            Purchase.account_id == order.account_id,
+            Purchase.state.in_(("READY", "CLAIMED", "HELD")),
+            StoreOrder.placed_at <= read.created_at,
+            PurchaseItem.quantity > 0,
+            ~sa.exists().where(
+                Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED"))
+            ),
+        )
+        .order_by(Purchase.id)
+    ).all()
+    purchases: dict[int, Purchase] = {}
+    wanted: dict[int, Counter[tuple[str, str]]] = {}
+    for purchase, item in rows:
+        purchases[purchase.id] = purchase
+        wanted.setdefault(purchase.id, Counter())[item.order_product_id or item.product_id, item.sku_id] += item.pieces
+    return [purchases[purchase_id] for purchase_id, items in wanted.items() if items == named]

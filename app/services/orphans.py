@@ -1,0 +1,69 @@
+"""Supplier orders that belong to no purchase that we know: list them, and say whose they are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.container import Container
+from app.errors import Conflict, NotFound
+from app.models import SupplierOrder, SupplierOrderItem
+from app.pipeline import locks
+from app.pipeline.record import audit, end_tasks
+from app.ports.money import Money
+
+
+def listed(container: Container, *, limit: int = 100) -> list[dict[str, Any]]:
+    """Orders seen in an account that belong to nobody, newest first, with what they hold."""
+    with container.database.transaction() as session:
+        orders = session.scalars(
+            sa.select(SupplierOrder)
+            .where(SupplierOrder.purchase_id.is_(None), SupplierOrder.role == "orphan")
+            .order_by(SupplierOrder.id.desc())
+            .limit(limit)
+        ).all()
+        items = session.scalars(
+            sa.select(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id.in_([order.id for order in orders]))
+        ).all()
+    holds: dict[int, list[str]] = {}
+    for item in items:
+        holds.setdefault(item.supplier_order_id, []).append(f"{item.quantity} × {item.product_id} ({item.sku_id})")
+    return [
+        {
+            "supplier_order": order.external_id,
+            "account_id": order.account_id,
+            "seen_at": order.recorded_at,
+            "made_at": order.created_at_supplier,
+            "payment": order.payment,
+            "closed": order.closed,
+            "total": str(Money(order.total, order.currency)) if order.total is not None and order.currency else "",
+            "holds": holds.get(order.id, []),
+        }
+        for order in orders
+    ]
+
+
+def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
+    """A person says that it was made by hand, for something else: it holds nothing up any more.
+
+    Raises `NotFound`, or `Conflict` if it belongs to a purchase.
+    """
+    with container.database.transaction() as session:
+        known = session.scalars(
+            sa.select(SupplierOrder).where(SupplierOrder.external_id == ref.strip()).order_by(SupplierOrder.id)
+        ).first()
+        if known is None:
+            raise NotFound(
+                "no_orphan", f"No supplier order {ref.strip()[:40]} was seen. `flask orphan list` shows them."
+            )
+        locks.account(session, known.account_id)
+        order = session.get_one(SupplierOrder, known.id, with_for_update=True, populate_existing=True)
+        if order.purchase_id is not None:
+            raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
+        order.role = "foreign"
+        end_tasks(session, f"stray:{order.id}:", by)
+        end_tasks(session, f"orphan:{order.id}", by)
+        audit(session, "supplier_order", order.id, "dismissed", actor=by)
+        container.database.after_commit(container.bell.ring)
+        return {"supplier_order": order.external_id, "role": order.role, "by": by}

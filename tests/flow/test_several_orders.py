@@ -1,0 +1,144 @@
+"""One purchase, several supplier orders: found one by one, closed one by one, never bought twice."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from app.errors import Conflict
+from app.models import Interlock, SupplierOrder
+from app.pipeline import evidence, reconcile
+from app.services import paylist, purchases
+from tests.flow.world import SOCKS, World
+
+GLASS = "1005006000000001"
+
+
+def two_lines(world: World, *faults: dict[str, object]) -> tuple[str, str]:
+    """A paid order of two items of one seller; gives the two variants."""
+    shop = world.woocommerce_shop("socks")
+    socks, glass = world.woocommerce_product("socks", "SOCKS"), world.woocommerce_product("socks", "GLASS", "49.90")
+    world.link(shop, socks, SOCKS)
+    world.link(shop, glass, (GLASS, world.sku_of(GLASS)))
+    world.aliexpress.control("faults", [{"op": "order.create", "times": 1, **fault} for fault in faults])
+    world.woocommerce_order(
+        "socks", [{"product_id": int(socks), "quantity": 1}, {"product_id": int(glass), "quantity": 1}]
+    )
+    return socks, glass
+
+
+def interlocks(world: World) -> int:
+    """How many items are kept for one purchase."""
+    with world.container.database.transaction() as session:
+        return session.scalar(sa.select(sa.func.count()).select_from(Interlock)) or 0
+
+
+def attached(world: World) -> list[tuple[str, str]]:
+    """(role, payment) of every supplier order."""
+    with world.container.database.transaction() as session:
+        rows = session.execute(sa.select(SupplierOrder.role, SupplierOrder.payment).order_by(SupplierOrder.id))
+        return [(role, payment) for role, payment in rows]
+
+
+def pay_all(world: World) -> None:
+    """The merchant pays every order."""
+    world.aliexpress.control("pay", {"order_ids": [line["order_id"] for line in world.created()]})
+    world.settle(until=lambda: world.states() == ["PLACED_PAID"], seconds=20)
+
+
+def test_ids_that_cover_every_item_are_one_purchase(world: World) -> None:
+    two_lines(world, {"kind": "split"})
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    assert len(world.created()) == 2
+    assert interlocks(world) == 0
+    pay_all(world)
+    assert attached(world) == [("bought", "paid")] * 2
+
+
+def test_ids_that_do_not_cover_every_item_keep_it_unclear_and_its_items_locked(world: World) -> None:
+    """The rest is in nobody's hands: no second send of these items until a person or a push names it."""
+    world.aliexpress.control("push", {"lost": 1000})
+    _, glass = two_lines(world, {"kind": "partial_ids", "split": True})
+    world.settle(until=lambda: world.reasons() == ["partly_found"], seconds=20)
+    assert world.states()[0] in {"UNKNOWN", "HUMAN"}
+    found = world.purchases()[0].facts
+    assert (found["found"], found["of"]) == (1, 2)
+    assert interlocks(world) == 2
+    world.woocommerce_order("socks", [{"product_id": int(glass), "quantity": 1}])
+    world.settle()
+    assert world.calls_of_create() == 1
+    world.pass_time("human")
+    world.settle(until=lambda: world.states() == ["HUMAN", "READY"], seconds=20)
+    assert "resolve_unclear" in world.tasks()
+    rest = world.created()[1]["order_id"]
+    told = purchases.resolve_found(world.container, world.purchases()[0].id, [rest], by="merchant:1")
+    assert told["state"] == "PLACED_UNPAID"
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
+    assert world.calls_of_create() == 2
+
+
+def test_rest_called_not_there_becomes_a_new_part_and_late_evidence_an_incident(world: World) -> None:
+    world.aliexpress.control("push", {"lost": 1000})
+    two_lines(world, {"kind": "partial_ids", "split": True})
+    world.settle(until=lambda: world.reasons() == ["partly_found"], seconds=20)
+    world.pass_time("quarantine")
+    unclear, (first, rest) = world.purchases()[0], (line["order_id"] for line in world.created())
+    with pytest.raises(Conflict, match="--found"):
+        reconcile.not_there(world.container, unclear.id, newest_seen=rest, by="merchant:1")
+    reconcile.not_there(world.container, unclear.id, newest_seen=first, by="merchant:1")
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
+    assert sorted(world.quantities()) == [0, 1, 1]
+    evidence.look_up(world.container, unclear.account_id or 0, rest, source="push")
+    world.settle()
+    assert ("duplicate", "unpaid") in attached(world)
+    assert "duplicate" in world.tasks()
+    assert [one["supplier_order"] for one in paylist.listed(world.container)["do_not_pay"]] == [rest]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_partial_closing_leaves_the_rest_and_is_bought_again_by_the_merchant_only(world: World, whole: bool) -> None:
+    """A whole supplier order of the purchase is closed, or a child order of its only one."""
+    two_lines(world, *([{"kind": "split"}] if whole else []))
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    pay_all(world)
+    with pytest.raises(Conflict, match="no piece"):
+        purchases.again(world.container, world.purchases()[0].id, actor="merchant:1")
+    order = world.created()[0]
+    item = order["items"][0]
+    world.aliexpress.control(
+        "cancel", {"order_id": order["order_id"]} | ({} if whole else {"sku_ids": [item["sku_id"]]})
+    )
+    world.settle(until=lambda: "partly_closed" in world.tasks(), seconds=30)
+    world.settle()
+    assert world.states() == ["PLACED_PAID"], "nothing is ordered again by itself"
+    told = purchases.again(world.container, world.purchases()[0].id, actor="merchant:1")
+    assert told["id"] != world.purchases()[0].id
+    world.settle(until=lambda: world.states() == ["PLACED_PAID", "PLACED_UNPAID"], seconds=20)
+    again = world.created()[-1]
+    assert [(one["sku_id"], one["quantity"]) for one in again["items"]] == [(item["sku_id"], 1)]
+    assert "partly_closed" not in world.tasks()
+    with pytest.raises(Conflict, match="no piece"):
+        purchases.again(world.container, world.purchases()[0].id, actor="merchant:1")
+
+
+def test_everything_closed_after_payment_is_told_to_the_merchant(world: World) -> None:
+    two_lines(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    pay_all(world)
+    world.aliexpress.control("cancel", {"order_id": world.created()[0]["order_id"]})
+    world.settle(until=lambda: world.states() == ["SUPPLIER_CANCELLED"], seconds=30)
+    assert world.tasks() == ["supplier_cancelled"]
+    purchases.again(world.container, world.purchases()[0].id, actor="merchant:1")
+    assert world.tasks() == []
+
+
+def test_closed_after_it_was_shipped_counts_as_refunded(world: World) -> None:
+    two_lines(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    pay_all(world)
+    order = world.created()[0]
+    world.aliexpress.control("ship", {"order_id": order["order_id"]})
+    world.settle(until=lambda: world.states() == ["SHIPPED"], seconds=20)
+    world.aliexpress.control("cancel", {"order_id": order["order_id"]})
+    world.settle(until=lambda: world.states() == ["REFUNDED"], seconds=30)
+    assert world.tasks() == ["supplier_cancelled"]
