@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from contextlib import closing
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -86,16 +87,16 @@ def verify(container: Container) -> Verdict:
     before, expected, rows = START, 0, 0
     with container.database.transaction() as session:
         head = session.get(AuditHead, 1)
-        for row in session.scalars(
-            sa.select(Audit).where(Audit.seq.is_not(None)).order_by(Audit.seq).execution_options(yield_per=1000)
-        ):
-            expected += 1
-            if row.seq != expected:
-                return Verdict(False, rows, row.id, f"row number {expected} is missing before this one")
-            before = link(before, row)
-            if row.link is None or not hmac.compare_digest(bytes(row.link), before):
-                return Verdict(False, rows, row.id, "the row was changed after it was sealed")
-            rows += 1
+        sealed = sa.select(Audit).where(Audit.seq.is_not(None)).order_by(Audit.seq)
+        with closing(session.scalars(sealed.execution_options(yield_per=1000))) as chain:
+            for row in chain:
+                expected += 1
+                if row.seq != expected:
+                    return Verdict(False, rows, row.id, f"row number {expected} is missing before this one")
+                before = link(before, row)
+                if row.link is None or not hmac.compare_digest(bytes(row.link), before):
+                    return Verdict(False, rows, row.id, "the row was changed after it was sealed")
+                rows += 1
     if head is None:
         return Verdict(rows == 0, rows, None, "" if rows == 0 else "the signed head is missing")
     with container.database.transaction() as session:

@@ -69,6 +69,7 @@ class Database:
             max_overflow=4,
             pool_timeout=10,
             pool_pre_ping=False,
+            hide_parameters=True,  # an exception text must not carry addresses
             pool_use_lifo=True,
             connect_args={
                 "application_name": application_name,

@@ -37,7 +37,7 @@ class Vault:
             raise VaultError(f"sealed with key {kid!r}, which VAULT_KEYS does not hold")
         try:
             return cipher.decrypt(sealed[1 + size : 13 + size], sealed[13 + size :], place.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut off before its nonce ends
             raise VaultError("sealed for another place, or damaged") from error
 
     def seal_json(self, value: object, place: str) -> bytes:

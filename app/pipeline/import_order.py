@@ -101,7 +101,7 @@ def _finish(
     order_id: int | None,
     again: timedelta | None,
 ) -> None:
-    state = "ODD" if hint.kind == HintKind.NOTHING and hint.detail.startswith("odd") else "DONE"
+    state = "ODD" if hint.kind == HintKind.NOTHING and hint.odd else "DONE"
     values: dict[str, object] = {"result": result[:500], "lease_until": None}
     if order_id is not None:
         values["order_id"] = order_id

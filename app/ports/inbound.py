@@ -57,6 +57,8 @@ class Hint:
     """What an event means once its body is read: "thing `ref` may have changed". Never trusted for more than that.
 
     `account_ref`: supplier pushes name a buyer; `status` is their word for the new state. `detail` says why NOTHING.
+    `odd`: the body was none that this sender writes, so somebody may want to look at it. Characters that no database
+    text can hold (NUL, lone surrogates) are taken out.
     """
 
     kind: HintKind
@@ -65,3 +67,15 @@ class Hint:
     status: str | None = None
     detail: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+    odd: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("ref", "account_ref", "status", "detail"):
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, _storable(text))
+        object.__setattr__(self, "extra", {_storable(key): _storable(text) for key, text in self.extra.items()})
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

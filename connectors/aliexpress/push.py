@@ -34,12 +34,12 @@ def read_push(body: bytes) -> Hint:
     try:
         root = wire.parse(body)
     except wire.Malformed as error:
-        return Hint(HintKind.NOTHING, detail=f"malformed: {error}")
+        return Hint(HintKind.NOTHING, detail=f"malformed: {error}", odd=True)
     message = wire.mapping(root)
     data = wire.mapping(message.get("data"))
     order_id = wire.identity(data.get("orderId"))
     if not order_id:
-        return Hint(HintKind.NOTHING, detail="no order id")
+        return Hint(HintKind.NOTHING, detail="no order id", odd=True)
     extra = {
         name: wire.text(message[name])[:40]
         for name in ("message_type", "seller_id", "timestamp")

@@ -57,7 +57,7 @@ def read_event(topic: str, body: bytes) -> Hint:
     try:
         payload = read_object(body)
     except OddPayloadError as error:
-        return Hint(HintKind.NOTHING, detail=f"payload_{error}")
+        return Hint(HintKind.NOTHING, detail=f"payload_{error}", odd=True)
     return _hint(topic, payload)
 
 
@@ -85,7 +85,7 @@ def _app(verb: str, payload: dict[str, Any]) -> Hint:
 
 
 def _found(kind: HintKind, ref: str | None) -> Hint:
-    return Hint(kind, ref=ref) if ref else Hint(HintKind.NOTHING, detail="no_id")
+    return Hint(kind, ref=ref) if ref else Hint(HintKind.NOTHING, detail="no_id", odd=True)
 
 
 def _order(subject: str, verb: str, payload: dict[str, Any]) -> Hint:
@@ -111,7 +111,7 @@ def _fulfillment_order(payload: dict[str, Any]) -> Hint:
             ref = part.get("id") if isinstance(part, dict) else None
             if isinstance(ref, str) and _FULFILLMENT_ORDER_GID.fullmatch(ref):
                 return Hint(HintKind.ORDER, ref=FULFILLMENT_ORDER + ref, extra={"fulfillment_order": ref})
-    return Hint(HintKind.NOTHING, detail="no_id")
+    return Hint(HintKind.NOTHING, detail="no_id", odd=True)
 
 
 def _privacy(payload: dict[str, Any]) -> Hint:

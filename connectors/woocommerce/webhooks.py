@@ -75,9 +75,9 @@ def read_event(topic: str, body: bytes) -> Hint:
     try:
         found = payload.load(body)
     except payload.Unreadable as error:
-        return Hint(HintKind.NOTHING, detail=str(error))
+        return Hint(HintKind.NOTHING, detail=str(error), odd=True)
     if not isinstance(found, dict):
-        return Hint(HintKind.NOTHING, detail="not an object")
+        return Hint(HintKind.NOTHING, detail="not an object", odd=True)
     ref = payload.identifier(found.get("id"))
     if ref is None:
         return _without_id(found)
@@ -94,7 +94,7 @@ def _without_id(found: dict[str, object]) -> Hint:
     if "code" in found:
         code = payload.text(found["code"])[:100]
         return Hint(HintKind.NOTHING, detail=f"error envelope: {code}", extra={"error": code})
-    return Hint(HintKind.NOTHING, detail="no id")
+    return Hint(HintKind.NOTHING, detail="no id", odd=True)
 
 
 def _order_hint(ref: str, event: str, status: str) -> Hint:

@@ -44,5 +44,7 @@ def _start(folder: Path, port: int) -> float:
 
 def memory(report: Report, stand: Stand) -> None:
     """Web, worker and scheduler as the Procfile starts them, after having worked."""
+    stand.worker()
+    wait(lambda: False, 3)
     parts = {name: pss([stand.pid(name)]) for name in ("web", "worker", "scheduler")}
     report.at_most("P15", "memory of web + worker + scheduler (PSS)", sum(parts.values()), 400, "MB", **parts)

@@ -154,9 +154,6 @@ def test_s62_the_bell_itself_is_json_and_holds_no_more_than_a_name(redis_url: st
 
 
 @pytest.mark.security("S62")
-@pytest.mark.xfail(
-    raises=AssertionError, reason="RQ calls whatever function a job names; BellWorker should call WAKE only"
-)
 def test_s62_a_job_that_names_another_function_is_not_called(redis_url: str, tmp_path: Path) -> None:
 
     trap = tmp_path / "executed"

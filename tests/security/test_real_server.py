@@ -95,7 +95,6 @@ def test_s11_two_hundred_large_bodies_at_once_take_less_than_50_mb(world: World,
         found = at_once(200, lambda: granian.raw(data))
     # 503: too many at once, to be sent again. 0: it refused after the head and hung up while the body was being sent.
     assert set(found) <= ({413, 503, 0} if way != "at-the-limit" else {401, 503}), found
-    print("PEAK", way, peak.growth, found)
     assert peak.growth < MEMORY, peak.growth
     assert granian.call("GET", "/healthz")[0] == 200
     assert world.inbox_rows() == 0

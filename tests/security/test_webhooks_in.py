@@ -384,16 +384,8 @@ PUSHES = {
 }
 
 
-STUCK = pytest.mark.xfail(
-    raises=AssertionError, reason="a NUL in orderStatus reaches JSONB in evidence._keep, and the row is tried for ever"
-)
-
-
 @pytest.mark.security("S13")
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[STUCK] if name == "nul-status" else []) for name in sorted(PUSHES)],
-)
+@pytest.mark.parametrize("name", sorted(PUSHES))
 def test_s13_odd_pushes_are_stored_and_worked_off(world: World, name: str) -> None:
     world.shopify_shop(SHOP)
     body = PUSHES[name][:65_536]
