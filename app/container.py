@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
@@ -11,7 +11,7 @@ from app import registry
 from app.calls import CallLog
 from app.clock import Clock, SystemClock
 from app.db import Database
-from app.domain.timing import PHYSICAL_MOST, Timers
+from app.domain.timing import PHYSICAL_MOST, SETTINGS, Timers
 from app.journal import Journal
 from app.pace import Pace
 from app.ports.connector import ConnectorSpec
@@ -36,6 +36,8 @@ class Container:
     timers: Timers
     journal: Journal
     pace: Pace
+    turns: dict[str, int] = field(default_factory=dict)
+    """Where each queue's round over the shops goes on (`app.pipeline.due`)."""
 
     def close(self) -> None:
         """Give back connections and threads."""
@@ -45,7 +47,17 @@ class Container:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> tuple[Settings, dict[str, BaseModel]]:
     """Our settings and the connectors'. Raises `SettingsInvalid` naming every fault."""
-    return load({name: spec.settings for name, spec in registry.find().items()}, environment)
+    fragments = {name: spec.settings for name, spec in registry.find().items()}
+    return load(fragments, environment, check=lambda settings: _chosen(settings).problems())
+
+
+def timers_of(settings: Settings) -> Timers:
+    """The timers that these settings choose, at their time scale; unchecked."""
+    return _chosen(settings).scaled(settings.time_scale)
+
+
+def _chosen(settings: Settings) -> Timers:
+    return Timers().chosen({name: getattr(settings, name) for name in SETTINGS})
 
 
 def build(
@@ -80,8 +92,7 @@ def assemble(
         guard=database.forbid_open_transaction,
         pace=min(settings.time_scale, PHYSICAL_MOST),
     )
-    timers = Timers().scaled(settings.time_scale)
-    timers.validate()
+    timers = timers_of(settings).validate()
     return Container(
         settings=settings,
         database=database,

@@ -60,6 +60,7 @@ class Journal:
         self._pid, self._written, self._segment = os.getpid(), 0, self._segment + 1
         path = self._folder / f"{HOST}-{self._pid}-{self._segment}.jsonl"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        _sync_folder(self._folder)  # else a power cut may lose the new file's name, and with it what was fsync'd
         return self._file
 
     def entries(self) -> Iterator[Entry]:
@@ -88,6 +89,14 @@ class Journal:
                 yield Entry(**json.loads(line))
             except (ValueError, TypeError):
                 continue
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _alive(pid: int) -> bool:

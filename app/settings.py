@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +33,17 @@ class Settings(BaseModel):
     outbound_ca_bundle: str = ""
     woocommerce_allow_http: bool = False
     time_scale: float = Field(default=1.0, gt=0, le=10_000)
+    sweep_seconds: float = Field(default=30, gt=0, le=300)
+    poll_seconds: float = Field(default=300, gt=0, le=900)
+    tracking_poll_seconds: float = Field(default=6 * 3600, gt=0, le=86_400)
+    payment_poll_seconds: float = Field(default=600, gt=0, le=86_400)
+    recheck_held_seconds: float = Field(default=900, gt=0, le=86_400)
+    send_seconds: float = Field(default=30, ge=5, le=120)
+    kill_limit_seconds: float = Field(default=60, gt=0, le=600)
+    quarantine_seconds: float = Field(default=1800, gt=0, le=86_400)
+    alert_after_seconds: float = Field(default=300, gt=0, le=300)
+    human_after_seconds: float = Field(default=3600, gt=0, le=86_400)
+    escalate_after_seconds: float = Field(default=4 * 3600, gt=0, le=7 * 86_400)
     trusted_hosts: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     database_pool: int = Field(default=40, ge=2, le=200)
@@ -146,12 +157,20 @@ def read_fragment(model: type[Fragment], environment: Mapping[str, str], problem
 
 
 def load(
-    fragments: Mapping[str, type[BaseModel]], environment: Mapping[str, str] | None = None
+    fragments: Mapping[str, type[BaseModel]],
+    environment: Mapping[str, str] | None = None,
+    *,
+    check: Callable[[Settings], Sequence[str]] | None = None,
 ) -> tuple[Settings, dict[str, BaseModel]]:
-    """Our settings and each connector's, all checked. Raises `SettingsInvalid` naming every fault at once."""
+    """Our settings and each connector's, all checked. Raises `SettingsInvalid` naming every fault at once.
+
+    `check` finds faults between settings that only a higher layer can judge.
+    """
     values = os.environ if environment is None else environment
     problems: list[str] = []
     settings = read_fragment(Settings, values, problems)
+    if settings is not None and check is not None:
+        problems += check(settings)
     parts = {name: read_fragment(model, values, problems) for name, model in fragments.items()}
     if problems or settings is None:
         raise SettingsInvalid(problems)

@@ -75,6 +75,13 @@ _SHOP: tuple[Row, ...] = (
         "none",
     ),
     (
+        "request_cancelled",
+        "merchant",
+        "The fulfilment request was cancelled in the shop; nothing is bought unless it is requested again.",
+        "Cancellation request at our own location, accepted before the point of no return.",
+        "none",
+    ),
+    (
         "refunded",
         "merchant",
         "The items were refunded in the shop; nothing more is bought.",

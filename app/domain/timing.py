@@ -5,6 +5,8 @@ Source: purchase lifecycle, sections 1, 6, 8, 9 and 10.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
@@ -44,6 +46,22 @@ FROM_SEND = frozenset(
     )
 )
 """Counted from the send, so the call itself, which is physical, is a part of them."""
+
+
+SETTINGS = {
+    "sweep_seconds": "sweep",
+    "poll_seconds": "poll",
+    "tracking_poll_seconds": "track_poll",
+    "payment_poll_seconds": "payment_poll",
+    "recheck_held_seconds": "recheck_held",
+    "send_seconds": "send_total",
+    "kill_limit_seconds": "kill_after",
+    "quarantine_seconds": "quarantine",
+    "alert_after_seconds": "alert_after",
+    "human_after_seconds": "human_after",
+    "escalate_after_seconds": "escalate_after",
+}
+"""The timers that an operator may choose: setting (a number of seconds) and the timer that it sets."""
 
 
 def _rising(*seconds: float) -> Delays:
@@ -98,6 +116,21 @@ class Timers:
     audit_alert: timedelta = timedelta(seconds=60)
     time_scale: float = 1.0
 
+    def chosen(self, seconds: Mapping[str, float]) -> Timers:
+        """These timers with an operator's choice, keys of `SETTINGS`; what hangs on a chosen one follows it."""
+        given = {SETTINGS[name]: timedelta(seconds=value) for name, value in seconds.items()}
+        send, kill = given.get("send_total", self.send_total), given.get("kill_after", self.kill_after)
+        poll = given.get("poll", self.poll)
+        return replace(
+            self,
+            **given,  # type: ignore[arg-type]
+            unknown_after=send,
+            unknown_checks=(send, *self.unknown_checks[1:]),
+            last_send_margin=self.send_deadline + send + timedelta(seconds=8),
+            claim_lease=max(self.claim_lease, 2 * kill),
+            poll_most=max(self.poll_most, poll),
+        )
+
     def scaled(self, time_scale: float) -> Timers:
         """The same world, `time_scale` times faster, with all relations of `validate` kept.
 
@@ -123,10 +156,14 @@ class Timers:
 
     def validate(self) -> Timers:
         """These timers, if the promises can be kept with them. Raises ValueError naming everything that is wrong."""
-        wrong = [text for holds, text in (*self._order(), *self._bounds()) if not holds]
+        wrong = self.problems()
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def problems(self) -> list[str]:
+        """What is wrong with these timers, one sentence each, in the names of the settings where there is one."""
+        return [_in_settings_names(text) for holds, text in (*self._order(), *self._bounds()) if not holds]
 
     def _durations(self) -> list[tuple[str, Delays]]:
         named = [(spec.name, getattr(self, spec.name)) for spec in fields(self) if spec.name != "time_scale"]
@@ -165,6 +202,12 @@ class Timers:
             (self.quarantine >= least, "quarantine must be at least 30 minutes"),
             (self.alert_after <= latest, "alert_after must be at most 5 minutes"),
         ]
+
+
+def _in_settings_names(text: str) -> str:
+    for setting, name in SETTINGS.items():
+        text = re.sub(rf"\b{name}\b", setting.upper(), text)
+    return text
 
 
 def pick(delays: Delays, index: int) -> timedelta:

@@ -19,7 +19,8 @@ from app.logs import logger
 from app.pipeline import fulfil, import_order, poll, reconcile, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim as claim_purchases
-from app.pipeline.due import claim
+from app.pipeline.due import INBOX
+from app.pipeline.due import claim_due as claim_due_rows
 
 log = logger(__name__)
 
@@ -35,7 +36,7 @@ class Kind:
 
 
 def _claim_inbox(container: Container, most: int) -> Sequence[Any]:
-    return claim(container, "inbox", most, due="state = 'DUE'", lease=container.timers.inbox_lease)
+    return claim_due_rows(container, "inbox", INBOX, most)
 
 
 KINDS = (

@@ -13,6 +13,8 @@ from app.db import changed
 from app.models import PeriodicJob
 
 LEASE = timedelta(minutes=5)
+LEAST = timedelta(seconds=0.5)
+"""Between two runs of a job, however fast the world runs."""
 
 
 def make_due(container: Container) -> int:
@@ -22,13 +24,12 @@ def make_due(container: Container) -> int:
     made = 0
     with container.database.transaction() as session:
         for job in JOBS.values():
-            wait = timedelta(seconds=job.every / (1.0 if job.physical else container.settings.time_scale))
             session.execute(insert(PeriodicJob).values(name=job.name, due=True, last_error="").on_conflict_do_nothing())
             made += changed(
                 session,
                 sa.update(PeriodicJob)
                 .where(PeriodicJob.name == job.name, PeriodicJob.next_at <= sa.func.clock_timestamp())
-                .values(due=True, next_at=sa.func.clock_timestamp() + max(wait, timedelta(seconds=0.5))),
+                .values(due=True, next_at=sa.func.clock_timestamp() + max(job.wait(container), LEAST)),
             )
     return made
 

@@ -36,7 +36,9 @@ class Inbox(Base):
         sa.Index(
             "uq_inbox_event", "source", "shop_id", "topic", "dedupe", unique=True, postgresql_nulls_not_distinct=True
         ),
-        sa.Index("ix_inbox_due", "run_at", "id", postgresql_where=sa.text("state = 'DUE'")),
+        sa.Index(
+            "ix_inbox_due", sa.text("coalesce(shop_id, 0)"), "run_at", "id", postgresql_where=sa.text("state = 'DUE'")
+        ),
         sa.Index("ix_inbox_order", "order_id", postgresql_where=sa.text("order_id IS NOT NULL")),
         states("state", "DUE", "DONE", "ODD"),
     )

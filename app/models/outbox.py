@@ -33,5 +33,7 @@ class Outbox(Base):
     __table_args__ = (
         states("state", "DUE", "DONE", "STUCK"),
         sa.Index("ix_outbox_order", "order_id", "id", postgresql_where=sa.text("state = 'DUE'")),
-        sa.Index("ix_outbox_due", "run_at", "id", postgresql_where=sa.text("state = 'DUE'")),
+        sa.Index(
+            "ix_outbox_due", sa.text("coalesce(shop_id, 0)"), "run_at", "id", postgresql_where=sa.text("state = 'DUE'")
+        ),
     )

@@ -67,7 +67,7 @@ class Purchase(Base):
 
     __table_args__ = (
         states("state", *STATES),
-        sa.Index("ix_purchase_ready", "run_at", "id", postgresql_where=sa.text("state = 'READY'")),
+        sa.Index("ix_purchase_ready", "shop_id", "run_at", "id", postgresql_where=sa.text("state = 'READY'")),
         sa.Index("ix_purchase_claimed", "lease_until", postgresql_where=sa.text("state = 'CLAIMED'")),
         sa.Index(
             "ix_purchase_unclear", "check_at", postgresql_where=sa.text("state IN ('SENDING', 'UNKNOWN', 'HUMAN')")

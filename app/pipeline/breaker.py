@@ -150,6 +150,10 @@ def _due(container: Container, breaker: Breaker) -> bool:
 
 def accounts_due(container: Container) -> None:
     """Account breakers whose pause is over may try again while the supplier as a whole answers."""
+    _accounts_to_trial(container, "its pause is over", lambda breaker: _due(container, breaker))
+
+
+def _accounts_to_trial(container: Container, why: str, may: Callable[[Breaker], bool]) -> None:
     with container.database.transaction() as session:
         for breaker in session.scalars(
             sa.select(Breaker)
@@ -157,8 +161,8 @@ def accounts_due(container: Container) -> None:
             .order_by(Breaker.scope)
             .with_for_update()
         ):
-            if _due(container, breaker):
-                _set(session, breaker, "TRIAL", "its pause is over")
+            if may(breaker):
+                _set(session, breaker, "TRIAL", why)
 
 
 def _pause(container: Container, breaker: Breaker) -> None:
@@ -175,20 +179,12 @@ def note_read(container: Container, supplier: str, *, ok: bool) -> None:
         if ok and (breaker is None or (breaker.state == "CLOSED" and not breaker.failed_reads)):
             return
         breaker = _row(session, scope)
-        if ok:
-            breaker.failed_reads = 0
-            if breaker.state == "OPEN" and _due(container, breaker):
-                _set(session, breaker, "TRIAL", "reads succeed again")
-                _accounts_to_trial(session, supplier)
-            return
-        breaker.failed_reads += 1
-        if breaker.failed_reads >= FAILED_READS_LIMIT and breaker.state != "OPEN":
+        breaker.failed_reads = 0 if ok else breaker.failed_reads + 1
+        back = ok and breaker.state == "OPEN" and _due(container, breaker)
+        if back:
+            _set(session, breaker, "TRIAL", "reads succeed again")
+        elif breaker.failed_reads >= FAILED_READS_LIMIT and breaker.state != "OPEN":
             _set(session, breaker, "OPEN", "reads fail")
-
-
-def _accounts_to_trial(session: Session, supplier: str) -> None:
-    """Account breakers follow when the supplier as a whole answers reads again."""
-    for breaker in session.scalars(
-        sa.select(Breaker).where(Breaker.scope.startswith("account:"), Breaker.state == "OPEN").with_for_update()
-    ):
-        _set(session, breaker, "TRIAL", f"{supplier} answers reads")
+    if back:
+        # On its own: sends lock the account's breaker first, the supplier's after it.
+        _accounts_to_trial(container, f"{supplier} answers reads", lambda _: True)

@@ -1,10 +1,15 @@
-"""Claiming due rows: who works on what, for how long. Times are the database's (leases are ours, not the queue's)."""
+"""Claiming due rows: who works on what, for how long. Times are the database's (leases are ours, not the queue's).
+
+`claim` takes the oldest rows. `claim_fairly` goes round the shops, so that a shop with ten thousand rows delays nobody
+else by more than a turn (S15). Both cost the same however long the backlog or the history is (P8).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,11 +19,35 @@ _CLAIM = """
 UPDATE {table} SET {lease} = clock_timestamp() + :lease, {count}
 WHERE id IN (
     SELECT id FROM {table}
-    WHERE {due} AND {run_at} <= clock_timestamp() AND ({lease} IS NULL OR {lease} < clock_timestamp())
+    WHERE {due} AND {run_at} <= now() AND ({lease} IS NULL OR {lease} < clock_timestamp())
     ORDER BY {run_at}, id LIMIT :most FOR UPDATE SKIP LOCKED
 )
 RETURNING id, clock_timestamp() AS claimed_at
 """
+
+_FAIR = """
+WITH RECURSIVE turn AS (
+    (SELECT {shop} AS shop, 1 AS place FROM {table} r WHERE {free} AND {shop} > :after ORDER BY {shop} LIMIT 1)
+  UNION ALL
+    SELECT following.shop, turn.place + 1
+    FROM turn CROSS JOIN LATERAL (
+        SELECT {shop} AS shop FROM {table} r WHERE {free} AND {shop} > turn.shop ORDER BY {shop} LIMIT 1) following
+    WHERE turn.place < :most
+), picked AS MATERIALIZED (
+    SELECT mine.id, turn.shop
+    FROM turn CROSS JOIN LATERAL (
+        SELECT r.id FROM {table} r WHERE {free} AND {shop} = turn.shop ORDER BY r.run_at, r.id
+        LIMIT (SELECT ceil(:most ::numeric / count(*)) FROM turn) FOR UPDATE OF r SKIP LOCKED) mine
+    LIMIT :most
+)
+UPDATE {table} t SET {values} FROM picked WHERE t.id = picked.id
+RETURNING {gives}, picked.shop, clock_timestamp() AS claimed_at,
+    (SELECT count(*) FROM turn) AS shops, (SELECT max(shop) FROM turn) AS last
+"""
+"""One turn: the next shops with rows that are free, and an equal share of the places for each, oldest rows first."""
+_TURNS_MOST = 8
+_START = -1
+"""Below every shop; rows of no shop count as shop 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +73,67 @@ def claim(
     text = _CLAIM.format(table=table, due=due, run_at=run_at, lease=lease_column, count=count)
     with container.database.transaction() as session:
         rows = session.execute(sa.text(text), {"lease": lease, "most": most}).all()
+    return [Claim(row.id, row.claimed_at) for row in rows]
+
+
+def fair(
+    table: str, *, free: str, values: str, shop: str = "coalesce(r.shop_id, 0)", gives: str = "t.id"
+) -> sa.TextClause:
+    """The statement of a fair claim. In its SQL a row is `r` where it is chosen (`free`), `t` where it is taken."""
+    return sa.text(_FAIR.format(table=table, free=free, values=values, shop=shop, gives=gives))
+
+
+_DUE = "r.state = 'DUE' AND r.run_at <= now() AND (r.lease_until IS NULL OR r.lease_until < clock_timestamp())"
+_TAKE = "lease_until = clock_timestamp() + :lease, attempts = t.attempts + 1"
+INBOX = fair("inbox", free=_DUE, values=_TAKE)
+_FIRST_OF_ORDER = "SELECT min(other.id) FROM outbox other WHERE other.state = 'DUE' AND other.order_id = r.order_id"
+"""Acts on one order go one after another: some shops keep parcels in one field that parallel writes would overwrite."""
+OUTBOX = fair(
+    "outbox",
+    free=f"{_DUE} AND (r.order_id IS NULL OR r.id = ({_FIRST_OF_ORDER}))",
+    values=_TAKE,
+)
+
+
+def claim_fairly(
+    container: Container,
+    session: sa.orm.Session,
+    queue: str,
+    statement: sa.TextClause,
+    most: int,
+    given: Mapping[str, Any],
+) -> list[sa.Row[Any]]:
+    """Claim up to `most` rows in the caller's transaction, going on round the shops where this process stopped last.
+
+    Fewer than `most` means that nothing else was free just now.
+    """
+    taken: list[sa.Row[Any]] = []
+    after = container.turns.get(queue, _START)
+    for _ in range(_TURNS_MOST):
+        wanted = most - len(taken)
+        rows = session.execute(statement, {**given, "after": after, "most": wanted}).all()
+        taken += rows
+        full = bool(rows) and rows[0].shops >= wanted
+        wrapped, after = after == _START, rows[0].last if full else _START
+        if len(taken) >= most or (wrapped and not full and not _more(rows, wanted)):
+            break
+    container.turns[queue] = after
+    return taken
+
+
+def _more(rows: Sequence[sa.Row[Any]], wanted: int) -> bool:
+    """Whether a shop got its whole share, so that it may have more than that."""
+    if not rows:
+        return False
+    share = -(-wanted // rows[0].shops)
+    counts: dict[int, int] = {}
+    for row in rows:
+        counts[row.shop] = counts.get(row.shop, 0) + 1
+    return any(count >= share for count in counts.values())
+
+
+def claim_due(container: Container, queue: str, statement: sa.TextClause, most: int) -> Sequence[Claim]:
+    """Claim up to `most` rows of the inbox or the outbox, fairly."""
+    with container.database.transaction() as session:
+        rows = claim_fairly(container, session, queue, statement, most, {"lease": container.timers.inbox_lease})
     return [Claim(row.id, row.claimed_at) for row in rows]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from app.calls import Story
 from app.container import Container
+from app.db import changed
 from app.errors import NotFound
 from app.logs import logger
 from app.models import (
@@ -23,25 +24,20 @@ from app.models import (
     StoreOrder,
     SupplierOrder,
 )
-from app.pipeline.due import Claim, claim
+from app.pipeline.due import OUTBOX, Claim, claim_due
 from app.pipeline.record import audit, task
 from app.ports.errors import MerchantMustAct, OutsideError, Refused
-from app.ports.storefront import Fulfilment, Parcel, ParcelLine
+from app.ports.storefront import Fulfilment, Parcel, ParcelLine, Request
 from app.shop_access import with_shop
 
 log = logger(__name__)
 TRIES = (2, 10, 60, 300, 900, 3600)
 """Seconds until an act is tried again; the last one repeats."""
-_FIRST_OF_ORDER = (
-    "state = 'DUE' AND (order_id IS NULL OR id = "
-    "(SELECT min(other.id) FROM outbox other WHERE other.state = 'DUE' AND other.order_id = outbox.order_id))"
-)
-"""Acts on one order go one after another: some shops keep parcels in one field that parallel writes would overwrite."""
 
 
 def due(container: Container, most: int) -> Sequence[Claim]:
     """Outbox rows that are due."""
-    return claim(container, "outbox", most, due=_FIRST_OF_ORDER, lease=container.timers.inbox_lease)
+    return claim_due(container, "outbox", OUTBOX, most)
 
 
 def run(container: Container, claimed: Claim) -> None:
@@ -66,8 +62,10 @@ def run(container: Container, claimed: Claim) -> None:
 def _act(container: Container, row: Outbox) -> str:
     if row.kind == "fulfil":
         return show(container, int(row.payload["parcel_id"]))
-    if row.kind == "answer_request":
-        return _answer_request(container, row)
+    if row.kind == "reject_request":
+        return _reject_request(container, row)
+    if row.kind == "answer_cancellation":
+        return _answer_cancellation(container, row)
     raise NotFound("unknown_act", f"The outbox holds an act of unknown kind {row.kind!r}.")
 
 
@@ -83,7 +81,7 @@ def show(container: Container, parcel_id: int) -> str:
     if parcel.shown_number == parcel.tracking_number:
         return "shown already"
     if shop.state == "UNINSTALLED":
-        return "the shop has left"
+        raise MerchantMustAct("shop_gone", "UNINSTALLED")  # kept, without a call: shown after a reinstall
     if not lines:
         return "holds nothing of this order"
     given = Parcel(
@@ -133,36 +131,59 @@ def _shown(container: Container, parcel_id: int, given: Parcel, made: Fulfilment
         )
 
 
-def _answer_request(container: Container, row: Outbox) -> str:
+def _reject_request(container: Container, row: Outbox) -> str:
     with container.database.transaction() as session:
-        lines = session.execute(
-            sa.select(SourceLine.external_id, StoreOrder.external_id)
+        order = session.get_one(StoreOrder, row.order_id)
+        lines = session.scalars(
+            sa.select(SourceLine.external_id)
             .join(PurchaseItem, PurchaseItem.source_line_id == SourceLine.id)
-            .join(StoreOrder, StoreOrder.id == SourceLine.order_id)
             .where(PurchaseItem.purchase_id == int(row.payload["purchase_id"]), SourceLine.at_our_location)
         ).all()
-    if not lines or row.shop_id is None:
-        return "no fulfilment request to answer"
-    accept, reason = bool(row.payload["accept"]), str(row.payload["reason"])
-    message = "Being ordered at the supplier." if accept else "This cannot be ordered at the supplier."
+    message, reason = "This cannot be ordered at the supplier.", str(row.payload["reason"])
+    _answer(container, order, lines, "fulfilment", accept=False, reason=reason, message=message)
+    return "rejected"
+
+
+def _answer_cancellation(container: Container, row: Outbox) -> str:
+    """Rejections first: a request is answered as a whole, and what was sent decides for all of it."""
+    with container.database.transaction() as session:
+        order = session.get_one(StoreOrder, row.order_id)
+    said = []
+    for accept, message in ((False, "It was ordered at the supplier already."), (True, "Nothing was ordered yet.")):
+        lines = [str(line) for line in row.payload["accept" if accept else "reject"]]
+        if lines:
+            said.append(f"{'accepted' if accept else 'rejected'} for {len(lines)} lines")
+            _answer(container, order, lines, "cancellation", accept=accept, message=message)
+    return f"cancellation {', '.join(said)}"
+
+
+def _answer(
+    container: Container,
+    order: StoreOrder,
+    lines: Sequence[str],
+    about: Request,
+    *,
+    accept: bool,
+    message: str,
+    reason: str = "other",
+) -> None:
     with_shop(
         container,
-        row.shop_id,
+        order.shop_id,
         lambda shop: shop.answer_request(
-            lines[0][1], [line for line, _ in lines], accept=accept, reason=reason, message=message
+            order.external_id, lines, about=about, accept=accept, reason=reason, message=message
         ),
     )
-    return "accepted" if accept else "rejected"
 
 
 def _done(container: Container, row: Outbox, state: str, result: str, story: Story) -> None:
     with container.database.transaction() as session:
         story.write(session)
-        session.execute(
-            sa.update(Outbox)
-            .where(Outbox.id == row.id)
-            .values(state=state, result=result[:300], done_at=sa.func.clock_timestamp(), lease_until=None)
-        )
+        mine = sa.update(Outbox).where(Outbox.id == row.id)
+        done = {"state": state, "result": result[:300], "done_at": sa.func.clock_timestamp(), "lease_until": None}
+        if not changed(session, mine.where(Outbox.run_at == row.run_at).values(**done)):
+            session.execute(mine.values(lease_until=None))  # asked for again meanwhile: it stays due
+            return
         if state == "STUCK":
             task(
                 session,

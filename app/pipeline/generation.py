@@ -103,13 +103,21 @@ def reconsider(session: Session, purchase: Purchase, *, again: bool) -> None:
     settle(session, shop, order, purchase, lines, account_of(session, shop), again=again)
 
 
-def ask_for_fulfilment_answer(session: Session, purchase: Purchase, *, accept: bool, reason: str = "other") -> None:
-    """Let the shop know whether we take the request, through the outbox."""
-    outbox(
-        session,
-        f"request:{purchase.id}:{'accept' if accept else 'reject'}",
-        "answer_request",
-        shop_id=purchase.shop_id,
-        order_id=purchase.order_id,
-        payload={"purchase_id": purchase.id, "accept": accept, "reason": reason},
+def reject_request(session: Session, purchase: Purchase, reason: str) -> None:
+    """Let the shop know that what it asks our location for cannot be bought; nothing where it does not ask."""
+    asked = session.scalar(
+        sa.select(SourceLine.id)
+        .join(PurchaseItem, PurchaseItem.source_line_id == SourceLine.id)
+        .where(PurchaseItem.purchase_id == purchase.id, SourceLine.at_our_location, SourceLine.request == "submitted")
+        .limit(1)
     )
+    if asked is not None:
+        outbox(
+            session,
+            f"request:{purchase.id}:reject",
+            "reject_request",
+            shop_id=purchase.shop_id,
+            order_id=purchase.order_id,
+            payload={"purchase_id": purchase.id, "reason": reason},
+            repeat=True,
+        )

@@ -145,10 +145,12 @@ def store(
         return order.id, "older than what is known"
     first = order.source_version == 0
     moved = _copy(container, order, fresh, read_at)
-    lines = _lines(session, order, fresh)
+    lines, new_request = _lines(session, order, fresh)
     if first:
         audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
-    match.derive(container, session, shop, order, lines, new_address=moved and not first)
+    match.derive(
+        container, session, shop, order, lines, new_address=moved and not first, new_request=new_request and not first
+    )
     container.database.after_commit(container.bell.ring)
     return order.id, "read again" if not first else "new order"
 
@@ -232,7 +234,9 @@ def address_dict(address: Address) -> dict[str, object]:
     return values
 
 
-def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> list[SourceLine]:
+def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> tuple[list[SourceLine], bool]:
+    """The order's lines as they are now, and whether the merchant asked us anew to fulfil one."""
+    new_request = False
     known = {
         line.external_id: line
         for line in session.scalars(
@@ -259,6 +263,7 @@ def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> list[Sourc
         line.sku = line.sku or item.sku
         line.title, line.quantity, line.to_ship = item.title, item.quantity, item.to_ship
         line.refunded, line.paid = item.refunded, item.paid.minor
+        new_request |= item.request == "submitted" != line.request
         line.requires_shipping, line.at_our_location, line.request = (
             item.requires_shipping,
             item.at_our_location,
@@ -270,4 +275,4 @@ def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> list[Sourc
         if external_id not in present:
             line.to_ship, line.quantity = 0, 0
     session.flush()  # new lines need their ids before purchases refer to them
-    return list(known.values())
+    return list(known.values()), new_request

@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from app.container import Container
 from app.errors import NotFound
-from app.models import Credential, Purchase, Shop
-from app.pipeline.record import audit, move
+from app.models import Credential, Shop
+from app.pipeline.holding import hold_unsent
+from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.shop_access import open_shop, with_shop
 
@@ -29,16 +30,11 @@ def uninstalled(container: Container, shop_id: int) -> str:
         raise
     with container.database.transaction() as session:
         shop = session.get_one(Shop, shop_id, with_for_update=True)
-        if shop.state == "UNINSTALLED":
-            return "left already"
-        shop.state, shop.state_since = "UNINSTALLED", sa.func.now()
-        session.execute(sa.delete(Credential).where(Credential.shop_id == shop_id))
-        audit(session, "shop", shop_id, "uninstalled", actor="import", after="UNINSTALLED")
-        for purchase in session.scalars(
-            sa.select(Purchase)
-            .where(Purchase.shop_id == shop_id, Purchase.state.in_(("DRAFT", "READY", "HELD", "CLAIMED")))
-            .with_for_update()
-        ):
-            if purchase.state != "DRAFT":
-                move(session, purchase, "HELD", actor="import", reason="uninstalled")
-    return "the shop left"
+        left = shop.state == "UNINSTALLED"
+        if not left:
+            audit(session, "shop", shop_id, "uninstalled", actor="import", before=shop.state, after="UNINSTALLED")
+            shop.state, shop.state_since = "UNINSTALLED", sa.func.now()
+            session.execute(sa.delete(Credential).where(Credential.shop_id == shop_id))
+    # From here on nothing passes the point of no return; a crash here is made good when the event is worked off again.
+    hold_unsent(container, shop_id, reason="uninstalled", actor="import")
+    return "left already" if left else "the shop left"

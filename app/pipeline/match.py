@@ -23,12 +23,18 @@ from app.models import (
     SourceLine,
     StoreOrder,
 )
-from app.pipeline import numbers
+from app.pipeline import numbers, requests
 from app.pipeline.readiness import Account, account_of, links_of, settle
 from app.pipeline.record import audit, move, task
 
 ADDRESS = frozenset(("address_refused", "address_invalid", "customs_id"))
 """Reasons that another address lifts."""
+REJECTED_FOR = {
+    "product_gone": "out_of_stock",
+    "not_shippable": "undeliverable",
+    "address_invalid": "incorrect_address",
+}
+"""Final refusals before anything was sent: the fulfilment request is turned down, with this reason of the port."""
 LIVE = UNSENT | UNCLEAR | PLACED
 
 
@@ -40,8 +46,12 @@ def derive(
     lines: Sequence[SourceLine],
     *,
     new_address: bool = False,
+    new_request: bool = False,
 ) -> None:
-    """Bring the order's purchases in line with the order as it stands now."""
+    """Bring the order's purchases in line with the order as it stands now.
+
+    `new_request`: the merchant asks our location (again) to fulfil, which lifts what the last request was rejected for.
+    """
     purchases = session.scalars(
         sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id).with_for_update()
     ).all()
@@ -51,10 +61,11 @@ def derive(
     book = _Book(list(purchases), list(items), _shown(session, items))
     wanted = {line.id: _wanted(order, line, book) for line in lines}
     _follow(session, order, lines, book, wanted)
+    requests.answer_cancellation(session, order, lines, book.covering)
     account = account_of(session, shop)
     for purchase in book.purchases:
         if purchase.state in {"DRAFT", "HELD", "READY"}:
-            again = new_address and purchase.reason in ADDRESS
+            again = (new_address and purchase.reason in ADDRESS) or (new_request and purchase.reason in REJECTED_FOR)
             settle(session, shop, order, purchase, _lines_of(purchase, lines, book), account, again=again)
     _create(container, session, shop, order, lines, book, wanted, account)
 
@@ -75,6 +86,11 @@ class _Book:
             for item in self.items
             if item.source_line_id == line.id and item.position == 1 and self.by_id[item.purchase_id].state in LIVE
         ]
+
+    def of(self, line: SourceLine) -> list[Purchase]:
+        """All purchases that ever held the line."""
+        ids = {item.purchase_id for item in self.items if item.source_line_id == line.id}
+        return [self.by_id[purchase_id] for purchase_id in sorted(ids)]
 
 
 def _shown(session: Session, items: Sequence[PurchaseItem]) -> dict[int, int]:
@@ -122,8 +138,15 @@ def _follow(
         if purchase.state in UNSENT and not any(
             item.quantity for item in book.items if item.purchase_id == purchase.id
         ):
-            gone = "cancelled_by_shop" if order.cancelled or order.gone else "refunded"
-            move(session, purchase, "CANCELLED", actor="match", reason=gone)
+            move(session, purchase, "CANCELLED", actor="match", reason=_why_none(order, purchase, lines, book))
+
+
+def _why_none(order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine], book: _Book) -> str:
+    if order.cancelled or order.gone:
+        return "cancelled_by_shop"
+    ids = {item.source_line_id for item in book.items if item.purchase_id == purchase.id}
+    asked = any(line.id in ids and line.at_our_location and line.request == requests.ASKED for line in lines)
+    return "request_cancelled" if asked else "refunded"
 
 
 def _set_quantity(session: Session, book: _Book, purchase: Purchase, item: PurchaseItem, quantity: int) -> None:
@@ -200,7 +223,7 @@ def _create(
         covered = sum(item.quantity for _, item in book.covering(line))
         settled = _settled_elsewhere(line, book)
         missing = wanted[line.id] - covered - settled
-        if missing <= 0:
+        if missing <= 0 or requests.withdrawn(line, book.of(line)):
             continue
         parts = [item.part for item in book.items if item.source_line_id == line.id]
         part = max(parts, default=0) + 1

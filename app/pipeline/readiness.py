@@ -49,6 +49,10 @@ CHECKED_LATER = frozenset(
 """Reasons found by the pre-flight or by the supplier: the order alone does not lift them, see `reconsider`."""
 
 
+REQUESTED = frozenset(("submitted", "accepted", "cancel_rejected"))
+"""States of a request at our location in which we are expected to ship."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """The account that a shop buys with; `usable` False with the reason why not."""
@@ -101,9 +105,7 @@ def readiness(
 
 
 def _request_open(shop: Shop, lines: Sequence[SourceLine]) -> bool:
-    return shop.request_needed and any(
-        line.at_our_location and line.request not in {"submitted", "accepted"} for line in lines
-    )
+    return shop.request_needed and any(line.at_our_location and line.request not in REQUESTED for line in lines)
 
 
 def settle(
@@ -124,8 +126,8 @@ def settle(
     state, reason, facts = readiness(shop, order, lines, account, mapped=mapped)
     if state == "DRAFT" and purchase.state != "DRAFT":
         state = "HELD"  # paid before and not any more: it was seen, so it is no draft again
-    if state == "READY" and purchase.state == "HELD" and purchase.reason in CHECKED_LATER and not again:
-        return
+    if purchase.state == "HELD" and purchase.reason in CHECKED_LATER and not again:
+        return  # what else stands in its way shows when this is lifted: a pause must not wash off "needs repair"
     if state == "READY" and purchase.state == "READY":
         return
     move(session, purchase, state, actor="match", reason=reason, facts=facts, run_at=sa.func.now())  # type: ignore[arg-type]

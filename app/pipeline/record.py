@@ -90,16 +90,17 @@ def outbox(
     shop_id: int | None,
     order_id: int | None = None,
     payload: dict[str, Any] | None = None,
+    repeat: bool = False,
 ) -> None:
-    """Ask for an act, once per `key`; a stuck one is tried again."""
+    """Ask for an act, once per `key`; a stuck one is tried again. `repeat`: so is one that is done or being done."""
     row = insert(Outbox).values(
         dedupe_key=key, kind=kind, shop_id=shop_id, order_id=order_id, payload=payload or {}, state="DUE", attempts=0
     )
     session.execute(
         row.on_conflict_do_update(
             index_elements=["dedupe_key"],
-            set_={"state": "DUE", "run_at": sa.func.now(), "payload": row.excluded.payload},
-            where=Outbox.state == "STUCK",
+            set_={"state": "DUE", "run_at": sa.func.now(), "payload": row.excluded.payload, "done_at": None},
+            where=sa.true() if repeat else Outbox.state == "STUCK",
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from app.ports.inbound import Delivery, Hint, InboundRequest
 from app.ports.money import Money
@@ -38,11 +38,11 @@ class StoreLine:
     """One line of a storefront order.
 
     `variant_id` is the storefront's id of what was sold (None: deleted or free text). `quantity` as ordered,
-    `to_ship` what the shop still shows as open: after edits, refunds and fulfilments by anyone, ourselves included;
-    `refunded` pieces refunded.
+    `to_ship` what the shop still shows as open: after edits, refunds and fulfilments by anyone, ourselves included, and
+    without the pieces that an open cancellation request names; `refunded` pieces refunded.
     `paid` is what the buyer paid for the whole line at `quantity`, after discounts, without tax.
     `at_our_location` True: our fulfilment service's location holds the line; `request` is the state of the merchant's
-    fulfilment request there: none, submitted, accepted, rejected, cancel_requested, cancelled.
+    fulfilment request there: none, submitted, accepted, rejected, cancel_requested, cancel_rejected, cancelled.
     """
 
     id: str
@@ -185,6 +185,10 @@ class ShopAccess:
         return f"ShopAccess({self.address!r})"
 
 
+Request = Literal["fulfilment", "cancellation"]
+"""What a merchant may ask our own location for."""
+
+
 class StorefrontSession(Protocol):
     """A storefront bound to one shop. Every method may raise the errors of `app.ports.errors`."""
 
@@ -207,9 +211,9 @@ class StorefrontSession(Protocol):
         """Replace number, carrier and link of an existing fulfilment."""
 
     def answer_request(
-        self, order_id: str, line_ids: Sequence[str], *, accept: bool, reason: str, message: str
+        self, order_id: str, line_ids: Sequence[str], *, about: Request, accept: bool, reason: str, message: str
     ) -> None:
-        """Accept or reject the merchant's fulfilment request (or cancellation request) for these lines, if one is open.
+        """Accept or reject the merchant's request `about` these lines, if one is open; safe to call again.
 
         `reason` is one of `out_of_stock`, `undeliverable`, `incorrect_address`, `invalid_sku`, `other`. Does nothing
         where the storefront has no such step.

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
-from app.models import Credential, Merchant, Purchase, Shop, ShopAccount
-from app.pipeline.record import audit, move
+from app.models import Credential, Inbox, Merchant, Outbox, Purchase, Shop, ShopAccount
+from app.pipeline.holding import hold_unsent
+from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.money import Money
 from app.ports.storefront import ShopAccess, ShopProfile, WebhookReport
@@ -133,9 +134,10 @@ def _store(
     shop.capabilities = {**dict(profile.capabilities), "api_version": profile.api_version}
     shop.poll_run_at = sa.func.now()  # what happened meanwhile is read at once
     if before == "UNINSTALLED":
-        shop.state = "PAUSED" if _waiting(session, shop.id) else "ACTIVE"
+        shop.state = "PAUSED" if _waiting(session, shop.id, HELD) else "ACTIVE"
         shop.state_since = sa.func.now()
     _keep_keys(container, session, shop, given)
+    _waits_no_longer(session, shop.id)
     audit(
         session,
         "shop",
@@ -147,6 +149,13 @@ def _store(
         detail={"connector": connector, "scopes": list(profile.scopes)},
     )
     return shop, fresh
+
+
+def _waits_no_longer(session: Session, shop_id: int) -> None:
+    """What could not be read from or written to the shop for want of keys is tried now."""
+    for table in (Inbox, Outbox):
+        due = sa.update(table).where(table.shop_id == shop_id, table.state == "DUE", table.run_at > sa.func.now())
+        session.execute(due.values(run_at=sa.func.now()))
 
 
 def _merchant(session: Session, merchant_id: int | None, name: str, actor: str) -> int:
@@ -161,9 +170,8 @@ def _merchant(session: Session, merchant_id: int | None, name: str, actor: str) 
     return merchant.id
 
 
-def _waiting(session: Session, shop_id: int) -> bool:
-    held = sa.select(Purchase.id).where(Purchase.shop_id == shop_id, HELD, Purchase.reason == "uninstalled")
-    return session.scalar(held.limit(1)) is not None
+def _waiting(session: Session, shop_id: int, *where: sa.ColumnElement[bool]) -> bool:
+    return session.scalar(sa.select(Purchase.id).where(Purchase.shop_id == shop_id, *where).limit(1)) is not None
 
 
 def _keep_keys(container: Container, session: Session, shop: Shop, given: dict[str, str]) -> None:
@@ -301,17 +309,7 @@ def pause(container: Container, shop_id: int, *, actor: str) -> int:
         shop = session.get_one(Shop, shop_id, with_for_update=True)
         _stateful(shop, "PAUSED")
         audit(session, "shop", shop_id, "paused", actor=actor, before="ACTIVE", after="PAUSED")
-    with container.database.transaction() as session:
-        # A claimed purchase is stopped as well: its worker finds it gone at the point of no return.
-        waiting = session.scalars(
-            sa.select(Purchase)
-            .where(Purchase.shop_id == shop_id, Purchase.state.in_(("READY", "CLAIMED")))
-            .order_by(Purchase.order_id, Purchase.id)
-            .with_for_update()
-        ).all()
-        for purchase in waiting:
-            move(session, purchase, "HELD", actor=actor, reason="shop_paused")
-    return len(waiting)
+    return hold_unsent(container, shop_id, reason="shop_paused", actor=actor)
 
 
 def resume(container: Container, shop_id: int, *, actor: str) -> int:
@@ -319,8 +317,10 @@ def resume(container: Container, shop_id: int, *, actor: str) -> int:
     get(container, shop_id)
     with container.database.transaction() as session:
         shop = session.get_one(Shop, shop_id, with_for_update=True)
-        _stateful(shop, "ACTIVE")
-        audit(session, "shop", shop_id, "resumed", actor=actor, before="PAUSED", after="ACTIVE")
+        before = shop.state
+        if before != "ACTIVE" or not _waiting(session, shop_id, HELD, Purchase.reason.in_(PAUSED)):
+            _stateful(shop, "ACTIVE")
+        audit(session, "shop", shop_id, "resumed", actor=actor, before=before, after="ACTIVE")
     return len(look_again(container, Purchase.shop_id == shop_id, Purchase.reason.in_(PAUSED), again=False))
 
 

@@ -271,7 +271,11 @@ _KINDS = {
 
 def _outbox(session: Session, order_id: int) -> Iterator[dict[str, Any]]:
     rows = session.scalars(sa.select(Outbox).where(Outbox.order_id == order_id).order_by(Outbox.id.desc()).limit(MOST))
-    names = {"fulfil": "The shop is to be told of a parcel", "answer_request": "The shop's request is to be answered"}
+    names = {
+        "fulfil": "The shop is to be told of a parcel",
+        "reject_request": "The shop's fulfilment request is to be rejected",
+        "answer_cancellation": "The shop's cancellation request is to be answered",
+    }
     for row in rows:
         yield _entry(row.created_at, "outbox", f"{names.get(row.kind, row.kind)}.", outbox=row.id)
         if row.done_at is not None:

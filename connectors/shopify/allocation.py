@@ -80,7 +80,7 @@ def _preference(found: Node, handle: str) -> tuple[bool, bool, bool, bool]:
         found["status"] == "ON_HOLD",
         not is_ours(found, handle),
         state in _UNWANTED,
-        state != "accepted",
+        state not in ("accepted", "cancel_rejected"),
     )
 
 

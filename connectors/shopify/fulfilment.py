@@ -17,7 +17,7 @@ from connectors.shopify.allocation import Allocation, allocate
 from connectors.shopify.carriers import tracking_input
 from connectors.shopify.client import GraphQLClient
 from connectors.shopify.orders import read_fulfillment_orders, rest_of
-from connectors.shopify.request_answers import accept_open_request
+from connectors.shopify.request_answers import accept_open_request, reject_open_cancellation
 
 Node = Mapping[str, Any]
 
@@ -100,6 +100,9 @@ def _ready(client: GraphQLClient, share: Allocation) -> Allocation:
             raise MerchantMustAct("fulfilment_on_hold", "ON_HOLD", "the fulfilment order is on hold")
         if found["requestStatus"] == "SUBMITTED":
             accept_open_request(client, found["id"])
+            continue
+        if found["requestStatus"] == "CANCELLATION_REQUESTED":
+            reject_open_cancellation(client, found["id"])
             continue
         if found["requestStatus"] in ("UNSUBMITTED", "REJECTED", "CANCELLATION_ACCEPTED"):
             raise MerchantMustAct("fulfilment_not_requested", found["requestStatus"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.ports.errors import OutcomeUnknown, OutsideError, Refused, TryLater
+from app.ports.storefront import Request
 from connectors.shopify.addresses import number_of
 from connectors.shopify.client import GraphQLClient
 from connectors.shopify.orders import read_fulfillment_orders
@@ -18,6 +19,7 @@ REASONS = {
     "invalid_sku": "INVALID_SKU",
     "other": "OTHER",
 }
+_OPEN: dict[Request, str] = {"fulfilment": "SUBMITTED", "cancellation": "CANCELLATION_REQUESTED"}
 _MUTATIONS = {
     ("SUBMITTED", True): ("accept_request", "fulfillmentOrderAcceptFulfillmentRequest"),
     ("SUBMITTED", False): ("reject_request", "fulfillmentOrderRejectFulfillmentRequest"),
@@ -33,18 +35,19 @@ def answer_request(
     order_id: str,
     line_ids: Sequence[str],
     *,
+    about: Request,
     accept: bool,
     reason: str,
     message: str,
 ) -> None:
-    """Answer every open request at our location that holds one of these lines.
+    """Answer every open request of this kind at our location that holds one of these lines.
 
     A request is answered as a whole: Shopify knows no acceptance of single lines.
     """
     wanted = {number_of(line_id) for line_id in line_ids}
     for found in read_fulfillment_orders(client, order_id):
         lines = {number_of(item["lineItem"]["id"]) for item in found["lineItems"]["nodes"]}
-        if is_ours(found, handle) and (found["requestStatus"], accept) in _MUTATIONS and lines & wanted:
+        if is_ours(found, handle) and found["requestStatus"] == _OPEN[about] and lines & wanted:
             _answer(client, found, accept=accept, reason=reason, message=message)
 
 
@@ -52,6 +55,12 @@ def accept_open_request(client: GraphQLClient, fulfillment_order_id: str) -> Non
     """Accept one submitted request, for a parcel that is on its way already."""
     node = {"id": fulfillment_order_id, "requestStatus": "SUBMITTED"}
     _answer(client, node, accept=True, reason="other", message="")
+
+
+def reject_open_cancellation(client: GraphQLClient, fulfillment_order_id: str) -> None:
+    """Reject one cancellation request, for a parcel that is on its way already."""
+    node = {"id": fulfillment_order_id, "requestStatus": "CANCELLATION_REQUESTED"}
+    _answer(client, node, accept=False, reason="other", message="The parcel is on its way already.")
 
 
 def _answer(client: GraphQLClient, found: Mapping[str, Any], *, accept: bool, reason: str, message: str) -> None:

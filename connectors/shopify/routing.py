@@ -21,13 +21,13 @@ _REQUEST = {
     "ACCEPTED": "accepted",
     "REJECTED": "rejected",
     "CANCELLATION_REQUESTED": "cancel_requested",
-    "CANCELLATION_REJECTED": "accepted",
+    "CANCELLATION_REJECTED": "cancel_rejected",
     "CANCELLATION_ACCEPTED": "cancelled",
     "CLOSED": "none",
 }
 # If the pieces of a line are in several fulfilment orders, the state that needs us first speaks for the line.
-_URGENCY = ("cancel_requested", "submitted", "accepted", "rejected", "cancelled", "none")
-_ASKED = frozenset(("cancel_requested", "submitted", "accepted"))
+_URGENCY = ("cancel_requested", "submitted", "accepted", "cancel_rejected", "rejected", "cancelled", "none")
+_ASKED = frozenset(("cancel_requested", "submitted", "accepted", "cancel_rejected"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class Routing:
         states = {request_state(found) for found, _ in ours}
         if ours and states & _ASKED:
             # A partial request splits the fulfilment order: only the pieces asked for are ours to ship.
-            asked = [(found, left) for found, left in ours if request_state(found) in _ASKED]
+            # What is asked back is not to be shipped unless the answer is no.
+            asked = [(found, left) for found, left in ours if request_state(found) in _ASKED - {"cancel_requested"}]
             theirs = [(found, left) for found, left in live if not is_ours(found, self._handle)]
             live = asked + theirs if live else []
         remaining = sum(left for _, left in live)

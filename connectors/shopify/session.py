@@ -10,6 +10,7 @@ from app.ports.storefront import (
     Fulfilment,
     OrderPage,
     Parcel,
+    Request,
     ShopProfile,
     StoreOrder,
     VariantInfo,
@@ -82,11 +83,11 @@ class ShopifySession:
         return fulfilment.update_tracking(self._client, order_id, fulfilment_id, parcel)
 
     def answer_request(
-        self, order_id: str, line_ids: Sequence[str], *, accept: bool, reason: str, message: str
+        self, order_id: str, line_ids: Sequence[str], *, about: Request, accept: bool, reason: str, message: str
     ) -> None:
         """Answer the open requests at our location that hold these lines."""
         request_answers.answer_request(
-            self._client, self._handle, order_id, line_ids, accept=accept, reason=reason, message=message
+            self._client, self._handle, order_id, line_ids, about=about, accept=accept, reason=reason, message=message
         )
 
     def variants(self, *, sku: str | None = None, variant_id: str | None = None) -> tuple[VariantInfo, ...]:

@@ -12,6 +12,7 @@ from app.ports.storefront import (
     Fulfilment,
     OrderPage,
     Parcel,
+    Request,
     ShopAccess,
     ShopProfile,
     StorefrontSession,
@@ -56,7 +57,7 @@ class WooCommerceSession:
         return fulfilment.update_tracking(self._shop, order_id, fulfilment_id, parcel)
 
     def answer_request(
-        self, order_id: str, line_ids: Sequence[str], *, accept: bool, reason: str, message: str
+        self, order_id: str, line_ids: Sequence[str], *, about: Request, accept: bool, reason: str, message: str
     ) -> None:
         """WooCommerce has no fulfilment requests."""
 

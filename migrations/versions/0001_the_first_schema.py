@@ -264,7 +264,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_inbox_shop_id_shop')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_inbox'))
     )
-    op.create_index('ix_inbox_due', 'inbox', ['run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
+    op.create_index('ix_inbox_due', 'inbox', [sa.literal_column('coalesce(shop_id, 0)'), 'run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
     op.create_index('ix_inbox_order', 'inbox', ['order_id'], unique=False, postgresql_where=sa.text('order_id IS NOT NULL'))
     op.create_index('uq_inbox_event', 'inbox', ['source', 'shop_id', 'topic', 'dedupe'], unique=True, postgresql_nulls_not_distinct=True)
     op.create_table('outbox',
@@ -287,7 +287,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_outbox')),
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_outbox_dedupe_key'))
     )
-    op.create_index('ix_outbox_due', 'outbox', ['run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
+    op.create_index('ix_outbox_due', 'outbox', [sa.literal_column('coalesce(shop_id, 0)'), 'run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
     op.create_index('ix_outbox_order', 'outbox', ['order_id', 'id'], unique=False, postgresql_where=sa.text("state = 'DUE'"))
     op.create_table('purchase',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -345,7 +345,7 @@ def upgrade() -> None:
     op.create_index('ix_purchase_held', 'purchase', ['shop_id', 'reason'], unique=False, postgresql_where=sa.text("state = 'HELD'"))
     op.create_index(op.f('ix_purchase_order_id'), 'purchase', ['order_id'], unique=False)
     op.create_index('ix_purchase_payable', 'purchase', ['state', 'id'], unique=False, postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')"))
-    op.create_index('ix_purchase_ready', 'purchase', ['run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'READY'"))
+    op.create_index('ix_purchase_ready', 'purchase', ['shop_id', 'run_at', 'id'], unique=False, postgresql_where=sa.text("state = 'READY'"))
     op.create_index('ix_purchase_unclear', 'purchase', ['check_at'], unique=False, postgresql_where=sa.text("state IN ('SENDING', 'UNKNOWN', 'HUMAN')"))
     op.create_table('source_line',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),

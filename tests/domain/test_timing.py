@@ -56,7 +56,7 @@ def test_bad_scale_is_refused(time_scale: float) -> None:
     ("changes", "text"),
     [
         ({"quarantine": timedelta(minutes=29)}, "30 minutes"),
-        ({"kill_after": seconds(181)}, "10 x kill_after"),
+        ({"kill_after": seconds(181)}, "10 x KILL_LIMIT_SECONDS"),
         ({"send_total": seconds(58)}, "before its worker is killed"),
         ({"connect": seconds(30)}, "connect"),
         ({"last_send_margin": seconds(32)}, "last_send_margin"),

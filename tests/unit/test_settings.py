@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from app.container import read_settings
+from app.container import read_settings, timers_of
+from app.domain.timing import SETTINGS
 from app.errors import SettingsInvalid
 
 KEY = "k1:" + base64.b64encode(bytes(32)).decode()
@@ -70,3 +71,24 @@ def test_secrets_do_not_show() -> None:
     settings, _ = read_settings(GOOD)
     assert "x" * 40 not in repr(settings)
     assert "u:p@" not in repr(settings)
+
+
+def test_timers_are_chosen_by_settings_and_scale_together() -> None:
+    chosen = {name.upper(): str(30 + 5 * place) for place, name in enumerate(SETTINGS)}
+    chosen |= {"SEND_SECONDS": "20", "KILL_LIMIT_SECONDS": "40", "QUARANTINE_SECONDS": "2400", "POLL_SECONDS": "60"}
+    plain = timers_of(read_settings({**GOOD, **chosen})[0]).validate()
+    for setting, timer in SETTINGS.items():
+        assert getattr(plain, timer).total_seconds() == float(chosen[setting.upper()])
+    fast = timers_of(read_settings({**GOOD, **chosen, "TIME_SCALE": "10"})[0]).validate()
+    for timer in SETTINGS.values():
+        assert getattr(fast, timer) < getattr(plain, timer) / 2, timer
+
+
+def test_timers_that_break_a_promise_are_refused_by_name_with_all_other_faults() -> None:
+    told = faults(KILL_LIMIT_SECONDS="200", SEND_SECONDS="100", POLL_SECONDS="nonsense", SHOPIFY_CLIENT_SECRET="")
+    assert "POLL_SECONDS" in told
+    assert "SHOPIFY_CLIENT_SECRET" in told
+    told = faults(KILL_LIMIT_SECONDS="200", SHOPIFY_CLIENT_SECRET="")
+    assert "QUARANTINE_SECONDS must be at least 10 x KILL_LIMIT_SECONDS" in told
+    assert "SHOPIFY_CLIENT_SECRET" in told
+    assert "a send must end before its worker is killed" in faults(SEND_SECONDS="60")

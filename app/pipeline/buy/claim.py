@@ -13,31 +13,29 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.container import Container
 from app.models import Audit
+from app.pipeline.due import claim_fairly, fair
 
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
-_CLAIM = sa.text("""
-UPDATE purchase SET state = 'CLAIMED', state_since = clock_timestamp(), version = version + 1, fence = fence + 1,
-    tries = tries + 1, lease_owner = :owner, lease_until = clock_timestamp() + :lease,
-    waiting_for = NULL, waiting_since = NULL
-WHERE id IN (
-    SELECT p.id FROM purchase p
-    WHERE p.state = 'READY' AND p.run_at <= clock_timestamp()
+_CLAIM = fair(
+    "purchase",
+    shop="r.shop_id",
+    gives="t.id, t.version, t.fence",
+    free="""r.state = 'READY' AND r.run_at <= now()
       AND NOT EXISTS (
         SELECT 1 FROM purchase_item i JOIN interlock l
-          ON l.account_id = p.account_id AND l.product_id = i.product_id AND l.sku_id = i.sku_id
-        WHERE i.purchase_id = p.id AND l.release_at > clock_timestamp())
+          ON l.account_id = r.account_id AND l.product_id = i.product_id AND l.sku_id = i.sku_id
+        WHERE i.purchase_id = r.id AND l.release_at > clock_timestamp())
       AND NOT EXISTS (
         SELECT 1 FROM breaker b
-        WHERE b.state = 'OPEN' AND b.scope IN ('supplier:' || p.supplier, 'account:' || p.account_id))
+        WHERE b.state = 'OPEN' AND b.scope IN ('supplier:' || r.supplier, 'account:' || r.account_id))
       AND NOT EXISTS (
         SELECT 1 FROM placement_freeze f
-        WHERE f.released_at IS NULL AND (f.account_id IS NULL OR f.account_id = p.account_id))
-    ORDER BY p.run_at, p.id LIMIT :most FOR UPDATE OF p SKIP LOCKED
+        WHERE f.released_at IS NULL AND (f.account_id IS NULL OR f.account_id = r.account_id))""",
+    values="""state = 'CLAIMED', state_since = clock_timestamp(), version = t.version + 1, fence = t.fence + 1,
+    tries = t.tries + 1, lease_owner = :owner, lease_until = clock_timestamp() + :lease,
+    waiting_for = NULL, waiting_since = NULL""",
 )
-AND state = 'READY'
-RETURNING id, version, fence, clock_timestamp() AS claimed_at
-""")
 
 _FREE = sa.text("""
 UPDATE purchase SET version = version + 1, lease_owner = NULL, lease_until = NULL, lost_claims = lost_claims + 1,
@@ -69,9 +67,10 @@ class Claimed:
 
 
 def claim(container: Container, most: int) -> Sequence[Claimed]:
-    """Take up to `most` purchases that are due and not interlocked."""
+    """Take up to `most` purchases that are due and not interlocked, in turn over the shops."""
+    given = {"owner": WORKER, "lease": container.timers.claim_lease}
     with container.database.transaction() as session:
-        rows = session.execute(_CLAIM, {"owner": WORKER, "lease": container.timers.claim_lease, "most": most}).all()
+        rows = claim_fairly(container, session, "purchase", _CLAIM, most, given)
         _audit(session, rows, "READY", "CLAIMED", WORKER)
     return [Claimed(row.id, row.version, row.fence, row.claimed_at) for row in rows]
 

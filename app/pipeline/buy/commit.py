@@ -263,7 +263,7 @@ def _reserve(container: Container, session: Session, purchase: Purchase, attempt
     """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
     shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
     today = container.clock.now().date()
-    if plan.order.autopay and not shop.autopay:
+    if shop.state != "ACTIVE" or (plan.order.autopay and not shop.autopay):
         raise _Stop("HELD", "changed")
     over = caps.over(session, shop, plan.quote, today, autopay=plan.order.autopay)
     if over is not None:

@@ -354,7 +354,12 @@ def _accept_request(container: Container, facts: _Facts) -> None:
             container,
             facts.shop.id,
             lambda shop: shop.answer_request(
-                facts.order.external_id, ids, accept=True, reason="other", message="Being ordered at the supplier."
+                facts.order.external_id,
+                ids,
+                about="fulfilment",
+                accept=True,
+                reason="other",
+                message="Being ordered at the supplier.",
             ),
         )
     except Refused as error:

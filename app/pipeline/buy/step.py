@@ -10,19 +10,19 @@ from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Purchase
+from app.pipeline import locks
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.commit import commit
 from app.pipeline.buy.outcome import record
 from app.pipeline.buy.preflight import Held, LostClaim, check
 from app.pipeline.buy.send import send
 from app.pipeline.buy.watch import watched
-from app.pipeline.generation import ask_for_fulfilment_answer
+from app.pipeline.generation import reject_request
+from app.pipeline.match import REJECTED_FOR
 from app.pipeline.record import move
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
 
 log = logger(__name__)
-FINAL = frozenset(("product_gone", "not_shippable", "address_invalid"))
-"""Reasons with which a fulfilment request is turned down."""
 
 
 def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one return for each way it may end
@@ -76,7 +76,7 @@ def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one 
 
 def _put(container: Container, claimed: Claimed, state: str, reason: str, facts: dict[str, object]) -> None:
     with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, claimed.id, with_for_update=True)
+        purchase = locks.purchase(session, claimed.id)
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             return
         move(
@@ -88,8 +88,8 @@ def _put(container: Container, claimed: Claimed, state: str, reason: str, facts:
             facts={key: value if isinstance(value, int | str) else str(value) for key, value in facts.items()},
             run_at=sa.func.clock_timestamp() + container.timers.recheck_held,  # type: ignore[arg-type]
         )
-        if reason in FINAL:
-            ask_for_fulfilment_answer(session, purchase, accept=False, reason="undeliverable")
+        if reason in REJECTED_FOR:
+            reject_request(session, purchase, REJECTED_FOR[reason])
 
 
 def _later(container: Container, claimed: Claimed, tries: int, error: OutsideError) -> None:
@@ -97,7 +97,7 @@ def _later(container: Container, claimed: Claimed, tries: int, error: OutsideErr
     if isinstance(error, TryLater) and error.retry_after:
         wait = max(error.retry_after, 1.0)
     with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, claimed.id, with_for_update=True)
+        purchase = locks.purchase(session, claimed.id)
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             return
         reason = "supplier_down" if error.vendor == purchase.supplier else "storefront_down"

@@ -210,8 +210,8 @@ def test_a_lost_answer_to_an_acceptance_may_be_repeated(simulated: Simulated, ki
     lines = [line.id for line in read(session, made["id"]).lines]
     simulated.fault("fulfillmentOrderAcceptFulfillmentRequest", kind)
     with pytest.raises(TryLater):
-        session.answer_request(made["id"], lines, accept=True, reason="other", message="")
-    session.answer_request(made["id"], lines, accept=True, reason="other", message="")
+        session.answer_request(made["id"], lines, about="fulfilment", accept=True, reason="other", message="")
+    session.answer_request(made["id"], lines, about="fulfilment", accept=True, reason="other", message="")
     assert len(simulated.events("request_accepted")) == 1
 
 
@@ -220,8 +220,8 @@ def test_requests_for_other_lines_are_left_alone(simulated: Simulated) -> None:
     session = simulated.session("ours.myshopify.com")
     made = simulated.order(shop="ours.myshopify.com")
     simulated.act(made, "request_fulfillment")
-    session.answer_request(made["id"], ["1"], accept=True, reason="other", message="")
-    session.answer_request("1", ["1"], accept=True, reason="other", message="")
+    session.answer_request(made["id"], ["1"], about="fulfilment", accept=True, reason="other", message="")
+    session.answer_request("1", ["1"], about="fulfilment", accept=True, reason="other", message="")
     assert simulated.events("request_accepted") == []
 
 

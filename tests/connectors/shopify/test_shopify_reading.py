@@ -233,21 +233,27 @@ def test_requests_at_our_location(simulated: Simulated) -> None:
     assert states() == {(True, "none")}
     simulated.act(made, "request_fulfillment")
     assert states() == {(True, "submitted")}
-    session.answer_request(made["id"], lines, accept=True, reason="other", message="")
+    session.answer_request(made["id"], lines, about="fulfilment", accept=True, reason="other", message="")
     assert states() == {(True, "accepted")}
     simulated.act(made, "request_cancellation")
     assert states() == {(True, "cancel_requested")}
-    session.answer_request(made["id"], lines, accept=False, reason="other", message="on its way")
-    assert states() == {(True, "accepted")}
+    session.answer_request(made["id"], lines, about="fulfilment", accept=False, reason="other", message="no")
+    assert states() == {(True, "cancel_requested")}, "another request's answer answers nothing"
+    assert {line.to_ship for line in read(session, made["id"]).lines} == {0}
+    session.answer_request(made["id"], lines, about="cancellation", accept=False, reason="other", message="on its way")
+    assert states() == {(True, "cancel_rejected")}
+    assert {line.to_ship for line in read(session, made["id"]).lines} != {0}
     simulated.act(made, "request_cancellation")
-    session.answer_request(made["id"], lines, accept=True, reason="other", message="")
+    session.answer_request(made["id"], lines, about="cancellation", accept=True, reason="other", message="")
     # Shopify opens a new fulfilment order in place of the cancelled one.
     assert states() == {(True, "none")}
     simulated.act(made, "request_fulfillment")
-    session.answer_request(made["id"], lines, accept=False, reason="out_of_stock", message="sold out")
+    session.answer_request(
+        made["id"], lines, about="fulfilment", accept=False, reason="out_of_stock", message="sold out"
+    )
     assert states() == {(True, "rejected")}
     assert simulated.events("request_rejected")[0]["reason"] == "INVENTORY_OUT_OF_STOCK"
-    session.answer_request(made["id"], lines, accept=True, reason="other", message="")
+    session.answer_request(made["id"], lines, about="fulfilment", accept=True, reason="other", message="")
     assert len(simulated.events("request_accepted")) == 1
 
 

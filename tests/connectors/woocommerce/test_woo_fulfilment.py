@@ -182,6 +182,6 @@ def test_the_echo_of_our_own_write_leads_to_no_further_write(shop: Shop, receive
 
 
 def test_answer_request_is_no_step_here(shop: Shop) -> None:
-    shop.session().answer_request("1", [], accept=True, reason="other", message="")
+    shop.session().answer_request("1", [], about="fulfilment", accept=True, reason="other", message="")
     with pytest.raises(OutsideError):
         shop.session().fulfil("999999", Parcel("k", "n", "", "", ()))
