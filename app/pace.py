@@ -19,6 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from app.logs import logger
 
 log = logger(__name__)
+_BLOCKED = "waybill:creates:blocked"
 
 
 class Pace:
@@ -33,6 +34,7 @@ class Pace:
         self._shared = FixedWindowRateLimiter(
             RedisStorage(redis_url, socket_connect_timeout=0.5, socket_timeout=0.5, retry_on_timeout=False)
         )
+        self._redis = redis.Redis.from_url(redis_url, socket_connect_timeout=0.5, socket_timeout=0.5, retry=None)
         self._blocked_until = 0.0
         self._shared_away_until = 0.0
 
@@ -49,8 +51,12 @@ class Pace:
             self._slots.release()
 
     def slow_down(self, seconds: float) -> None:
-        """The supplier said "too many calls": this process creates nothing for so long."""
+        """The supplier said "too many calls": nobody creates anything for so long, this process even without Redis."""
         self._blocked_until = max(self._blocked_until, time.monotonic() + seconds)
+        try:
+            self._redis.set(_BLOCKED, "1", px=max(int(seconds * 1000), 1))
+        except redis.RedisError as error:
+            log.warning("shared_pace_not_reached", error=type(error).__name__)
 
     def _wait(self, deadline: float) -> bool:
         while True:
@@ -64,6 +70,10 @@ class Pace:
     def _hit(self, now: float) -> bool:
         if now >= self._shared_away_until:
             try:
+                blocked = int(self._redis.pttl(_BLOCKED))
+                if blocked > 0:
+                    self._blocked_until = now + blocked / 1000
+                    return False
                 return self._shared.hit(self._item, "waybill", "creates")
             except redis.RedisError as error:
                 log.warning("shared_pace_not_reached", error=type(error).__name__)

@@ -239,7 +239,7 @@ def apply_grant(container: Container, credential: Credential, secrets: dict[str,
     now = container.clock.now()
     credential.sealed = container.vault.seal_json(secrets, credential.place)
     credential.version = (credential.version or 0) + 1
-    credential.state, credential.dead_reason = "LIVE", ""
+    credential.state, credential.dead_reason, credential.dead_since = "LIVE", "", None
     credential.issued_at = now
     credential.expires_at = grant.expires_at
     credential.refresh_expires_at = grant.refresh_expires_at or credential.refresh_expires_at
@@ -252,5 +252,11 @@ def _die(container: Container, opened: Opened, reason: str) -> None:
         session.execute(
             sa.update(Credential)
             .where(Credential.id == opened.credential_id, Credential.version == opened.version)
-            .values(state="DEAD", dead_reason=reason[:200], lease_owner=None, lease_until=None)
+            .values(
+                state="DEAD",
+                dead_reason=reason[:200],
+                dead_since=sa.func.coalesce(Credential.dead_since, sa.func.now()),
+                lease_owner=None,
+                lease_until=None,
+            )
         )

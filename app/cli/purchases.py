@@ -43,7 +43,10 @@ def list_purchases(container: Container, state: str, shop_id: int | None, limit:
 @click.option("--found", multiple=True, help="The order's number at the supplier; repeat it for several.")
 @click.option("--not-there", is_flag=True, help="You looked, and it is not there.")
 @click.option("--newest-seen", default="", help="With --not-there: the newest order number that you see there.")
-@click.option("--confirm-by", default="", help="With --not-there: the second person, needed for staff.")
+@click.option("--confirm-by", default="", help="The second person, needed for staff and with --unverified.")
+@click.option(
+    "--unverified", is_flag=True, help="The account has been unreadable for a week: believe two persons, check later."
+)
 @click.option("--by", default="merchant", show_default=True, help="Who looked; staff write staff:NAME.")
 def resolve(
     container: Container,
@@ -52,17 +55,40 @@ def resolve(
     not_there: bool,  # noqa: FBT001 - click hands options over by name
     newest_seen: str,
     confirm_by: str,
+    unverified: bool,  # noqa: FBT001 - as above
     by: str,
 ) -> Answer:
     """Say what became of an unclear purchase."""
     if bool(found) == not_there:
         raise WaybillError("found_or_not", "Say either --found NUMBER or --not-there --newest-seen NUMBER.")
     if found:
-        data = purchases.resolve_found(container, purchase_id, found, by=by)
+        data = purchases.resolve_found(
+            container, purchase_id, found, by=by, confirm_by=confirm_by, unverified_account=unverified
+        )
     else:
         data = purchases.resolve_not_there(
-            container, purchase_id, newest_seen=newest_seen, by=by, confirm_by=confirm_by
+            container,
+            purchase_id,
+            newest_seen=newest_seen,
+            by=by,
+            confirm_by=confirm_by,
+            unverified_account=unverified,
         )
+    return Answer(data, _stands(data))
+
+
+@command(purchase, "track")
+@click.argument("purchase_id", type=int, metavar="ID")
+@click.option("--number", required=True, help="The parcel's tracking number.")
+@click.option("--carrier", default="", help="Who carries it.")
+@click.option("--order", "ref", default="", help="The supplier order it belongs to, if there are several.")
+@click.option("--confirm-by", default="", help="The second person.")
+@by_option
+def track(
+    container: Container, purchase_id: int, number: str, carrier: str, ref: str, confirm_by: str, by: str
+) -> Answer:
+    """Give a tracking number by hand, where the supplier account has been unreadable for a week."""
+    data = purchases.track(container, purchase_id, number, carrier=carrier, ref=ref, by=by, confirm_by=confirm_by)
     return Answer(data, _stands(data))
 
 

@@ -75,10 +75,20 @@ _SHOP: tuple[Row, ...] = (
         "none",
     ),
     (
-        "request_cancelled",
+        "unverified",
         "merchant",
-        "The fulfilment request was cancelled in the shop; nothing is bought unless it is requested again.",
-        "Cancellation request at our own location, accepted before the point of no return.",
+        (
+            "Two persons said that this was ordered; the supplier account cannot be read, so nobody has checked it. "
+            "Connect the account again to have it checked; until then give tracking numbers by hand."
+        ),
+        "Statement about an account that was unreadable for 7 days (resolve --unverified).",
+        "renew_account",
+    ),
+    (
+        "account_changed",
+        "us",
+        "The shop buys with another supplier account now; a new purchase takes the place of this one.",
+        "An unsent purchase with sends that were not executed, moved to another account.",
         "none",
     ),
     (

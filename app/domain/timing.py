@@ -92,6 +92,7 @@ class Timers:
     human_after: timedelta = timedelta(minutes=60)
     stock_human_after: timedelta = timedelta(minutes=15)
     escalate_after: timedelta = timedelta(hours=4)
+    unreadable_after: timedelta = timedelta(days=7)
     interlock_release: timedelta = timedelta(minutes=62)
     interlock_alert: timedelta = timedelta(minutes=5)
     match_before: timedelta = timedelta(minutes=2)

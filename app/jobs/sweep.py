@@ -12,7 +12,7 @@ from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Audit, Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
-from app.pipeline import breaker, generation, locks
+from app.pipeline import breaker, generation, locks, unverified
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert, end_alerts
@@ -70,6 +70,7 @@ def recheck_held(container: Container) -> int:
         ).all()
     for purchase_id in due:
         _recheck(container, purchase_id)
+    unverified.recheck(container)
     return len(due)
 
 

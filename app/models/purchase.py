@@ -166,6 +166,8 @@ class Evidence(Base):
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
     at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
 
+    __table_args__ = (sa.Index("ix_evidence_human", "account_id", postgresql_where=sa.text("kind = 'human'")),)
+
 
 class Spend(Base):
     """Money reserved at the point of no return, settled at the outcome. Minor units of `currency`."""

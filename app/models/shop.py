@@ -70,6 +70,7 @@ class Credential(Base):
     sealed: Mapped[bytes]
     state: Mapped[str] = mapped_column(default="LIVE")
     dead_reason: Mapped[str] = mapped_column(default="")
+    dead_since: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     issued_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     expires_at: Mapped[datetime | None]

@@ -191,12 +191,23 @@ def _instants(read: OrderRead) -> tuple[datetime, ...]:
     return read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
 
 
-def fits(container: Container, session: Session, purchase: Purchase, attempt: Attempt, read: OrderRead) -> bool:
-    """Whether an order holds nothing but pieces that this attempt still misses, and was made in its time window."""
+def fits(
+    container: Container,
+    session: Session,
+    purchase: Purchase,
+    attempt: Attempt,
+    read: OrderRead,
+    *,
+    known: SupplierOrder | None = None,
+) -> bool:
+    """Whether an order holds nothing but pieces that this attempt still misses, and was made in its time window.
+
+    `known`: the order's own row, if it is attached but was never read.
+    """
     before, after = window(container)
     if not any(attempt.sent_at - before <= at <= attempt.sent_at + after for at in _instants(read)):
         return False
-    if _unread(session, purchase):
+    if _unread(session, purchase, but=known.id if known else None):
         return False  # what its own orders cover is not known yet
     left: Counter[tuple[str, str]] = Counter()
     for product, sku, pieces, _ in attempt.items:
@@ -213,14 +224,13 @@ def fits(container: Container, session: Session, purchase: Purchase, attempt: At
     return bool(named) and all(left[key] == pieces for key, pieces in named.items())
 
 
-def _unread(session: Session, purchase: Purchase) -> bool:
-    return bool(
-        session.scalar(
-            sa.select(SupplierOrder.id)
-            .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.read_at.is_(None))
-            .limit(1)
-        )
+def _unread(session: Session, purchase: Purchase, *, but: int | None) -> bool:
+    unread = sa.select(SupplierOrder.id).where(
+        SupplierOrder.purchase_id == purchase.id,
+        SupplierOrder.read_at.is_(None),
+        SupplierOrder.id.is_distinct_from(but),
     )
+    return session.scalar(unread.limit(1)) is not None
 
 
 def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str) -> None:

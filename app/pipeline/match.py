@@ -24,7 +24,7 @@ from app.models import (
     StoreOrder,
 )
 from app.pipeline import numbers, requests
-from app.pipeline.readiness import Account, account_of, links_of, settle
+from app.pipeline.readiness import Account, account_of, links_of, settle, was_sent
 from app.pipeline.record import audit, move, task
 
 ADDRESS = frozenset(("address_refused", "address_invalid", "customs_id"))
@@ -63,11 +63,32 @@ def derive(
     _follow(session, order, lines, book, wanted)
     requests.answer_cancellation(session, order, lines, book.covering)
     account = account_of(session, shop)
+    _leave_account(session, book, account)
     for purchase in book.purchases:
         if purchase.state in {"DRAFT", "HELD", "READY"}:
             again = (new_address and purchase.reason in ADDRESS) or (new_request and purchase.reason in REJECTED_FOR)
             settle(session, shop, order, purchase, _lines_of(purchase, lines, book), account, again=again)
     _create(container, session, shop, order, lines, book, wanted, account)
+
+
+def derive_again(container: Container, session: Session, order_id: int) -> None:
+    """Derive the purchases of an order that is known already. Locks order and lines."""
+    order = session.get_one(StoreOrder, order_id, with_for_update=True)
+    lines = session.scalars(
+        sa.select(SourceLine).where(SourceLine.order_id == order_id).order_by(SourceLine.id).with_for_update()
+    ).all()
+    derive(container, session, session.get_one(Shop, order.shop_id), order, lines)
+
+
+def _leave_account(session: Session, book: _Book, account: Account) -> None:
+    """An unsent purchase that was tried under another account ends; `_create` derives a new one for its pieces.
+
+    Its sends had no effect (else it would not be unsent), so nothing is bought twice (lifecycle, section 8).
+    """
+    for purchase in book.purchases:
+        elsewhere = account.id is not None and purchase.account_id not in {None, account.id}
+        if elsewhere and purchase.state in {"HELD", "READY"} and was_sent(session, purchase):
+            move(session, purchase, "CANCELLED", actor="match", reason="account_changed")
 
 
 class _Book:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.models import (
+    Attempt,
     Credential,
     ProductLink,
     Purchase,
@@ -120,7 +121,7 @@ def settle(
 ) -> None:
     """Put an unsent purchase into DRAFT, HELD or READY. `again`: also lift reasons that only a new try can check."""
     map_items(session, shop, purchase, lines)
-    if purchase.account_id is None or account.id != purchase.account_id:
+    if account.id != purchase.account_id and not was_sent(session, purchase):
         purchase.account_id, purchase.supplier = account.id, account.supplier or purchase.supplier
     mapped = _mapped(session, purchase)
     state, reason, facts = readiness(shop, order, lines, account, mapped=mapped)
@@ -131,6 +132,12 @@ def settle(
     if state == "READY" and purchase.state == "READY":
         return
     move(session, purchase, state, actor="match", reason=reason, facts=facts, run_at=sa.func.now())  # type: ignore[arg-type]
+
+
+def was_sent(session: Session, purchase: Purchase) -> bool:
+    """Whether a send of it was begun under its account, though without effect: then it stays with that account."""
+    sent = sa.select(Attempt.id).where(Attempt.purchase_id == purchase.id).limit(1)
+    return purchase.account_id is not None and session.scalar(sent) is not None
 
 
 def _mapped(session: Session, purchase: Purchase) -> bool:

@@ -19,12 +19,11 @@ from app.models import (
     Purchase,
     PurchaseItem,
     Shop,
-    SourceLine,
     StoreOrder,
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, closing, evidence, generation, locks, match
+from app.pipeline import breaker, closing, evidence, generation, locks, match, unverified
 from app.pipeline.adopt import coverage, follow, open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
@@ -144,11 +143,20 @@ def to_human(session: Session, purchase: Purchase, order: StoreOrder) -> None:
     )
 
 
-def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: str, confirm_by: str = "") -> Purchase:
+def not_there(
+    container: Container,
+    purchase_id: int,
+    *,
+    newest_seen: str,
+    by: str,
+    confirm_by: str = "",
+    unverified_account: bool = False,
+) -> Purchase:
     """A person looked and it is not there: VOID, and a newly derived generation.
 
     Only after quarantine. `newest_seen` is the newest order number that the person sees: it proves where they looked.
-    Staff (`by` starting with `staff:`) always need a second person. Raises `Conflict` saying what is missing.
+    Staff (`by` starting with `staff:`) always need a second person. `unverified_account`: nobody can read the account,
+    so nothing is checked now (`app.pipeline.unverified`). Raises `Conflict` saying what is missing.
     """
     if not newest_seen.strip().isdigit():
         raise Conflict(
@@ -156,11 +164,13 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
         )
     if by.startswith("staff:") and (not confirm_by.strip() or confirm_by.strip().casefold() == by.strip().casefold()):
         raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
-    newest, read = _verify_newest(container, purchase_id, newest_seen.strip())
+    newest, read = ("", None) if unverified_account else _verify_newest(container, purchase_id, newest_seen.strip())
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         if purchase.state not in {"UNKNOWN", "HUMAN"}:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+        if unverified_account:
+            unverified.demand(container, session, purchase, by=by, confirm_by=confirm_by)
         _alone(session, purchase, by=by, confirm_by=confirm_by)
         now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
         if purchase.quarantine_until is None or now < purchase.quarantine_until:
@@ -178,7 +188,13 @@ def not_there(container: Container, purchase_id: int, *, newest_seen: str, by: s
                 account_id=purchase.account_id,
                 kind="human",
                 supplier_order_ref=newest_seen.strip(),
-                detail={"said": "not there", "by": by, "second": confirm_by, "newest": newest},
+                detail={
+                    "said": "not there",
+                    "by": by,
+                    "second": confirm_by,
+                    "newest": newest,
+                    "verified": read is not None,
+                },
             )
         )
         end_tasks(session, f"unclear:{purchase.id}", by)
@@ -209,7 +225,12 @@ def _alone(session: Session, purchase: Purchase, *, by: str, confirm_by: str) ->
 
 
 def _refuse_own(
-    container: Container, session: Session, purchase: Purchase, attempt: Attempt | None, ref: str, read: OrderRead
+    container: Container,
+    session: Session,
+    purchase: Purchase,
+    attempt: Attempt | None,
+    ref: str,
+    read: OrderRead | None,
 ) -> None:
     """The order that the person names as the newest may be the very one that is looked for."""
     owner = session.scalar(
@@ -217,7 +238,7 @@ def _refuse_own(
             SupplierOrder.external_id == ref, SupplierOrder.account_id == purchase.account_id
         )
     )
-    lost = attempt is not None and evidence.fits(container, session, purchase, attempt, read)
+    lost = attempt is not None and read is not None and evidence.fits(container, session, purchase, attempt, read)
     counted = (
         owner == purchase.id and coverage(session, purchase)[0] > 0
     )  # a part that was found; the rest is asked for
@@ -238,11 +259,7 @@ def _keep_found(container: Container, session: Session, purchase: Purchase, atte
     attempt.outcome = "PLACED"
     session.flush()
     follow(container, session, purchase)
-    order = session.get_one(StoreOrder, purchase.order_id)
-    lines = session.scalars(
-        sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
-    ).all()
-    match.derive(container, session, session.get_one(Shop, purchase.shop_id), order, lines)
+    match.derive_again(container, session, purchase.order_id)
     container.database.after_commit(container.bell.ring)
     return purchase
 

@@ -20,7 +20,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, evidence, locks
+from app.pipeline import breaker, evidence, locks, unverified
 from app.pipeline.adopt import apply_read
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import outbox, task
@@ -107,6 +107,8 @@ def _store(
     order = session.get_one(SupplierOrder, order_id, with_for_update=True, populate_existing=True)
     order.track_lease_until = None
     timers = container.timers
+    if order.source == unverified.SOURCE:
+        unverified.check_order(container, session, order, read)
     if read is None:
         order.track_run_at = sa.func.clock_timestamp() + pick(timers.push_retries, order.tracks - 1)
         return

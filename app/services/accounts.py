@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
-from app.models import Credential, Purchase, Shop, ShopAccount, SupplierAccount
+from app.models import Attempt, Credential, Purchase, Shop, ShopAccount, SupplierAccount
+from app.pipeline import match
 from app.pipeline.numbers import instance_key
 from app.pipeline.record import audit
 from app.ports.errors import OutsideError
@@ -62,8 +63,30 @@ def connect(
             actor=actor,
             detail={"shop": shop_id, "expires_at": expires_at.isoformat() if expires_at else ""},
         )
-    _go_on(container, shop.merchant_id, other=before is None or before.id != account.id)
+    other = before is None or before.id != account.id
+    if other:
+        _move_unsent(container, shop_id, account.id)
+    _go_on(container, shop.merchant_id, other=other)
     return account
+
+
+def _move_unsent(container: Container, shop_id: int, account_id: int) -> None:
+    """Orders of this shop whose unsent purchases were tried under another account are derived afresh."""
+    with container.database.transaction() as session:
+        orders = session.scalars(
+            sa.select(Purchase.order_id)
+            .join(Attempt, Attempt.purchase_id == Purchase.id)
+            .where(
+                Purchase.shop_id == shop_id,
+                Purchase.state.in_(("HELD", "READY")),
+                Purchase.account_id != account_id,
+            )
+            .distinct()
+        ).all()
+    for order_id in orders:
+        with container.database.transaction() as session:
+            match.derive_again(container, session, order_id)
+            container.database.after_commit(container.bell.ring)
 
 
 def _default(session: Session, shop_id: int) -> SupplierAccount | None:

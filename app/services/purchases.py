@@ -12,7 +12,7 @@ from app.container import Container
 from app.domain.purchase_flow import STATES
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
-from app.pipeline import evidence, generation, locks, reconcile
+from app.pipeline import evidence, generation, locks, reconcile, unverified
 from app.pipeline.adopt import follow
 from app.pipeline.record import audit
 from app.ports.money import Money
@@ -178,9 +178,24 @@ def _asked(session: Session, purchase: Purchase) -> Money:
         raise Conflict("no_price", "Its price is not known. Try it again (`flask purchase retry`) first.") from error
 
 
-def resolve_found(container: Container, purchase_id: int, refs: Sequence[str], *, by: str) -> dict[str, Any]:
-    """A person found the order(s) at the supplier. Each number is read and must fit before it is attached."""
-    for ref in dict.fromkeys(ref.strip() for ref in refs):
+def resolve_found(
+    container: Container,
+    purchase_id: int,
+    refs: Sequence[str],
+    *,
+    by: str,
+    confirm_by: str = "",
+    unverified_account: bool = False,
+) -> dict[str, Any]:
+    """A person found the order(s) at the supplier. Each number is read and must fit before it is attached.
+
+    `unverified_account`: nobody can read the account, two persons say it; checked when it is connected again.
+    """
+    numbers = list(dict.fromkeys(ref.strip() for ref in refs))
+    if unverified_account:
+        unverified.found(container, purchase_id, numbers, by=by, confirm_by=confirm_by)
+        return told(container, purchase_id)
+    for ref in numbers:
         evidence.confirm(container, purchase_id, ref, by=by)
         with container.database.transaction() as session:
             audit(session, "purchase", purchase_id, "found", actor=by, detail={"supplier_order": ref})
@@ -189,8 +204,29 @@ def resolve_found(container: Container, purchase_id: int, refs: Sequence[str], *
 
 
 def resolve_not_there(
-    container: Container, purchase_id: int, *, newest_seen: str, by: str, confirm_by: str = ""
+    container: Container,
+    purchase_id: int,
+    *,
+    newest_seen: str,
+    by: str,
+    confirm_by: str = "",
+    unverified_account: bool = False,
 ) -> dict[str, Any]:
     """A person looked and it is not there. Tells where its successor stands (or the purchase, if nothing is left)."""
-    heir = reconcile.not_there(container, purchase_id, newest_seen=newest_seen, by=by, confirm_by=confirm_by)
+    heir = reconcile.not_there(
+        container,
+        purchase_id,
+        newest_seen=newest_seen,
+        by=by,
+        confirm_by=confirm_by,
+        unverified_account=unverified_account,
+    )
     return told(container, heir.id)
+
+
+def track(
+    container: Container, purchase_id: int, number: str, *, carrier: str, ref: str, by: str, confirm_by: str
+) -> dict[str, Any]:
+    """Two persons give a tracking number by hand, because the supplier account cannot be read."""
+    unverified.track(container, purchase_id, number, carrier=carrier, ref=ref, by=by, confirm_by=confirm_by)
+    return told(container, purchase_id)

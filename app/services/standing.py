@@ -189,6 +189,8 @@ def _human(purchase: Purchase) -> tuple[str, str, str]:
 def _placed(purchase: Purchase, orders: Sequence[SupplierOrder]) -> tuple[str, str, str]:
     ids = ", ".join(order.external_id for order in orders) or str(purchase.facts.get("orders", ""))
     name = f"{purchase.supplier or 'supplier'} order {ids}".strip()
+    if purchase.reason == "unverified":
+        return because("unverified", purchase.facts)
     if purchase.state == "PLACED_UNPAID":
         if purchase.cancel_requested_at is not None:
             return f"Do not pay {name}: the shop cancelled it.", "merchant", "none"

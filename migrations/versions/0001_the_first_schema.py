@@ -166,6 +166,7 @@ def upgrade() -> None:
     sa.Column('sealed', sa.LargeBinary(), nullable=False),
     sa.Column('state', sa.Text(), nullable=False),
     sa.Column('dead_reason', sa.Text(), nullable=False),
+    sa.Column('dead_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('version', sa.BigInteger(), nullable=False),
     sa.Column('issued_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
@@ -441,6 +442,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['purchase_id'], ['purchase.id'], name=op.f('fk_evidence_purchase_id_purchase')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_evidence'))
     )
+    op.create_index('ix_evidence_human', 'evidence', ['account_id'], unique=False, postgresql_where=sa.text("kind = 'human'"))
     op.create_index(op.f('ix_evidence_purchase_id'), 'evidence', ['purchase_id'], unique=False)
     op.create_index(op.f('ix_evidence_supplier_order_ref'), 'evidence', ['supplier_order_ref'], unique=False)
     op.create_table('interlock',
@@ -612,6 +614,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_interlock_purchase_id'), table_name='interlock')
     op.drop_table('interlock')
     op.drop_index(op.f('ix_evidence_supplier_order_ref'), table_name='evidence')
+    op.drop_index('ix_evidence_human', table_name='evidence', postgresql_where=sa.text("kind = 'human'"))
     op.drop_index(op.f('ix_evidence_purchase_id'), table_name='evidence')
     op.drop_table('evidence')
     op.drop_index(op.f('ix_call_order_id'), table_name='call')

@@ -45,3 +45,9 @@ def test_told_to_slow_down_nothing_goes(redis_url: str) -> None:
     pace = Pace(redis_url, per_second=1000, in_flight=4)
     pace.slow_down(60)
     assert granted(pace, 2) == 0
+
+
+def test_one_process_slows_all_down(redis_url: str) -> None:
+    paces = [Pace(redis_url, per_second=1000, in_flight=4) for _ in range(2)]
+    paces[0].slow_down(60)
+    assert granted(paces[1], 2) == 0
