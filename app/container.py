@@ -13,6 +13,7 @@ from app.clock import Clock, SystemClock
 from app.db import Database
 from app.domain.timing import PHYSICAL_MOST, SETTINGS, Timers
 from app.journal import Journal
+from app.mailer import Mailer
 from app.pace import Pace
 from app.ports.connector import ConnectorSpec
 from app.ports.http import DialPolicy, HTTPClient
@@ -36,6 +37,7 @@ class Container:
     timers: Timers
     journal: Journal
     pace: Pace
+    mailer: Mailer
     turns: dict[str, int] = field(default_factory=dict)
     """Where each queue's round over the shops goes on (`app.pipeline.due`)."""
 
@@ -103,6 +105,7 @@ def assemble(
         clock=clock,
         timers=timers,
         journal=Journal(settings.folder),
+        mailer=Mailer(settings),
         pace=Pace(
             settings.redis_url.get_secret_value(),
             per_second=settings.creates_per_second,

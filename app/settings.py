@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -59,11 +61,17 @@ class Settings(BaseModel):
     mail_username: str = ""
     mail_password: SecretStr = SecretStr("")
     mail_default_sender: str = "Waybill <no-reply@localhost>"
+    staff_email: str = ""
 
     @property
     def production(self) -> bool:
         """Whether the rules for production apply."""
         return self.app_env == "production"
+
+    @property
+    def staff(self) -> tuple[str, ...]:
+        """Addresses to which alerts are mailed."""
+        return tuple(filter(None, (part.strip() for part in self.staff_email.split(","))))
 
     @property
     def folder(self) -> Path:
@@ -96,6 +104,22 @@ class Settings(BaseModel):
             raise ValueError("must have at least 32 characters of randomness")
         return value
 
+    @field_validator("staff_email")
+    @classmethod
+    def _staff(cls, value: str) -> str:
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            mail_address(part)
+        return value
+
+    @field_validator("mail_default_sender")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        named = getaddresses([value])
+        name, address = named[0] if len(named) == 1 else ("", "")
+        if not re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", address) or any(ord(each) < 32 for each in name + value):
+            raise ValueError("must be an address, like Waybill <waybill@example.com>")
+        return value
+
     @field_validator("vault_keys")
     @classmethod
     def _vault_keys(cls, value: SecretStr) -> SecretStr:
@@ -120,6 +144,17 @@ class Settings(BaseModel):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
+
+
+def mail_address(text: str) -> str:
+    """One plain e-mail address. Raises ValueError for anything else: names, lists, line breaks, other letters."""
+    address = text.strip(" ")
+    if not _ADDRESS.fullmatch(address) or ".." in address:
+        raise ValueError(f"{text[:60]!r} is not one e-mail address, like owner@example.com")
+    return address
 
 
 def parse_vault_keys(text: str) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app import registry
-from app.cli import accounts, inbox, links, orders, orphans, placement, processes, purchases, shops, simulate
+from app.cli import accounts, inbox, links, mails, orders, orphans, placement, processes, purchases, shops, simulate
 from app.cli.output import root
 
 
@@ -21,6 +21,7 @@ __all__ = [
     "inbox",
     "install",
     "links",
+    "mails",
     "orders",
     "orphans",
     "placement",

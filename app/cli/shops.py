@@ -69,6 +69,7 @@ _CAP = "in the supplier's quote currency, for instance 500 or 79.90."
 @click.option("--autopay-order-cap", type=Amount(), help=f"Most for one order paid by itself, {_CAP}")
 @click.option("--autopay-day-cap", type=Amount(), help=f"Most for one day paid by itself, {_CAP}")
 @click.option("--alone-cap", type=Amount(), help=f"Dearest order that one person may call “not there”, {_CAP}")
+@click.option("--contact-email", help="Where the owner is mailed about what waits for them; '' for nowhere.")
 @click.option(
     "--notify/--no-notify", "notify_customer", default=None, help="Let the shop mail the buyer about parcels."
 )

@@ -31,6 +31,8 @@ PHYSICAL = frozenset(
         "token_life_least",
         "quote_age_most",
         "drain_idle",
+        "audit_seal",
+        "audit_alert",
     )
 )
 FROM_SEND = frozenset(

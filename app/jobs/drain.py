@@ -16,7 +16,7 @@ from app.container import Container
 from app.jobs import guarded
 from app.jobs.periodic import claim_due, run_job
 from app.logs import logger
-from app.pipeline import fulfil, import_order, poll, reconcile, track
+from app.pipeline import acts, import_order, poll, reconcile, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim as claim_purchases
 from app.pipeline.due import INBOX
@@ -42,7 +42,7 @@ def _claim_inbox(container: Container, most: int) -> Sequence[Any]:
 KINDS = (
     Kind("reconcile", reconcile.claim, reconcile.run, 0.25),
     Kind("buy", claim_purchases, buy, 0.75),
-    Kind("fulfil", fulfil.due, fulfil.run, 0.5),
+    Kind("act", acts.due, acts.run, 0.5),
     Kind("inbox", _claim_inbox, import_order.run, 0.75),
     Kind("track", track.due, track.run, 0.5),
     Kind("poll", poll.due, poll.run, 0.25),

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from app.container import Container
 from app.jobs import sweep
+from app.pipeline import letters
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ JOBS = {
         Periodic("probe", "sweep", sweep.probe),
         Periodic("hooks", 900, sweep.check_hooks),
         Periodic("audit_seal", 1, sweep.seal_audit, physical=True),
+        Periodic("mails", "sweep", letters.ask),
         Periodic("watch", 60, sweep.watch),
         Periodic("call_stats", 5, sweep.flush_calls, physical=True),
         Periodic("retention", 3600, sweep.retention),

@@ -11,11 +11,23 @@ from app import audit_chain, boot
 from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
-from app.models import Alert, Audit, Breaker, Credential, Inbox, Interlock, ProductLink, Purchase, Shop, ShopAccount
+from app.models import (
+    Alert,
+    Audit,
+    Breaker,
+    Credential,
+    Inbox,
+    Interlock,
+    ProductLink,
+    Purchase,
+    Shop,
+    ShopAccount,
+    Task,
+)
 from app.pipeline import breaker, generation, locks, unverified
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
-from app.pipeline.record import alert, end_alerts
+from app.pipeline.record import alert, end_alerts, task
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.shop_access import open_account, open_shop, renew, with_account, with_shop
 
@@ -174,6 +186,7 @@ def watch(container: Container) -> None:
         _watch_inbox(session)
         _watch_audit(container, session)
         _watch_interlocks(container, session)
+        _watch_tokens(session)
 
 
 def _watch_inbox(session: Session) -> None:
@@ -213,6 +226,32 @@ def _watch_interlocks(container: Container, session: Session) -> None:
         sa.update(Alert)
         .where(Alert.kind == "interlocked", Alert.ended_at.is_(None), Alert.dedupe_key.not_in(still))
         .values(ended_at=sa.func.now())
+    )
+
+
+def _watch_tokens(session: Session) -> None:
+    """A dead account is its merchant's task, once in each shop that buys with it, until it is connected again."""
+    rows = session.execute(
+        sa.select(Credential.id, Credential.version, Shop.id, Shop.name)
+        .join(ShopAccount, ShopAccount.account_id == Credential.account_id)
+        .join(Shop, Shop.id == ShopAccount.shop_id)
+        .where(Credential.state == "DEAD", ShopAccount.is_default, Shop.state != "UNINSTALLED")
+    ).all()
+    for credential, version, shop_id, name in rows:
+        task(
+            session,
+            f"token-dead:{credential}:{version}:{shop_id}",
+            "token_dead",
+            turn="merchant",
+            text=f"The connection of {name} to its supplier account has ended. Connect the account again: orders wait "
+            "for it and none is lost.",
+            shop_id=shop_id,
+        )
+    dead = [f"token-dead:{credential}:{version}:{shop_id}" for credential, version, shop_id, _ in rows]
+    session.execute(
+        sa.update(Task)
+        .where(Task.kind == "token_dead", Task.done_at.is_(None), Task.dedupe_key.not_in(dead))
+        .values(done_at=sa.func.now(), done_by="connected again")
     )
 
 

@@ -1,6 +1,6 @@
 """The whole of Waybill on one machine, each part in a process of its own, against simulators.
 
-Everything lies in one folder: `postgres`, `valkey`, `state`, `ledgers`, `logs`, `env` (for a shell) and
+Everything lies in one folder: `postgres`, `valkey`, `state`, `ledgers`, `mails`, `logs`, `env` (for a shell) and
 `world.json` (ports and made-up keys, kept so that a world can be started again).
 """
 
@@ -11,6 +11,7 @@ import json
 import secrets
 import shlex
 import signal
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn, Self
 
 from app import db_migrate
+from app.local import mailbox
 from app.local.control import Control, answers
 from app.local.embedded import EmbeddedServices
 from app.local.ports import LOOPBACK, free_port, is_free
@@ -45,6 +47,7 @@ class World:
         self._port("web", web_port)
         for name in SIMULATORS:
             self._port(name)
+        self._port("mailbox")
         self.url = f"http://{web_host}:{self._kept['ports']['web']}"
         self.services = EmbeddedServices(self.folder, durable=False)
         self.processes: dict[str, LocalProcess] = {}
@@ -59,6 +62,11 @@ class World:
         return self.folder / "ledgers" / f"{name}.jsonl"
 
     @property
+    def mails(self) -> Path:
+        """Where the mails of this world end, a file each."""
+        return self.folder / "mails"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The settings of every process of this world. All keys are made up."""
         return {
@@ -71,6 +79,9 @@ class World:
             "TIME_SCALE": f"{self.time_scale:g}",
             "OUTBOUND_ALLOW_PRIVATE": "1",
             "WOOCOMMERCE_ALLOW_HTTP": "1",
+            "MAIL_SERVER": LOOPBACK,
+            "MAIL_PORT": str(self._kept["ports"]["mailbox"]),
+            "STAFF_EMAIL": mailbox.STAFF,
             "WORKER_THREADS": "8",
             "DATABASE_POOL": "20",
             "ALIEXPRESS_APP_KEY": self._kept["app_key"],
@@ -91,6 +102,8 @@ class World:
         try:
             for name in SIMULATORS:
                 self._run(f"simulator-{name}", flask("simulate", name, *self._simulator_options(name)))
+            words = ("--port", str(self._kept["ports"]["mailbox"]), "--folder", str(self.mails))
+            self._run("mailbox", [sys.executable, "-m", "app.local.mailbox", *words])
             self.services.start()
             db_migrate.upgrade(self.services.database_url)
             self._write_files()
@@ -136,8 +149,8 @@ class World:
 
     def _run(self, name: str, command: list[str]) -> None:
         logs = self.folder / "logs"
-        # A simulator needs no settings, and starts before the database is there.
-        environment = {} if name.startswith("simulator-") else self.environment
+        # Simulators and the mailbox need no settings, and start before the database is there.
+        environment = {} if name.startswith(("simulator-", "mailbox")) else self.environment
         process = LocalProcess(name, command, {"PYTHONUNBUFFERED": "1", **environment}, logs / f"{name}.log")
         process.log.unlink(missing_ok=True)
         self.processes[name] = process

@@ -3,6 +3,7 @@
 from app.models.catalog import ProductLink
 from app.models.inbox import Inbox
 from app.models.log import Alert, Audit, AuditHead, Call, CallStat, Task
+from app.models.mail import EmailLog
 from app.models.merchant import Merchant
 from app.models.operation import Breaker, ExchangeRate, Instance, PeriodicJob, PlacementFreeze
 from app.models.order import SourceLine, StoreOrder
@@ -20,6 +21,7 @@ __all__ = [
     "Call",
     "CallStat",
     "Credential",
+    "EmailLog",
     "Evidence",
     "ExchangeRate",
     "Inbox",

@@ -94,6 +94,11 @@ class Task(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     done_at: Mapped[datetime | None]
     done_by: Mapped[str] = mapped_column(default="")
+    mailed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        sa.Index("ix_task_open", "shop_id", "id", postgresql_where=sa.text("done_at IS NULL AND mailed_at IS NULL")),
+    )
 
 
 class Alert(Base):
@@ -109,5 +114,6 @@ class Alert(Base):
     purchase_id: Mapped[int | None] = mapped_column(sa.ForeignKey("purchase.id"))
     raised_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     ended_at: Mapped[datetime | None]
+    mailed_at: Mapped[datetime | None]
 
     __table_args__ = (sa.Index("ix_alert_open", "id", postgresql_where=sa.text("ended_at IS NULL")),)

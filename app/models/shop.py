@@ -42,6 +42,7 @@ class Shop(Base):
     one_purchase_per_line: Mapped[bool] = mapped_column(default=False)
     request_needed: Mapped[bool] = mapped_column(default=True)
     buy_test_orders: Mapped[bool] = mapped_column(default=False)
+    contact_email: Mapped[str] = mapped_column(default="", server_default="")
     notify_customer: Mapped[bool] = mapped_column(default=True)
     max_delivery_days: Mapped[int | None] = mapped_column(sa.Integer)
 

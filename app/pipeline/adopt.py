@@ -226,10 +226,30 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
     if purchase.state == state and purchase.reason == reason:
         return
     move(session, purchase, state, actor="track", reason=reason, facts=facts)
+    _price_blocked(session, purchase, facts)
     if state == "EXPIRED":
         _expired(container, session, purchase)
     if state in {"SUPPLIER_CANCELLED", "REFUNDED"}:
         closing.whole(session, purchase)
+
+
+def _price_blocked(session: Session, purchase: Purchase, facts: dict[str, str]) -> None:
+    """A total over the limit is the merchant's to approve or to leave unpaid; told once for each total."""
+    end_tasks(session, f"price:{purchase.id}:", "evidence")
+    if (purchase.state, purchase.reason) != ("PAY_BLOCKED", "price_over_limit"):
+        return
+    number = session.get_one(StoreOrder, purchase.order_id).number
+    task(
+        session,
+        f"price:{purchase.id}:{facts.get('total', '')}",
+        "price_over_limit",
+        turn="merchant",
+        text=f"Order {number}: supplier order {facts['orders']} costs {facts.get('total', 'more')}, above your limit "
+        f"of {facts.get('limit', '')}. Do not pay it unless you approve this price.",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
 
 
 def _resolve(session: Session, purchase: Purchase, orders: Sequence[SupplierOrder]) -> bool:

@@ -1,20 +1,13 @@
-"""Parcels are shown in the shop, each once; a new number updates, never adds. Driven by the outbox."""
+"""Parcels are shown in the shop, each once; a new number updates, never adds. Asked for through the outbox."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import timedelta
 
 import sqlalchemy as sa
 
-from app.calls import Story
 from app.container import Container
-from app.db import changed
-from app.errors import NotFound
-from app.logs import logger
 from app.models import (
-    Outbox,
     ParcelItem,
     Purchase,
     PurchaseItem,
@@ -24,49 +17,10 @@ from app.models import (
     StoreOrder,
     SupplierOrder,
 )
-from app.pipeline.due import OUTBOX, Claim, claim_due
-from app.pipeline.record import audit, task
-from app.ports.errors import MerchantMustAct, OutsideError, Refused
-from app.ports.storefront import Fulfilment, Parcel, ParcelLine, Request
+from app.pipeline.record import audit
+from app.ports.errors import MerchantMustAct
+from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from app.shop_access import with_shop
-
-log = logger(__name__)
-TRIES = (2, 10, 60, 300, 900, 3600)
-"""Seconds until an act is tried again; the last one repeats."""
-
-
-def due(container: Container, most: int) -> Sequence[Claim]:
-    """Outbox rows that are due."""
-    return claim_due(container, "outbox", OUTBOX, most)
-
-
-def run(container: Container, claimed: Claim) -> None:
-    """Do one act of the outbox."""
-    with container.database.transaction() as session:
-        row = session.get_one(Outbox, claimed.id)
-    if row.state != "DUE":
-        return
-    with container.calls.story(row.order_id) as story:
-        try:
-            result = _act(container, row)
-            _done(container, row, "DONE", result, story)
-        except Refused as error:
-            _done(container, row, "STUCK", f"refused: {error.code}", story)
-        except MerchantMustAct as error:
-            _again(container, row, f"waits for the merchant: {error.reason}", 900, story)
-        except (OutsideError, NotFound) as error:
-            wait = getattr(error, "retry_after", None) or TRIES[min(row.attempts, len(TRIES)) - 1]
-            _again(container, row, f"later: {error.code}", wait, story)
-
-
-def _act(container: Container, row: Outbox) -> str:
-    if row.kind == "fulfil":
-        return show(container, int(row.payload["parcel_id"]))
-    if row.kind == "reject_request":
-        return _reject_request(container, row)
-    if row.kind == "answer_cancellation":
-        return _answer_cancellation(container, row)
-    raise NotFound("unknown_act", f"The outbox holds an act of unknown kind {row.kind!r}.")
 
 
 def show(container: Container, parcel_id: int) -> str:
@@ -128,84 +82,4 @@ def _shown(container: Container, parcel_id: int, given: Parcel, made: Fulfilment
             "shown",
             actor="fulfil",
             detail={"fulfilment": made.id, "number": given.tracking_number},
-        )
-
-
-def _reject_request(container: Container, row: Outbox) -> str:
-    with container.database.transaction() as session:
-        order = session.get_one(StoreOrder, row.order_id)
-        lines = session.scalars(
-            sa.select(SourceLine.external_id)
-            .join(PurchaseItem, PurchaseItem.source_line_id == SourceLine.id)
-            .where(PurchaseItem.purchase_id == int(row.payload["purchase_id"]), SourceLine.at_our_location)
-        ).all()
-    message, reason = "This cannot be ordered at the supplier.", str(row.payload["reason"])
-    _answer(container, order, lines, "fulfilment", accept=False, reason=reason, message=message)
-    return "rejected"
-
-
-def _answer_cancellation(container: Container, row: Outbox) -> str:
-    """Rejections first: a request is answered as a whole, and what was sent decides for all of it."""
-    with container.database.transaction() as session:
-        order = session.get_one(StoreOrder, row.order_id)
-    said = []
-    for accept, message in ((False, "It was ordered at the supplier already."), (True, "Nothing was ordered yet.")):
-        lines = [str(line) for line in row.payload["accept" if accept else "reject"]]
-        if lines:
-            said.append(f"{'accepted' if accept else 'rejected'} for {len(lines)} lines")
-            _answer(container, order, lines, "cancellation", accept=accept, message=message)
-    return f"cancellation {', '.join(said)}"
-
-
-def _answer(
-    container: Container,
-    order: StoreOrder,
-    lines: Sequence[str],
-    about: Request,
-    *,
-    accept: bool,
-    message: str,
-    reason: str = "other",
-) -> None:
-    with_shop(
-        container,
-        order.shop_id,
-        lambda shop: shop.answer_request(
-            order.external_id, lines, about=about, accept=accept, reason=reason, message=message
-        ),
-    )
-
-
-def _done(container: Container, row: Outbox, state: str, result: str, story: Story) -> None:
-    with container.database.transaction() as session:
-        story.write(session)
-        mine = sa.update(Outbox).where(Outbox.id == row.id)
-        done = {"state": state, "result": result[:300], "done_at": sa.func.clock_timestamp(), "lease_until": None}
-        if not changed(session, mine.where(Outbox.run_at == row.run_at).values(**done)):
-            session.execute(mine.values(lease_until=None))  # asked for again meanwhile: it stays due
-            return
-        if state == "STUCK":
-            task(
-                session,
-                f"outbox:{row.id}",
-                "shop_refused",
-                turn="us",
-                text=f"The shop refused what we wanted to write ({row.kind}): {result}.",
-                shop_id=row.shop_id,
-                order_id=row.order_id,
-            )
-
-
-def _again(container: Container, row: Outbox, result: str, wait: float, story: Story) -> None:
-    with container.database.transaction() as session:
-        if row.attempts in {1, 5}:
-            story.write(session)
-        session.execute(
-            sa.update(Outbox)
-            .where(Outbox.id == row.id)
-            .values(
-                result=result[:300],
-                lease_until=None,
-                run_at=sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale,
-            )
         )

@@ -99,7 +99,13 @@ def outbox(
     session.execute(
         row.on_conflict_do_update(
             index_elements=["dedupe_key"],
-            set_={"state": "DUE", "run_at": sa.func.now(), "payload": row.excluded.payload, "done_at": None},
+            set_={
+                "state": "DUE",
+                "run_at": sa.func.now(),
+                "payload": row.excluded.payload,
+                "done_at": None,
+                "attempts": 0,
+            },
             where=sa.true() if repeat else Outbox.state == "STUCK",
         )
     )
@@ -116,7 +122,7 @@ def task(
     order_id: int | None = None,
     purchase_id: int | None = None,
 ) -> None:
-    """Something a person has to do, once per `key`."""
+    """Something a person has to do, once per `key`. Merchants are mailed about theirs (`app.pipeline.letters`)."""
     session.execute(
         insert(Task)
         .values(
@@ -145,12 +151,15 @@ def end_tasks(session: Session, prefix: str, by: str) -> None:
 def alert(
     session: Session, key: str, kind: str, text: str, *, shop_id: int | None = None, purchase_id: int | None = None
 ) -> None:
-    """Tell staff, once per `key` while it lasts; a cause that comes back opens the alert again. See `flask alerts`."""
+    """Tell staff, once per `key` while it lasts; a cause that comes back opens the alert again.
+
+    It stands in `flask alerts` and goes out by mail.
+    """
     row = insert(Alert).values(dedupe_key=key, kind=kind, text=text, shop_id=shop_id, purchase_id=purchase_id)
     session.execute(
         row.on_conflict_do_update(
             index_elements=["dedupe_key"],
-            set_={"ended_at": None, "raised_at": sa.func.now(), "text": row.excluded.text},
+            set_={"ended_at": None, "raised_at": sa.func.now(), "text": row.excluded.text, "mailed_at": None},
             where=Alert.ended_at.is_not(None),
         )
     )

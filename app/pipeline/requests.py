@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.container import Container
 from app.domain.purchase_flow import UNSENT
-from app.models import Purchase, PurchaseItem, SourceLine, StoreOrder
+from app.models import Outbox, Purchase, PurchaseItem, SourceLine, StoreOrder
 from app.pipeline.record import audit, outbox, task
+from app.ports.storefront import Request
+from app.shop_access import with_shop
 
 ASKED = "cancel_requested"
 WANTED = frozenset(("submitted", "accepted"))
@@ -70,4 +73,50 @@ def _too_late(
         shop_id=order.shop_id,
         order_id=order.id,
         purchase_id=purchase.id,
+    )
+
+
+def reject(container: Container, row: Outbox) -> str:
+    """An act of the outbox: turn down a fulfilment request for goods that cannot be bought."""
+    with container.database.transaction() as session:
+        order = session.get_one(StoreOrder, row.order_id)
+        lines = session.scalars(
+            sa.select(SourceLine.external_id)
+            .join(PurchaseItem, PurchaseItem.source_line_id == SourceLine.id)
+            .where(PurchaseItem.purchase_id == int(row.payload["purchase_id"]), SourceLine.at_our_location)
+        ).all()
+    message, reason = "This cannot be ordered at the supplier.", str(row.payload["reason"])
+    _answer(container, order, lines, "fulfilment", accept=False, reason=reason, message=message)
+    return "rejected"
+
+
+def answer(container: Container, row: Outbox) -> str:
+    """An act of the outbox. Rejections first: a request is answered as a whole, and what was sent decides for all."""
+    with container.database.transaction() as session:
+        order = session.get_one(StoreOrder, row.order_id)
+    said = []
+    for accept, message in ((False, "It was ordered at the supplier already."), (True, "Nothing was ordered yet.")):
+        lines = [str(line) for line in row.payload["accept" if accept else "reject"]]
+        if lines:
+            said.append(f"{'accepted' if accept else 'rejected'} for {len(lines)} lines")
+            _answer(container, order, lines, "cancellation", accept=accept, message=message)
+    return f"cancellation {', '.join(said)}"
+
+
+def _answer(
+    container: Container,
+    order: StoreOrder,
+    lines: Sequence[str],
+    about: Request,
+    *,
+    accept: bool,
+    message: str,
+    reason: str = "other",
+) -> None:
+    with_shop(
+        container,
+        order.shop_id,
+        lambda shop: shop.answer_request(
+            order.external_id, lines, about=about, accept=accept, reason=reason, message=message
+        ),
     )

@@ -54,7 +54,7 @@ class Readiness:
 
 def readiness(container: Container) -> Readiness:
     """Look at everything. Never raises for a thing that is away; takes a few seconds at most."""
-    checks = {"state_dir": _state_dir(container), "redis": _redis(container)}
+    checks = {"state_dir": _state_dir(container), "redis": _redis(container), "mail": _mail(container)}
     try:
         checks |= _database(container)
     except sa.exc.SQLAlchemyError as error:
@@ -82,6 +82,14 @@ def _database(container: Container) -> dict[str, Check]:
         "inbox": Check("degraded" if old else "ok", "events wait: is a worker running?" if old else "", age or 0.0),
         "placement": Check("degraded", f"frozen: {frozen}") if frozen else Check("ok"),
     }
+
+
+def _mail(container: Container) -> Check:
+    if not container.mailer.configured:
+        return Check("degraded", "MAIL_SERVER is not set: nobody is mailed, look at `flask alerts` and `flask tasks`")
+    if not container.mailer.staff:
+        return Check("degraded", "STAFF_EMAIL is not set: alerts are not mailed")
+    return Check("ok")
 
 
 def _redis(container: Container) -> Check:

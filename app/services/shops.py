@@ -23,6 +23,7 @@ from app.ports.storefront import ShopAccess, ShopProfile, WebhookReport
 from app.ports.tokens import TokenGrant
 from app.services.faults import said
 from app.services.purchases import HELD, look_again
+from app.settings import mail_address
 from app.shop_access import apply_grant, with_shop
 
 TOKEN_BYTES = 32
@@ -43,6 +44,7 @@ LIFTED_BY: dict[str, tuple[str, ...]] = {
     "buy_test_orders": ("test_order",),
     "max_delivery_days": ("not_shippable",),
     "notify_customer": (),
+    "contact_email": (),
     "one_purchase_per_line": (),
 }
 """What may be set, and which waiting purchases are looked at again afterwards."""
@@ -297,6 +299,7 @@ def told(container: Container, shop_id: int) -> dict[str, Any]:
             "request_needed": shop.request_needed,
             "buy_test_orders": shop.buy_test_orders,
             "notify_customer": shop.notify_customer,
+            "contact_email": shop.contact_email,
             "max_delivery_days": shop.max_delivery_days,
         },
     }
@@ -363,6 +366,11 @@ def _plain(value: Any) -> Any:
 
 
 def _check_value(name: str, value: Any) -> None:
+    if name == "contact_email" and value:
+        try:
+            mail_address(value)
+        except ValueError as error:
+            raise WaybillError("bad_value", f"{error}.") from error
     if name.endswith("_cap") and not 0 < value < 10**12:
         raise WaybillError("bad_value", f"{name} must be above zero.")
     if name == "margin_percent" and not Decimal(0) <= value < Decimal(100_000):

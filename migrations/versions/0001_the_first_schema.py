@@ -129,6 +129,7 @@ def upgrade() -> None:
     sa.Column('one_purchase_per_line', sa.Boolean(), nullable=False),
     sa.Column('request_needed', sa.Boolean(), nullable=False),
     sa.Column('buy_test_orders', sa.Boolean(), nullable=False),
+    sa.Column('contact_email', sa.Text(), server_default='', nullable=False),
     sa.Column('notify_customer', sa.Boolean(), nullable=False),
     sa.Column('max_delivery_days', sa.Integer(), nullable=True),
     sa.Column('poll_run_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
@@ -382,12 +383,31 @@ def upgrade() -> None:
     sa.Column('purchase_id', sa.BigInteger(), nullable=True),
     sa.Column('raised_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('mailed_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['purchase_id'], ['purchase.id'], name=op.f('fk_alert_purchase_id_purchase')),
     sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_alert_shop_id_shop')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_alert')),
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_alert_dedupe_key'))
     )
     op.create_index('ix_alert_open', 'alert', ['id'], unique=False, postgresql_where=sa.text('ended_at IS NULL'))
+    op.create_table('email_log',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('dedupe_key', sa.Text(), nullable=False),
+    sa.Column('shop_id', sa.BigInteger(), nullable=True),
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('subject', sa.Text(), nullable=False),
+    sa.Column('message_id', sa.Text(), nullable=False),
+    sa.Column('state', sa.Text(), nullable=False),
+    sa.Column('tries', sa.Integer(), nullable=False),
+    sa.Column('detail', sa.Text(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('sent_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("state IN ('SENDING', 'SENT', 'REFUSED')", name=op.f('ck_email_log_state')),
+    sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_email_log_shop_id_shop')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_email_log')),
+    sa.UniqueConstraint('dedupe_key', name=op.f('uq_email_log_dedupe_key'))
+    )
+    op.create_index('ix_email_log_shop', 'email_log', ['shop_id', 'sent_at'], unique=False)
     op.create_table('attempt',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('purchase_id', sa.BigInteger(), nullable=False),
@@ -524,12 +544,14 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('done_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('done_by', sa.Text(), nullable=False),
+    sa.Column('mailed_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['order_id'], ['store_order.id'], name=op.f('fk_task_order_id_store_order')),
     sa.ForeignKeyConstraint(['purchase_id'], ['purchase.id'], name=op.f('fk_task_purchase_id_purchase')),
     sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_task_shop_id_shop')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_task')),
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_task_dedupe_key'))
     )
+    op.create_index('ix_task_open', 'task', ['shop_id', 'id'], unique=False, postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
     op.create_index(op.f('ix_task_order_id'), 'task', ['order_id'], unique=False)
     op.create_table('shipped_parcel',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -602,6 +624,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_shipped_parcel_tracking_number'), table_name='shipped_parcel')
     op.drop_index(op.f('ix_shipped_parcel_supplier_order_id'), table_name='shipped_parcel')
     op.drop_table('shipped_parcel')
+    op.drop_index('ix_task_open', table_name='task', postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
     op.drop_index(op.f('ix_task_order_id'), table_name='task')
     op.drop_table('task')
     op.drop_index(op.f('ix_supplier_order_purchase_id'), table_name='supplier_order')
@@ -623,6 +646,8 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_attempt_purchase_id'), table_name='attempt')
     op.drop_table('attempt')
     op.drop_index('ix_alert_open', table_name='alert', postgresql_where=sa.text('ended_at IS NULL'))
+    op.drop_index('ix_email_log_shop', table_name='email_log')
+    op.drop_table('email_log')
     op.drop_table('alert')
     op.drop_index(op.f('ix_source_line_order_id'), table_name='source_line')
     op.drop_table('source_line')

@@ -115,6 +115,8 @@ def _tell(world: World, story: Story, result: Result, differences: list[str]) ->
     story.plain(f"\n{result.text()}\n")
     story.plain("Created, paid, do not pay (unpaid AliExpress orders) and times ordered are counted in AliExpress's")
     story.plain(f"ledger, {_short(world.ledger('aliexpress'))}, not by Waybill.\n")
+    mails = len(list(world.mails.glob("*.eml")))
+    story.plain(f"Mailed: {mails} {'mail' if mails == 1 else 'mails'}, to be looked at in {_short(world.mails)}.\n")
     example = next((row for row in result.rows if row.case.key == "lost-all"), None)
     if example is not None and example.stand is not None:
         story.plain(f"The whole story of an order, here {example.case.number}, which only a person could resolve:")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from email import message_from_bytes, policy
+from pathlib import Path
 from typing import Any
 
 from app.domain.reasons import explain
@@ -27,6 +29,7 @@ class Narrator:
         self._cases = cases
         self._supplier = Tail(world.ledger("aliexpress"))
         self._shops = {name: Tail(world.ledger(name)) for name in (SHOPIFY, WOOCOMMERCE)}
+        self._mails, self._posted = world.mails, set[Path]()
         self._last = 0
         self._told: set[tuple[int, str, str]] = set()
         self._read: set[str] = set()
@@ -57,6 +60,10 @@ class Narrator:
         for shop, tail in self._shops.items():
             for line in tail.read():
                 self._at_shop(shop, line)
+        for path in sorted(set(self._mails.glob("*.eml")) - self._posted):
+            self._posted.add(path)
+            mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+            self._story.say("Mail", f"to {mail['To']}: {mail['Subject']} ({path.name}).", path.stat().st_mtime)
 
     def _at_supplier(self, line: Mapping[str, Any]) -> None:
         at = float(line["at"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from app.local.demo.cast import LIGHTS, NAMES, SHOPIFY, SOLD, WOOCOMMERCE
 from app.local.demo.stage import Stage
+from app.local.mailbox import OWNER
 
 Scene = Callable[[Stage], None]
 BUYER_ACCOUNT = "1861703697"
@@ -25,7 +26,7 @@ def opening(stage: Stage) -> None:
     grant_tokens(stage)
     for shop_id in stage.ids.values():
         connect_account(stage, shop_id)
-        stage.run("shop", "set", shop_id, "--margin-percent", 10)
+        stage.run("shop", "set", shop_id, "--margin-percent", 10, "--contact-email", OWNER)
     for shop, goods in SOLD.items():
         for one in goods:
             words = ("--sku", one.sku, "--product", one.product_id, "--sku-id", one.sku_id)

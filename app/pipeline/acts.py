@@ -1,0 +1,91 @@
+"""The outbox: acts on the world outside other than buying. Each is done once, again and again until it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app.calls import Story
+from app.container import Container
+from app.db import changed
+from app.errors import NotFound
+from app.models import Outbox
+from app.pipeline import fulfil, letters, requests
+from app.pipeline.due import OUTBOX, Claim, claim_due
+from app.pipeline.record import task
+from app.ports.errors import MerchantMustAct, OutsideError, Refused
+
+TRIES = (2, 10, 60, 300, 900, 3600)
+"""Seconds until an act is tried again; the last one repeats."""
+ACTS: dict[str, Callable[[Container, Outbox], str]] = {
+    "fulfil": lambda container, row: fulfil.show(container, int(row.payload["parcel_id"])),
+    "reject_request": requests.reject,
+    "answer_cancellation": requests.answer,
+    "mail": letters.send,
+}
+"""Kind of an outbox row → what does it: container, row → a sentence for the order's story."""
+
+
+def due(container: Container, most: int) -> Sequence[Claim]:
+    """Outbox rows that are due."""
+    return claim_due(container, "outbox", OUTBOX, most)
+
+
+def run(container: Container, claimed: Claim) -> None:
+    """Do one act of the outbox."""
+    with container.database.transaction() as session:
+        row = session.get_one(Outbox, claimed.id)
+    if row.state != "DUE":
+        return
+    with container.calls.story(row.order_id) as story:
+        try:
+            result = ACTS.get(row.kind, _unknown)(container, row)
+            _done(container, row, "DONE", result, story)
+        except Refused as error:
+            _done(container, row, "STUCK", f"refused: {error.code}", story)
+        except MerchantMustAct as error:
+            _again(container, row, f"waits for the merchant: {error.reason}", 900, story)
+        except (OutsideError, NotFound) as error:
+            wait = getattr(error, "retry_after", None) or TRIES[min(row.attempts, len(TRIES)) - 1]
+            _again(container, row, f"later: {error.code}", wait, story)
+
+
+def _unknown(_: Container, row: Outbox) -> str:
+    raise NotFound("unknown_act", f"The outbox holds an act of unknown kind {row.kind!r}.")
+
+
+def _done(container: Container, row: Outbox, state: str, result: str, story: Story) -> None:
+    with container.database.transaction() as session:
+        story.write(session)
+        mine = sa.update(Outbox).where(Outbox.id == row.id)
+        done = {"state": state, "result": result[:300], "done_at": sa.func.clock_timestamp(), "lease_until": None}
+        if not changed(session, mine.where(Outbox.run_at == row.run_at).values(**done)):
+            session.execute(mine.values(lease_until=None))  # asked for again meanwhile: it stays due
+            return
+        if state == "STUCK":
+            task(
+                session,
+                f"outbox:{row.id}",
+                "shop_refused",
+                turn="us",
+                text=f"The shop refused what we wanted to write ({row.kind}): {result}.",
+                shop_id=row.shop_id,
+                order_id=row.order_id,
+            )
+
+
+def _again(container: Container, row: Outbox, result: str, wait: float, story: Story) -> None:
+    with container.database.transaction() as session:
+        if row.attempts in {1, 5}:
+            story.write(session)
+        session.execute(
+            sa.update(Outbox)
+            .where(Outbox.id == row.id)
+            .values(
+                result=result[:300],
+                lease_until=None,
+                run_at=sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale,
+            )
+        )

@@ -1,0 +1,206 @@
+"""What the owner of a shop and staff are mailed: once, gathered, and never at the cost of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.jobs import sweep
+from app.models import Alert, EmailLog, Outbox, Shop, Task
+from app.pipeline import letters
+from app.pipeline.record import alert, task
+from app.services import mails, shops
+from tests.flow.test_order_changes import order, shop
+from tests.flow.world import World, running
+from tests.mailbox import Mailbox, mail_server
+
+OWNER, STAFF = "owner@bottles.example", "staff@waybill.example"
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with mail_server() as started:
+        yield started
+
+
+@pytest.fixture
+def world(database_url: str, redis_url: str, tmp_path: Path, box: Mailbox) -> Iterator[World]:
+    """A world that mails, with one shop whose owner has an address."""
+    settings = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(box.port), "STAFF_EMAIL": STAFF}
+    with running(database_url, redis_url, tmp_path, **settings) as made:
+        yield made
+
+
+def owned(world: World) -> str:
+    """A shop with an owner's address and a linked variant; gives the variant."""
+    made, variant = shop(world)
+    shops.set_policy(world.container, made, {"contact_email": OWNER}, actor="test")
+    return variant
+
+
+def give_task(world: World, key: str, text: str) -> None:
+    """Something for the merchant to do."""
+    with world.container.database.transaction() as session:
+        task(session, key, "pay_reminder", turn="merchant", text=text, shop_id=1)
+
+
+def time_passes(world: World) -> None:
+    """An hour and a half goes by, for tasks, alerts and mails."""
+    earlier = sa.text("interval '90 minutes'")
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Task).values(created_at=Task.created_at - earlier))
+        session.execute(sa.update(Alert).values(raised_at=Alert.raised_at - earlier))
+        session.execute(sa.update(EmailLog).values(sent_at=EmailLog.sent_at - earlier))
+        session.execute(sa.text("UPDATE purchase SET state_since = state_since - interval '90 minutes'"))
+
+
+def tick(world: World) -> None:
+    """The periodic job, and what it asks for."""
+    letters.ask(world.container)
+    world.settle()
+
+
+def test_what_happens_together_is_one_mail_and_is_told_once(world: World, box: Mailbox) -> None:
+    owned(world)
+    give_task(world, "a", "Order #1: pay it, please.")
+    give_task(world, "b", "Order #2: pay it, please.")
+    time_passes(world)
+    tick(world)
+    tick(world)
+    assert (len(box.mails), box.to) == (1, [[OWNER]])
+    assert box.mails[0]["Subject"] == "2 things need your attention in bottles"
+    for text in ("Order #1: pay it, please.", "Order #2: pay it, please."):
+        assert text in box.text()
+        assert text in box.html()
+    give_task(world, "c", "Order #3: pay it, please.")
+    with world.container.database.transaction() as session:
+        earlier = sa.text("interval '40 seconds'")
+        session.execute(sa.update(Task).values(created_at=Task.created_at - earlier))
+    tick(world)
+    assert len(box.mails) == 1, "not again within the hour"
+    time_passes(world)
+    tick(world)
+    assert len(box.mails) == 2
+    assert "Order #1" not in box.text(1)
+    assert [row["state"] for row in mails.listed(world.container)] == ["SENT", "SENT"]
+
+
+def test_a_mail_server_that_is_down_costs_no_order_and_mails_later_once(world: World, box: Mailbox) -> None:
+    variant = owned(world)
+    box.after = "451 come back"
+    give_task(world, "a", "Pay it.")
+    time_passes(world)
+    tick(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    assert box.mails == []
+    box.after = "250 taken"
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Outbox).where(Outbox.kind == "mail").values(run_at=sa.func.now()))
+    world.settle(until=lambda: len(box.mails) == 1, seconds=10)
+    tick(world)
+    assert len(box.mails) == 1
+    assert mails.listed(world.container)[0]["tries"] >= 2
+
+
+def test_a_crash_after_the_server_took_it_sends_the_same_letter_again(world: World, box: Mailbox) -> None:
+    owned(world)
+    give_task(world, "a", "Pay it.")
+    time_passes(world)
+    tick(world)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Task).values(mailed_at=None))
+        session.execute(sa.update(EmailLog).values(state="SENDING", sent_at=None))
+        session.execute(sa.update(Outbox).where(Outbox.kind == "mail").values(state="DUE", run_at=sa.func.now()))
+    world.settle(until=lambda: len(box.mails) == 2, seconds=10)
+    assert box.mails[0]["Message-ID"] == box.mails[1]["Message-ID"]
+
+
+def test_held_orders_are_told_with_their_reason_and_again_the_next_day(world: World, box: Mailbox) -> None:
+    variant = owned(world)
+    shops.set_policy(world.container, 1, {"order_cap": 1}, actor="test")
+    order(world, variant)
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["cap_order"] * 2)
+    tick(world)
+    assert box.mails == [], "held for a moment only"
+    time_passes(world)
+    tick(world)
+    tick(world)
+    assert box.mails[0]["Subject"] == "2 things need your attention in bottles"
+    assert "Orders: #1001, #1002" in box.text()
+    assert len(box.mails) == 1
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(EmailLog).values(sent_at=EmailLog.sent_at - sa.text("interval '2 days'")))
+        session.execute(sa.delete(Outbox).where(Outbox.kind == "mail"))
+        session.execute(sa.update(EmailLog).values(dedupe_key="yesterday's"))
+    tick(world)
+    assert len(box.mails) == 2
+
+
+def test_a_price_above_the_limit_and_a_dead_account_become_tasks_that_end_with_their_cause(world: World) -> None:
+    variant = owned(world)
+    world.aliexpress.control("faults", [{"op": "order.create", "kind": "price_change", "times": 1, "factor": 5}])
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PAY_BLOCKED"], seconds=20)
+    assert world.tasks() == ["price_over_limit"]
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE credential SET state = 'DEAD' WHERE account_id IS NOT NULL"))
+    for _ in range(3):
+        sweep.watch(world.container)
+    assert world.tasks() == ["price_over_limit", "token_dead"]
+    world.reconnect_account()
+    sweep.watch(world.container)
+    with world.container.database.transaction() as session:
+        still = session.scalars(sa.select(Task.kind).where(Task.done_at.is_(None))).all()
+    assert still == ["price_over_limit"]
+
+
+def test_staff_are_mailed_about_alerts_and_again_when_a_cause_comes_back(world: World, box: Mailbox) -> None:
+    for times in (1, 2):
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Alert).values(ended_at=sa.func.now()))
+            alert(session, "breaker:x", "supplier_down", "Buying is paused.")
+        time_passes(world)
+        tick(world)
+        tick(world)
+        assert (len(box.mails), box.to[-1]) == (times, [STAFF])
+    assert box.mails[0]["Subject"] == "Waybill: 1 alert (supplier_down)"
+
+
+def test_an_address_that_is_refused_is_given_up_and_staff_hear_of_it(world: World, box: Mailbox) -> None:
+    owned(world)
+    give_task(world, "a", "Pay it.")
+    time_passes(world)
+    box.answer = "550 no such user"
+    tick(world)
+    assert [row["state"] for row in mails.listed(world.container)] == ["REFUSED"]
+    box.answer = "250 OK"
+    tick(world)
+    assert box.to == [[STAFF]]
+    assert "contact-email" in box.text()
+
+
+def test_a_shop_with_a_nasty_name_is_mailed_all_the_same(world: World, box: Mailbox) -> None:
+    owned(world)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(name="Ann\r\nBcc: victim@example.com\x1b" + "x" * 300))
+    give_task(world, "a", "Pay it.")
+    time_passes(world)
+    tick(world)
+    assert box.to == [[OWNER]]
+    assert box.mails[0]["Bcc"] is None
+
+
+def test_nobody_to_mail_is_no_error_and_nothing_is_forgotten(world: World, box: Mailbox) -> None:
+    shop(world)
+    give_task(world, "a", "Pay it.")
+    time_passes(world)
+    tick(world)
+    assert box.mails == []
+    shops.set_policy(world.container, 1, {"contact_email": OWNER}, actor="test")
+    tick(world)
+    assert len(box.mails) == 1
