@@ -32,6 +32,9 @@ LONGEST_DELIVERY = 999
 PAUSED = ("shop_paused", "uninstalled")
 """Reasons that resuming a shop lifts: after a reinstall its waiting orders go on by this one act (S27)."""
 
+CUT_OFF = ("shop_token_dead", "shop_gone", "shop_permission")
+"""Reasons that new keys lift."""
+
 LIFTED_BY: dict[str, tuple[str, ...]] = {
     "margin_percent": ("margin",),
     "order_cap": ("cap_order",),
@@ -84,6 +87,7 @@ def connect(
         place, profile = own, _prove(container, connector, own, given)
     with container.database.transaction() as session:
         shop, fresh = _store(container, session, connector, place, given, profile, merchant_id, actor)
+    look_again(container, Purchase.shop_id == shop.id, Purchase.reason.in_(CUT_OFF), again=False)
     report, warning = check_webhooks(container, shop.id)
     with container.database.transaction() as session:
         return Connected(session.get_one(Shop, shop.id), fresh, report, warning)

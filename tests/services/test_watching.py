@@ -30,6 +30,8 @@ def environment(database_url: str, redis_url: str, folder: Path) -> dict[str, st
         "ALIEXPRESS_APP_SECRET": "x",
         "SHOPIFY_CLIENT_ID": "x",
         "SHOPIFY_CLIENT_SECRET": "x",
+        "MAIL_SERVER": "mail.example",
+        "STAFF_EMAIL": "staff@waybill.example",
     }
 
 
@@ -51,6 +53,7 @@ def test_ready_when_all_is_there(parts: Container) -> None:
         "inbox",
         "state_dir",
         "placement",
+        "mail",
     }
 
 
