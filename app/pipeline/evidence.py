@@ -15,11 +15,11 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound
-from app.models import Attempt, Credential, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
+from app.models import Attempt, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
 from app.pipeline import forgotten, locks
 from app.pipeline.adopt import apply_read, coverage, open_attempt, row, window
 from app.pipeline.record import alert, audit, move, task
-from app.ports.errors import OutsideError
+from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
@@ -40,10 +40,17 @@ def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, int | Non
             return "known order, read again", order_id, None
         _keep(session, event, hint)
         accounts = _accounts(session, event.source, hint.account_ref)
+    dead = False
     for account_id in accounts:
-        found = look_up(container, account_id, ref, source="push")
+        try:
+            found = look_up(container, account_id, ref, source="push")
+        except MerchantMustAct:
+            dead = True  # whether it is this account's shows when it is connected again
+            continue
         if found:
             return found, _order_of(container, ref), None
+    if dead:
+        return "an account that it may belong to cannot be read", None, timedelta(minutes=15)
     if event.attempts <= len(container.timers.push_retries):
         wait = pick(container.timers.push_retries, event.attempts - 1)
         return "not readable yet, kept", None, wait * container.settings.time_scale
@@ -84,12 +91,10 @@ def _accounts(session: Session, supplier: str, buyer: str | None) -> list[int]:
         session.scalars(
             sa.select(Attempt.account_id)
             .join(Purchase, Purchase.id == Attempt.purchase_id)
-            .join(Credential, Credential.account_id == Attempt.account_id)
             .where(
                 Attempt.outcome.in_(("OPEN", "UNKNOWN")),
                 Purchase.state.in_(UNCLEAR),
                 Purchase.supplier == supplier,
-                Credential.state == "LIVE",
             )
             .distinct()
             .limit(20)

@@ -21,7 +21,7 @@ from app.logs import logger
 from app.models import Inbox, Shop, SourceLine, StoreOrder
 from app.pipeline import evidence, leave, match
 from app.pipeline.due import Claim
-from app.pipeline.receive import body_place
+from app.pipeline.receive import open_body
 from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.ports.inbound import Hint, HintKind
@@ -42,7 +42,7 @@ def run(container: Container, claim: Claim) -> None:
         row = session.get_one(Inbox, claim.id)
     if row.state != "DUE" or row.body is None:
         return
-    hint = _hint(container, row, container.vault.open(row.body, body_place(row.source, row.shop_id)))
+    hint = _hint(container, row, open_body(container, row.source, row.shop_id, row.body))
     try:
         result, order_id, again = _act(container, row, hint, claim.claimed_at)
     except MerchantMustAct as error:

@@ -15,7 +15,7 @@ from app.logs import logger
 from app.models import Inbox, Shop, StoreOrder
 from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
-from app.pipeline.receive import body_place
+from app.pipeline.receive import seal_body
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.storefront import OrderPage, OrderRef, StorefrontSession
 from app.shop_access import with_shop
@@ -96,7 +96,7 @@ def note(container: Container, shop: Shop, refs: Sequence[OrderRef]) -> int:
                 source=shop.connector,
                 topic=POLLED,
                 dedupe=body + b"@" + str(int(ref.updated_at.timestamp())).encode(),
-                body=container.vault.seal(body, body_place(shop.connector, shop.id)),
+                body=seal_body(container, shop.connector, shop.id, body),
             )
             session.execute(row.on_conflict_do_nothing(index_elements=["source", "shop_id", "topic", "dedupe"]))
         if missed:

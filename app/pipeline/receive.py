@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psycopg
 import sqlalchemy as sa
 
 from app.container import Container
@@ -20,7 +20,7 @@ from app.ports.inbound import Delivery
 
 _INSERT = """
 INSERT INTO inbox (shop_id, source, topic, dedupe, body, verified)
-VALUES (%s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %b, %b, %s)
 ON CONFLICT (source, shop_id, topic, dedupe) DO UPDATE SET
     seen = inbox.seen + 1,
     run_at = CASE WHEN inbox.state = 'DUE' THEN inbox.run_at ELSE now() END,
@@ -96,23 +96,21 @@ def dedupe_key(delivery: Delivery, body: bytes) -> bytes:
 
 def receive(container: Container, source: str, shop_id: int | None, delivery: Delivery, body: bytes) -> int:
     """Store a delivery and commit; gives the inbox row's id. The bell is the caller's business, after the answer."""
-    sealed = container.vault.seal(body, body_place(source, shop_id))
+    sealed = seal_body(container, source, shop_id, body)
     values = (shop_id, source, delivery.topic[:100], dedupe_key(delivery, body), sealed, delivery.verified)
-    connection = container.database.engine.raw_connection()
-    driver: psycopg.Connection[tuple[int]] = connection.driver_connection  # type: ignore[assignment]
-    try:
-        # One statement is a transaction: BEGIN and COMMIT of their own would be two more round trips.
-        driver.autocommit = True
-        row = driver.execute(_INSERT, values, prepare=True).fetchone()
-        driver.autocommit = False
-    except BaseException:
-        connection.invalidate()
-        raise
-    finally:
-        connection.close()
+    row = container.database.direct(_INSERT, values)
     return row[0] if row else 0
 
 
-def body_place(source: str, shop_id: int | None) -> str:
-    """Where a sealed body belongs."""
+def seal_body(container: Container, source: str, shop_id: int | None, body: bytes) -> bytes:
+    """A body as the inbox keeps it: packed, because sealed bytes cannot be packed any more, then sealed."""
+    return container.vault.seal(zlib.compress(body, 1), _place(source, shop_id))
+
+
+def open_body(container: Container, source: str, shop_id: int | None, sealed: bytes) -> bytes:
+    """The body that was received."""
+    return zlib.decompress(container.vault.open(sealed, _place(source, shop_id)))
+
+
+def _place(source: str, shop_id: int | None) -> str:
     return f"inbox:{source}:{shop_id or 0}"

@@ -14,12 +14,20 @@ class InboundRequest:
     headers: tuple[tuple[str, str], ...]
     query: tuple[tuple[str, str], ...]
     body: bytes
+    _by_name: dict[str, list[str]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key, value in self.headers:
+            self._by_name.setdefault(key.lower(), []).append(value)
 
     def header(self, name: str) -> str | None:
         """The header's value, None if absent. A repeated header gives its values joined by a comma."""
-        wanted = name.lower()
-        values = [value for key, value in self.headers if key.lower() == wanted]
+        values = self._by_name.get(name.lower())
         return ", ".join(values) if values else None
+
+    def values(self, name: str) -> list[str]:
+        """Every value that came under this name, in order."""
+        return self._by_name.get(name.lower(), [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,10 @@ class _Receiver:
 
     def _store(self, spec: ConnectorSpec, shop: KnownShop | None, body: bytes) -> tuple[str, int]:
         container = self._container
-        headers, query = tuple(request.headers.items()), tuple(request.args.items(multi=True))
+        headers, query = (
+            tuple(request.headers.items()),
+            tuple(request.args.items(multi=True)) if request.query_string else (),
+        )
         inbound = InboundRequest("POST", headers, query, body)
         if spec.kind == "supplier":
             delivery = container.connectors.suppliers[spec.name].verify_push(inbound)
@@ -118,7 +121,7 @@ def _check_head(spec: ConnectorSpec) -> int | None:
     """The declared length, None for a body that ends by itself. Raises `BadDelivery` for what need not be read."""
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise BadDelivery(415, "compressed_body")
-    kind = (request.mimetype or "").lower()
+    kind = request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if spec.content_types and kind not in spec.content_types:
         raise BadDelivery(415, "content_type")
     declared = request.content_length

@@ -60,8 +60,8 @@ def _check_encoding(request: InboundRequest) -> None:
 
 
 def _check_signature(request: InboundRequest, secrets: Iterable[bytes]) -> None:
-    values = _values(request, _SIGNATURE)
-    if len(set(values)) != 1 or len(values) > len(_spellings(request, _SIGNATURE)):
+    values, spellings = _values(request, _SIGNATURE)
+    if len(set(values)) != 1 or len(values) > spellings:
         raise BadDelivery(401, "signature_missing" if not values else "signature_ambiguous")
     given = _digest(values[0])
     matches = [
@@ -86,15 +86,13 @@ def _digest(text: str) -> bytes:
 
 def _only(request: InboundRequest, name: str) -> str | None:
     """The header under either spelling; both spellings must agree and neither may come twice."""
-    values = _values(request, name)
-    if len(set(values)) > 1 or len(values) > len(_spellings(request, name)):
+    values, spellings = _values(request, name)
+    if len(set(values)) > 1 or len(values) > spellings:
         raise BadDelivery(400, "header_ambiguous")
     return values[0] if values else None
 
 
-def _values(request: InboundRequest, name: str) -> list[str]:
-    return [value.strip() for key, value in request.headers if key.lower() in (name, f"x-{name}")]
-
-
-def _spellings(request: InboundRequest, name: str) -> set[str]:
-    return {key.lower() for key, _ in request.headers} & {name, f"x-{name}"}
+def _values(request: InboundRequest, name: str) -> tuple[list[str], int]:
+    """(its values, under how many of the two spellings they came)."""
+    plain, old = request.values(name), request.values(f"x-{name}")
+    return [value.strip() for value in (*plain, *old)], bool(plain) + bool(old)

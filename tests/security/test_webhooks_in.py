@@ -126,7 +126,7 @@ def test_s03_odd_bytes_with_a_good_signature_are_stored_as_they_came(world: Worl
     shop = world.shopify_shop(SHOP)
     assert send(world, body, shopify(body)) == 200
     (row,) = rows(world)
-    assert world.container.vault.open(row.body or b"", receiving.body_place("shopify", shop)) == body
+    assert receiving.open_body(world.container, "shopify", shop, row.body or b"") == body
 
 
 @pytest.mark.security("S05")

@@ -1,0 +1,77 @@
+"""Pushes that come too early or out of order, and reads that tell of an earlier state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.models import SupplierOrder, SupplierOrderItem
+from app.pipeline import evidence
+from app.pipeline.buy import outcome, step
+from app.services import todo
+from tests.flow.test_unclear import order
+from tests.flow.world import World
+
+
+def test_a_push_that_is_read_before_the_answer_is_recorded_costs_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The read knew no purchase to map the items to; the answer does, and the next read maps them."""
+    world.aliexpress.control("push", {"lost": 1000})
+    whole, early = outcome.record, list[str | None]()
+
+    def record(container: Any, attempt_id: int, purchase_id: int, result: Any, **more: Any) -> bool:
+        early.append(evidence.look_up(container, 1, result.order_ids[0], source="push"))
+        return whole(container, attempt_id, purchase_id, result, **more)
+
+    monkeypatch.setattr(step, "record", record)
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    assert early == ["a send is on its way, looked at again after it"]
+
+    def mapped() -> list[int | None]:
+        with world.container.database.transaction() as session:
+            return list(session.scalars(sa.select(SupplierOrderItem.purchase_item_id)))
+
+    world.read_again()
+    world.settle(until=lambda: bool(mapped()) and None not in mapped(), seconds=10)
+    with world.container.database.transaction() as session:
+        rows = session.execute(sa.select(SupplierOrder.role, SupplierOrder.purchase_id)).all()
+    assert [tuple(row) for row in rows] == [("bought", world.purchases()[0].id)]
+    assert (world.tasks(), todo.alerts(world.container)) == ([], [])
+
+
+def test_what_was_paid_and_delivered_never_goes_back(world: World) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    made = world.created()[0]["order_id"]
+    world.aliexpress.control("pay", {"order_ids": [made]})
+    world.settle(until=lambda: world.states() == ["PLACED_PAID"], seconds=20)
+    world.aliexpress.control("ship", {"order_id": made})
+    world.settle(until=lambda: world.states() == ["SHIPPED"], seconds=20)
+
+    def told_of_before(order_status: str, logistics_status: str) -> list[str]:
+        earlier = {"order_status": order_status, "logistics_status": logistics_status}
+        now = next(line for line in world.aliexpress.control("state")["orders"] if line["order_id"] == made)
+        world.aliexpress.control("status", {"order_id": made, **earlier})
+        with world.container.database.transaction() as session:
+            before = session.scalars(sa.select(SupplierOrder.read_at)).one()
+        world.read_again()
+        world.settle(until=lambda: _read_at(world) > before, seconds=10)
+        put_back = {"order_status": now["status"], "logistics_status": now["logistics_status"]}
+        world.aliexpress.control("status", {"order_id": made, **put_back})
+        return world.states()
+
+    assert told_of_before("PLACE_ORDER_SUCCESS", "NO_LOGISTICS") == ["SHIPPED"]
+    assert told_of_before("SELLER_PART_SEND_GOODS", "SELLER_SEND_PART_GOODS") == ["SHIPPED"]
+    world.aliexpress.control("deliver", {"order_id": made})
+    world.read_again()
+    world.settle(until=lambda: world.states() == ["DELIVERED"], seconds=20)
+    assert told_of_before("WAIT_BUYER_ACCEPT_GOODS", "SELLER_SEND_GOODS") == ["DELIVERED"]
+
+
+def _read_at(world: World) -> Any:
+    with world.container.database.transaction() as session:
+        return session.scalars(sa.select(SupplierOrder.read_at)).one()

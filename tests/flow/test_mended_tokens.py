@@ -1,0 +1,57 @@
+"""Renewing an account's token: an unknown answer is asked again with the stored pair, a refusal ends it once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app import shop_access
+from app.jobs import sweep
+from app.models import Credential
+from app.ports.errors import OutsideError
+from tests.flow.test_order_changes import order, shop
+from tests.flow.world import World
+
+
+def credential(world: World) -> Credential:
+    """The account's credential."""
+    with world.container.database.transaction() as session:
+        return session.scalars(sa.select(Credential).where(Credential.account_id.is_not(None))).one()
+
+
+def test_after_an_unknown_answer_the_stored_pair_is_used_again(world: World) -> None:
+    shop(world)
+    opened = shop_access.open_account(world.container, 1)
+    world.aliexpress.control("faults", [{"op": "token.refresh", "kind": "drop_before", "times": 1}])
+    with pytest.raises(OutsideError):
+        shop_access.renew(world.container, opened)
+    kept = credential(world)
+    assert (kept.state, kept.version, kept.lease_owner) == ("LIVE", opened.version, None)
+    assert shop_access.open_account(world.container, 1).secrets == opened.secrets
+    assert shop_access.renew(world.container, opened).version == opened.version + 1
+
+
+def test_a_final_refusal_is_asked_for_once_and_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, asked = shop_access._ask, list[int]()
+
+    def ask(container: Any, opened: Any) -> Any:
+        asked.append(opened.credential_id)
+        return whole(container, opened)
+
+    monkeypatch.setattr(shop_access, "_ask", ask)
+    _, variant = shop(world)
+    world.aliexpress.control("kill_token", {"user_id": world.account["user_id"], "refresh": True})
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["token_dead"], seconds=10)
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["token_dead"] * 2, seconds=10)
+    for _ in range(2):
+        sweep.refresh_tokens(world.container)
+        sweep.watch(world.container)
+        world.settle()
+    assert credential(world).state == "DEAD"
+    assert asked == [credential(world).id]
+    assert world.tasks().count("token_dead") == 1
+    assert (world.states(), world.calls_of_create()) == (["HELD"] * 2, 0)
