@@ -103,9 +103,12 @@ class Database:
             connection = pool.getconn()
             try:
                 return connection.execute(statement, values, prepare=True).fetchone()
-            except psycopg.OperationalError:
-                if last or not connection.closed:
+            except psycopg.OperationalError as error:
+                # 57P: the server is going down; 08: the connection failed. Whatever else it is, is no fault of its own.
+                if last or not (connection.closed or (error.sqlstate or "").startswith(("57P", "08"))):
                     raise
+                connection.close()
+                pool.check()  # the server was started again: the others are dead too
             finally:
                 pool.putconn(connection)
         raise AssertionError("the second try returns or raises")

@@ -15,7 +15,6 @@ from email.mime.text import MIMEText
 from email.utils import formataddr, parseaddr
 from typing import Any
 
-import mjml
 from flask import Flask, render_template
 from flask_mail import Connection, Mail, Message
 
@@ -97,6 +96,8 @@ class Mailer:
         with self._app.app_context():
             source = render_template(f"mail/{letter.template}.mjml.html", **letter.values)
             text = render_template(f"mail/{letter.template}.txt", **letter.values)
+        import mjml  # noqa: PLC0415 - megabytes that web processes never need
+
         return mjml.mjml2html(source), text
 
     def send(self, letter: Letter) -> None:

@@ -31,7 +31,7 @@ class Periodic:
 JOBS = {
     job.name: job
     for job in (
-        Periodic("sweep", "sweep", sweep.free_leases),
+        Periodic("leases", 5, sweep.free_leases),
         Periodic("journal", "sweep", sweep.replay_journal),
         Periodic("held", "recheck_held", sweep.recheck_held),
         Periodic("refresh_tokens", 60, sweep.refresh_tokens),

@@ -52,7 +52,8 @@ def free_leases(container: Container) -> int:
     boot.advance(container)
     with container.database.transaction() as session:
         session.execute(sa.delete(Interlock).where(Interlock.release_at < sa.func.clock_timestamp()))
-    container.bell.ring()
+    if freed:
+        container.bell.ring()
     return freed
 
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from babel.dates import format_datetime
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -268,6 +267,8 @@ def _plain(name: str) -> str:
 
 
 def _when(at: datetime, zone: str) -> str:
+    from babel.dates import format_datetime  # noqa: PLC0415 - megabytes that web processes never need
+
     try:
         there = ZoneInfo(zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):

@@ -9,13 +9,10 @@ from __future__ import annotations
 import hashlib
 import threading
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from app.container import Container
-from app.models import Credential, Shop
+from app.models import Credential
 from app.ports.inbound import Delivery
 
 _INSERT = """
@@ -30,6 +27,13 @@ ON CONFLICT (source, shop_id, topic, dedupe) DO UPDATE SET
     state = 'DUE'
 RETURNING id
 """
+
+
+_SHOP = (
+    "SELECT s.id, s.state, c.sealed FROM shop s LEFT JOIN credential c ON c.shop_id = s.id WHERE s.connector = %s AND "
+)
+_BY_ADDRESS = _SHOP + "s.address = %s"
+_BY_TOKEN = _SHOP + "s.delivery_token_hash = %b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +56,24 @@ class ShopDirectory:
 
     def by_address(self, connector: str, address: str) -> KnownShop | None:
         """The shop with this canonical address."""
-        return self._find((connector, f"address:{address}"), lambda: Shop.address == address)
+        return self._find((connector, f"address:{address}"), _BY_ADDRESS, address)
 
     def by_token(self, connector: str, token: str) -> KnownShop | None:
         """The shop whose delivery URL holds this token."""
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
-        return self._find((connector, f"token:{digest.hex()}"), lambda: Shop.delivery_token_hash == digest)
+        return self._find((connector, f"token:{digest.hex()}"), _BY_TOKEN, digest)
 
-    def _find(self, key: tuple[str, str], named: Callable[[], sa.ColumnElement[bool]]) -> KnownShop | None:
-        # The condition is built only when it is needed: building it costs more than all the rest of a remembered look.
+    def _find(self, key: tuple[str, str], statement: str, name: str | bytes) -> KnownShop | None:
         now = self._container.clock.monotonic()
         remembered = self._seen.get(key)
         if remembered is not None and remembered[0] > now:
             return remembered[1]
-        with self._container.database.transaction() as session:
-            found = session.execute(
-                sa.select(Shop.id, Shop.state, Credential)
-                .outerjoin(Credential, Credential.shop_id == Shop.id)
-                .where(Shop.connector == key[0], named())
-            ).one_or_none()
+        found = self._container.database.direct(statement, (key[0], name))
         if found is None:
             return None
-        shop_id, state = found[0], found[1]
-        credential: Credential | None = found[2]
-        secrets = self._container.vault.open_json(credential.sealed, credential.place) if credential is not None else {}
+        shop_id, state, sealed = found
+        place = Credential(shop_id=shop_id).place
+        secrets = self._container.vault.open_json(sealed, place) if sealed is not None else {}
         known = KnownShop(
             shop_id,
             state,
