@@ -79,8 +79,12 @@ def claim(
 def fair(
     table: str, *, free: str, values: str, shop: str = "coalesce(r.shop_id, 0)", gives: str = "t.id"
 ) -> sa.TextClause:
-    """The statement of a fair claim. In its SQL a row is `r` where it is chosen (`free`), `t` where it is taken."""
-    return sa.text(_FAIR.format(table=table, free=free, values=values, shop=shop, gives=gives))
+    """The statement of a fair claim, put together of constants only, once, when its module is loaded.
+
+    In its SQL a row is `r` where it is chosen (`free`), `t` where it is taken.
+    """
+    statement = _FAIR.format(table=table, free=free, values=values, shop=shop, gives=gives)
+    return sa.text(statement)
 
 
 _DUE = "r.state = 'DUE' AND r.run_at <= now() AND (r.lease_until IS NULL OR r.lease_until < clock_timestamp())"
