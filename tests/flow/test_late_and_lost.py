@@ -62,6 +62,10 @@ def test_an_address_that_changes_before_the_point_of_no_return_is_not_ordered_to
         if first:
             world.shopify.control(f"orders/{number}/address", {"address": {"address1": "New Street 99"}})
             import_order.refresh(world.container, 1, number, world.container.clock.now())
+            with world.container.database.transaction() as session:  # within the second that the shop's version counts
+                session.execute(
+                    sa.text("UPDATE store_order SET source_version = :seen"), {"seen": given[2].source_version}
+                )
         done = whole(*given)
         passed.append(done is not None)
         return done

@@ -158,7 +158,9 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     seen = {item.id: item.quantity for item in items}
     if purchase.version != plan.version or seen != plan.quantities:
         raise _Stop("HELD", "changed")
-    if (order.source_version, order.address_override_sealed) != (plan.source_version, plan.address_override):
+    # The shop's version counts whole seconds, so the address is compared too (it is sealed anew only if it changed).
+    now = (order.source_version, order.address_sealed, order.address_override_sealed)
+    if now != (plan.source_version, plan.address_sealed, plan.address_override):
         raise _Stop("HELD", "changed")
     for item in items:
         if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:

@@ -55,6 +55,7 @@ class Plan:
     quoted_at: datetime
     version: int
     source_version: int
+    address_sealed: bytes | None
     address_override: bytes | None
     quantities: Mapping[int, int]
     product_ids: Mapping[int, str]
@@ -122,6 +123,7 @@ def check(container: Container, claimed: Claimed) -> Plan:
         quoted_at=asked_at,
         version=purchase.version,
         source_version=facts.order.source_version,
+        address_sealed=facts.order.address_sealed,
         address_override=facts.order.address_override_sealed,
         quantities={item.id: item.quantity for item in facts.items},
         product_ids={item.id: found[item.id].order_product_id for item in facts.items},
