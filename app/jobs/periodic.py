@@ -12,7 +12,6 @@ from app.container import Container
 from app.db import changed
 from app.models import PeriodicJob
 
-LEASE = timedelta(minutes=5)
 LEAST = timedelta(seconds=0.5)
 """Between two runs of a job, however fast the world runs."""
 
@@ -36,6 +35,8 @@ def make_due(container: Container) -> int:
 
 def claim_due(container: Container, most: int) -> Sequence[str]:
     """Names of periodic jobs that are due and now ours."""
+    from app.jobs.schedule import JOBS  # noqa: PLC0415 - see above
+
     with container.database.transaction() as session:
         names = (
             sa.select(PeriodicJob.name)
@@ -46,14 +47,11 @@ def claim_due(container: Container, most: int) -> Sequence[str]:
             .limit(most)
             .with_for_update(skip_locked=True)
         )
-        return list(
-            session.scalars(
-                sa.update(PeriodicJob)
-                .where(PeriodicJob.name.in_(names))
-                .values(lease_until=sa.func.clock_timestamp() + LEASE)
-                .returning(PeriodicJob.name)
-            )
-        )
+        mine = [name for name in session.scalars(names) if name in JOBS]
+        for name in mine:
+            until = sa.func.clock_timestamp() + JOBS[name].hold(container)
+            session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == name).values(lease_until=until))
+        return mine
 
 
 def run_job(container: Container, name: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.container import Container
+from app.domain.timing import PHYSICAL_MOST
 from app.jobs import sweep
 from app.pipeline import letters
 
@@ -19,6 +20,12 @@ class Periodic:
     every: float | str
     act: Callable[[Container], object]
     physical: bool = False
+    lease: float = 300.0
+    """Seconds after which another worker runs it again, if the one that had begun is gone."""
+
+    def hold(self, container: Container) -> timedelta:
+        """For how long a worker may keep it to itself; what the machine needs is shortened ten times at most."""
+        return timedelta(seconds=self.lease / min(container.settings.time_scale, PHYSICAL_MOST))
 
     def wait(self, container: Container) -> timedelta:
         """Time between two runs."""
@@ -31,16 +38,16 @@ class Periodic:
 JOBS = {
     job.name: job
     for job in (
-        Periodic("leases", 5, sweep.free_leases),
-        Periodic("journal", "sweep", sweep.replay_journal),
+        Periodic("leases", 5, sweep.free_leases, lease=5),
+        Periodic("journal", "sweep", sweep.replay_journal, lease=60),
         Periodic("held", "recheck_held", sweep.recheck_held),
         Periodic("refresh_tokens", 60, sweep.refresh_tokens),
-        Periodic("probe", "sweep", sweep.probe),
+        Periodic("probe", "sweep", sweep.probe, lease=60),
         Periodic("hooks", 900, sweep.check_hooks),
-        Periodic("audit_seal", 1, sweep.seal_audit, physical=True),
-        Periodic("mails", "sweep", letters.ask),
-        Periodic("watch", 60, sweep.watch),
-        Periodic("call_stats", 5, sweep.flush_calls, physical=True),
+        Periodic("audit_seal", 1, sweep.seal_audit, physical=True, lease=30),
+        Periodic("mails", "sweep", letters.ask, lease=60),
+        Periodic("watch", 60, sweep.watch, lease=60),
+        Periodic("call_stats", 5, sweep.flush_calls, physical=True, lease=30),
         Periodic("retention", 3600, sweep.retention),
     )
 }
