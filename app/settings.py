@@ -40,7 +40,7 @@ class Settings(BaseModel):
     tracking_poll_seconds: float = Field(default=6 * 3600, gt=0, le=86_400)
     payment_poll_seconds: float = Field(default=600, gt=0, le=86_400)
     recheck_held_seconds: float = Field(default=900, gt=0, le=86_400)
-    send_seconds: float = Field(default=30, ge=5, le=120)
+    send_seconds: float = Field(default=30, ge=5, le=90)
     kill_limit_seconds: float = Field(default=60, gt=0, le=600)
     quarantine_seconds: float = Field(default=1800, gt=0, le=86_400)
     alert_after_seconds: float = Field(default=300, gt=0, le=300)

@@ -24,6 +24,8 @@ from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
+DEAD_MOST = timedelta(days=30)
+"""How long a push waits for a dead account that it may belong to: anybody can send one that is unsigned."""
 EARLY = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for "no time could be read": fits nothing."""
 
@@ -49,8 +51,9 @@ def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, int | Non
             continue
         if found:
             return found, _order_of(container, ref), None
-    if dead:
-        return "an account that it may belong to cannot be read", None, timedelta(minutes=15)
+    if dead and container.clock.now() - event.received_at < DEAD_MOST:
+        wait = min(timedelta(minutes=15) * event.attempts, timedelta(hours=6))
+        return "an account that it may belong to cannot be read", None, wait
     if event.attempts <= len(container.timers.push_retries):
         wait = pick(container.timers.push_retries, event.attempts - 1)
         return "not readable yet, kept", None, wait * container.settings.time_scale

@@ -65,9 +65,19 @@ def ask(container: Container) -> int:
 
 
 def _quiet(shop_id: sa.SQLColumnExpression[int] | None, gap: timedelta) -> sa.ColumnElement[bool]:
-    """Nobody was mailed within the gap."""
-    log = sa.select(EmailLog.id).where(EmailLog.sent_at > sa.func.now() - gap)
-    return ~log.where(EmailLog.shop_id.is_(None) if shop_id is None else EmailLog.shop_id == shop_id).exists()
+    """Nothing was mailed to them within the gap, and no mail is under way: two would tell the same."""
+    sent = sa.select(EmailLog.id).where(
+        EmailLog.sent_at > sa.func.now() - gap, EmailLog.shop_id.is_not_distinct_from(shop_id)
+    )
+    under_way = sa.select(Outbox.id).where(
+        Outbox.state == "DUE", Outbox.kind == "mail", Outbox.shop_id.is_not_distinct_from(shop_id)
+    )
+    return sa.and_(~sent.exists(), ~under_way.exists())
+
+
+def told_anew(session: Session, shop_id: int) -> None:
+    """The shop has another address: what the old one could not be told is asked for again."""
+    session.execute(sa.delete(Outbox).where(Outbox.shop_id == shop_id, Outbox.kind == "mail", Outbox.state == "DONE"))
 
 
 def _shops_with_tasks(session: Session, scale: float) -> list[tuple[int, str]]:
@@ -162,7 +172,8 @@ def _logged(container: Container, session: Session, row: Outbox, draft: _Draft) 
     )
     log_id = session.scalar(
         entry.on_conflict_do_update(
-            index_elements=["dedupe_key"], set_={"tries": EmailLog.tries + 1, "subject": draft.subject}
+            index_elements=["dedupe_key"],
+            set_={"tries": EmailLog.tries + 1, "subject": draft.subject, "state": "SENDING"},
         ).returning(EmailLog.id)
     )
     headers = {"Reply-To": container.mailer.staff[0]} if row.shop_id is not None and container.mailer.staff else {}
@@ -171,11 +182,7 @@ def _logged(container: Container, session: Session, row: Outbox, draft: _Draft) 
 
 def _refused(container: Container, row: Outbox, log_id: int, code: str) -> None:
     with container.database.transaction() as session:
-        session.execute(
-            sa.update(EmailLog)
-            .where(EmailLog.id == log_id)
-            .values(state="REFUSED", detail=code, sent_at=sa.func.clock_timestamp())
-        )
+        session.execute(sa.update(EmailLog).where(EmailLog.id == log_id).values(state="REFUSED", detail=code))
         if row.shop_id is not None:
             alert(
                 session,

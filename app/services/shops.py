@@ -16,6 +16,7 @@ from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Credential, Inbox, Merchant, Outbox, Purchase, Shop, ShopAccount
 from app.pipeline.holding import hold_unsent
+from app.pipeline.letters import told_anew
 from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.money import Money
@@ -358,11 +359,18 @@ def set_policy(container: Container, shop_id: int, changes: Mapping[str, Any], *
                 changed[name] = {"before": _plain(getattr(shop, name)), "after": _plain(value)}
                 setattr(shop, name, value)
         if changed:
-            audit(session, "shop", shop_id, "policy", actor=actor, detail=changed)
+            audit(session, "shop", shop_id, "policy", actor=actor, detail=_without_address(changed))
+        if "contact_email" in changed:
+            told_anew(session, shop_id)
     reasons = {reason for name in changed for reason in LIFTED_BY[name]}
     if reasons:
         look_again(container, Purchase.shop_id == shop_id, Purchase.reason.in_(reasons), again=True)
     return changed
+
+
+def _without_address(changed: Mapping[str, Any]) -> dict[str, Any]:
+    """History holds no personal data: that the address changed, not what it is."""
+    return {name: "changed" if name == "contact_email" else value for name, value in changed.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import sweep
-from app.models import Alert, EmailLog, Outbox, Shop, Task
+from app.models import Alert, Audit, EmailLog, Outbox, Shop, Task
 from app.pipeline import letters
 from app.pipeline.record import alert, task
 from app.services import mails, shops
@@ -182,6 +182,31 @@ def test_an_address_that_is_refused_is_given_up_and_staff_hear_of_it(world: Worl
     tick(world)
     assert box.to == [[STAFF]]
     assert "contact-email" in box.text()
+    tick(world)
+    assert box.to == [[STAFF]], "not again to the address that was refused"
+    shops.set_policy(world.container, 1, {"contact_email": "other@bottles.example"}, actor="test")
+    tick(world)
+    assert box.to == [[STAFF], ["other@bottles.example"]]
+    with world.container.database.transaction() as session:
+        history = str(session.scalars(sa.select(Audit.detail).where(Audit.action == "policy")).all())
+    assert "@" not in history
+
+
+def test_while_one_mail_waits_for_its_server_no_second_one_is_asked_for(world: World, box: Mailbox) -> None:
+    owned(world)
+    box.after = "451 come back"
+    for key in ("a", "b"):
+        give_task(world, key, f"Pay {key}.")
+        time_passes(world)
+        tick(world)
+    with world.container.database.transaction() as session:
+        assert session.scalar(sa.select(sa.func.count()).where(Outbox.kind == "mail")) == 1
+    box.after = "250 taken"
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Outbox).where(Outbox.kind == "mail").values(run_at=sa.func.now()))
+    world.settle(until=lambda: len(box.mails) == 1, seconds=10)
+    assert "Pay a." in box.text()
+    assert "Pay b." in box.text()
 
 
 def test_a_shop_with_a_nasty_name_is_mailed_all_the_same(world: World, box: Mailbox) -> None:

@@ -44,7 +44,8 @@ UPDATE purchase SET version = version + 1, lease_owner = NULL, lease_until = NUL
     reason = CASE WHEN lost_claims + 1 >= :most THEN 'needs_person' ELSE reason END,
     facts = CASE WHEN lost_claims + 1 >= :most THEN jsonb_build_object('code', 'worker_lost',
         'message', 'checking it did not come to an end ' || lost_claims + 1 || ' times') ELSE facts END
-WHERE state = 'CLAIMED' AND lease_until < clock_timestamp()
+WHERE id IN (SELECT id FROM purchase WHERE state = 'CLAIMED' AND lease_until < clock_timestamp()
+             FOR UPDATE SKIP LOCKED)
 RETURNING id, state
 """)
 
