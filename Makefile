@@ -66,7 +66,7 @@ run: $(STAMP) ## Serve the same world on http://localhost:8000 until Ctrl-C
 	@$(BIN)/python -m app.local.run $(ARGS)
 
 .PHONY: test
-test: $(STAMP) ## Run the whole test suite (ARGS="-k buy -x", WORKERS=0 for one process)
+test: $(STAMP) $(SEMGREP_STAMP) ## Run the whole test suite (ARGS="-k buy -x", WORKERS=0 for one process)
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: check
