@@ -88,7 +88,11 @@ class SupplierOrderItem(Base):
 
 
 class ShippedParcel(Base):
-    """A parcel of a supplier order and what the shop shows of it. `shown_number` is what was written there last."""
+    """A parcel of a supplier order and what the shop shows of it. `shown_number` is what was written there last.
+
+    `show_began_at`: since when it may be in the shop; `shown_at`: since when it is there for certain. An order that was
+    read between the two may hold it or not.
+    """
 
     __tablename__ = "shipped_parcel"
 
@@ -103,6 +107,8 @@ class ShippedParcel(Base):
     last_event_at: Mapped[datetime | None]
     fulfilment_ref: Mapped[str | None]
     shown_number: Mapped[str] = mapped_column(default="")
+    show_began_at: Mapped[datetime | None]
+    shown_at: Mapped[datetime | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
 
     __table_args__ = (sa.UniqueConstraint("supplier_order_id", "tracking_number"),)

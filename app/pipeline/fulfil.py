@@ -52,9 +52,17 @@ def show(container: Container, parcel_id: int) -> str:
             container, shop.id, lambda session: session.update_tracking(store_order.external_id, ref, given)
         )
     else:
-        made = with_shop(container, shop.id, lambda session: session.fulfil(store_order.external_id, given))
+        made = _first(container, shop.id, store_order.external_id, parcel_id, given)
     _shown(container, parcel_id, given, made)
     return f"shown as {made.id}"
+
+
+def _first(container: Container, shop_id: int, order_ref: str, parcel_id: int, given: Parcel) -> Fulfilment:
+    """Show it for the first time. From now until it is recorded, a read of the order may hold it or not (`match`)."""
+    with container.database.transaction() as session:
+        unmarked = sa.update(ShippedParcel).where(ShippedParcel.id == parcel_id, ShippedParcel.show_began_at.is_(None))
+        session.execute(unmarked.values(show_began_at=sa.func.clock_timestamp()))
+    return with_shop(container, shop_id, lambda session: session.fulfil(order_ref, given))
 
 
 def _lines(session: sa.orm.Session, parcel: ShippedParcel) -> tuple[ParcelLine, ...]:
@@ -75,6 +83,7 @@ def _shown(container: Container, parcel_id: int, given: Parcel, made: Fulfilment
     with container.database.transaction() as session:
         parcel = session.get_one(ShippedParcel, parcel_id, with_for_update=True)
         parcel.fulfilment_ref, parcel.shown_number = made.id, given.tracking_number
+        parcel.shown_at = parcel.shown_at or sa.func.clock_timestamp()
         audit(
             session,
             "parcel",

@@ -7,6 +7,7 @@ the order; those that were are never changed: a difference becomes a task for a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -58,7 +59,7 @@ def derive(
     items = session.scalars(
         sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_([purchase.id for purchase in purchases]))
     ).all()
-    book = _Book(list(purchases), list(items), _shown(session, items))
+    book = _Book(list(purchases), list(items), _shown(session, order, items))
     wanted = {line.id: _wanted(order, line, book) for line in lines}
     _follow(session, order, lines, book, wanted)
     requests.answer_cancellation(session, order, lines, book.covering)
@@ -91,10 +92,21 @@ def _leave_account(session: Session, book: _Book, account: Account) -> None:
             move(session, purchase, "CANCELLED", actor="match", reason="account_changed")
 
 
-class _Book:
-    """The purchases of one order with their items."""
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """How many pieces of a line, when a parcel was being shown while the order was read.
 
-    def __init__(self, purchases: list[Purchase], items: list[PurchaseItem], shown: dict[int, int]) -> None:
+    `least` without what the read may not have held, `most` with it. They are the same when nothing was going on.
+    """
+
+    least: int = 0
+    most: int = 0
+
+
+class _Book:
+    """The purchases of one order with their items. `shown`: pieces per line that the shop shows as shipped by us."""
+
+    def __init__(self, purchases: list[Purchase], items: list[PurchaseItem], shown: dict[int, _Pieces]) -> None:
         self.purchases = purchases
         self.by_id = {purchase.id: purchase for purchase in purchases}
         self.items = items
@@ -114,35 +126,41 @@ class _Book:
         return [self.by_id[purchase_id] for purchase_id in sorted(ids)]
 
 
-def _shown(session: Session, items: Sequence[PurchaseItem]) -> dict[int, int]:
-    """Pieces per line that the shop shows as shipped by us."""
+def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -> dict[int, _Pieces]:
+    """Pieces per line that the shop shows as shipped by us, as of the moment at which the order was read."""
+    certain = ShippedParcel.shown_at <= order.read_at
     rows = session.execute(
-        sa.select(PurchaseItem.source_line_id, sa.func.sum(ParcelItem.quantity))
+        sa.select(
+            PurchaseItem.source_line_id,
+            sa.func.coalesce(sa.func.sum(ParcelItem.quantity).filter(certain), 0),
+            sa.func.sum(ParcelItem.quantity),
+        )
         .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
         .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
         .where(
-            ShippedParcel.fulfilment_ref.is_not(None),
+            ShippedParcel.show_began_at.is_not(None),
             PurchaseItem.id.in_([item.id for item in items]),
             PurchaseItem.position == 1,
         )
         .group_by(PurchaseItem.source_line_id)
     )
-    return {line_id: int(pieces) for line_id, pieces in rows}
+    return {line_id: _Pieces(int(least), int(most)) for line_id, least, most in rows}
 
 
-def _wanted(order: StoreOrder, line: SourceLine, book: _Book) -> int:
+def _wanted(order: StoreOrder, line: SourceLine, book: _Book) -> _Pieces:
     """Pieces that the shop still expects from us in all, those we shipped already included."""
     if order.cancelled or order.gone or not line.requires_shipping:
-        return 0
-    return line.to_ship + book.shown.get(line.id, 0)
+        return _Pieces()
+    shown, bought = book.shown.get(line.id, _Pieces()), max(line.quantity - line.refunded, 0)
+    return _Pieces(min(line.to_ship + shown.least, bought), min(line.to_ship + shown.most, bought))
 
 
 def _follow(
-    session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: _Book, wanted: dict[int, int]
+    session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: _Book, wanted: dict[int, _Pieces]
 ) -> None:
     """Unsent purchases take the order's quantities; sent ones get a flag and a task when they hold too much."""
     for line in lines:
-        left = wanted[line.id]
+        left = wanted[line.id].most
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
         left -= sum(item.quantity for _, item in sent)
@@ -235,7 +253,7 @@ def _create(
     order: StoreOrder,
     lines: Sequence[SourceLine],
     book: _Book,
-    wanted: dict[int, int],
+    wanted: dict[int, _Pieces],
     account: Account,
 ) -> None:
     """New purchases for pieces that no live purchase covers and no finished one settled."""
@@ -243,7 +261,7 @@ def _create(
     for line in lines:
         covered = sum(item.quantity for _, item in book.covering(line))
         settled = _settled_elsewhere(line, book)
-        missing = wanted[line.id] - covered - settled
+        missing = wanted[line.id].least - covered - settled
         if missing <= 0 or requests.withdrawn(line, book.of(line)):
             continue
         parts = [item.part for item in book.items if item.source_line_id == line.id]

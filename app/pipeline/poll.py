@@ -22,6 +22,8 @@ from app.shop_access import with_shop
 
 log = logger(__name__)
 PAGES = 400
+WITHIN = timedelta(seconds=3)
+"""The second that a time of change counts, and how far the shop's clock may be from ours."""
 
 
 def due(container: Container, most: int) -> Sequence[Claim]:
@@ -49,7 +51,7 @@ def run(container: Container, claimed: Claim) -> None:
     )
     error = ""
     try:
-        _walk(container, shop, since, now)
+        _walk(container, shop, since, now, thorough=nightly)
     except MerchantMustAct as fault:
         error = fault.reason
     except (OutsideError, NotFound) as fault:
@@ -64,11 +66,11 @@ def run(container: Container, claimed: Claim) -> None:
                 row.poll_full_at = now
 
 
-def _walk(container: Container, shop: Shop, since: datetime, until: datetime) -> None:
+def _walk(container: Container, shop: Shop, since: datetime, until: datetime, *, thorough: bool) -> None:
     cursor: str | None = None
     for _ in range(PAGES):
         page = with_shop(container, shop.id, partial(_changed, since, until, cursor))
-        note(container, shop, page.orders)
+        note(container, shop, page.orders, thorough=thorough)
         if page.next_cursor is None:
             return
         cursor = page.next_cursor
@@ -79,26 +81,37 @@ def _changed(since: datetime, until: datetime, cursor: str | None, session: Stor
     return session.orders_changed(since, until, cursor)
 
 
-def note(container: Container, shop: Shop, refs: Sequence[OrderRef]) -> int:
-    """Make an inbox row due for each order that changed after we last read it. Gives how many."""
+def note(container: Container, shop: Shop, refs: Sequence[OrderRef], *, thorough: bool = False) -> int:
+    """Make an inbox row due for each order that changed after we last read it. Gives how many.
+
+    Shops tell the time of a change in whole seconds: what was read within such a second may have changed once more in
+    it. `thorough` takes these as changed too; read once more, later, they are known for good.
+    """
     if not refs:
         return 0
     with container.database.transaction() as session:
-        query = sa.select(StoreOrder.external_id, StoreOrder.changed_at).where(
+        query = sa.select(StoreOrder.external_id, StoreOrder.changed_at, StoreOrder.read_at).where(
             StoreOrder.shop_id == shop.id, StoreOrder.external_id.in_([ref.id for ref in refs])
         )
-        known = {row.external_id: row.changed_at for row in session.execute(query)}
-        missed = [ref for ref in refs if ref.id not in known or ref.updated_at > known[ref.id]]
+        known = {row.external_id: row for row in session.execute(query)}
+        missed = [ref for ref in refs if _may_be_new(ref, known.get(ref.id), thorough=thorough)]
         for ref in missed:
-            body = ref.id.encode()
+            body, row_known = ref.id.encode(), known.get(ref.id)
+            seen = f"@{ref.updated_at.timestamp():.0f}@{row_known.read_at.timestamp() if row_known else 0:.3f}"
             row = insert(Inbox).values(
                 shop_id=shop.id,
                 source=shop.connector,
                 topic=POLLED,
-                dedupe=body + b"@" + str(int(ref.updated_at.timestamp())).encode(),
+                dedupe=body + seen.encode(),
                 body=seal_body(container, shop.connector, shop.id, body),
             )
             session.execute(row.on_conflict_do_nothing(index_elements=["source", "shop_id", "topic", "dedupe"]))
         if missed:
             container.database.after_commit(container.bell.ring)
     return len(missed)
+
+
+def _may_be_new(ref: OrderRef, known: sa.Row[str, datetime, datetime] | None, *, thorough: bool) -> bool:
+    if known is None or ref.updated_at > known.changed_at:
+        return True
+    return thorough and known.read_at <= ref.updated_at + WITHIN

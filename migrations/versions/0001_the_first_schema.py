@@ -565,6 +565,8 @@ def upgrade() -> None:
     sa.Column('last_event_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('fulfilment_ref', sa.Text(), nullable=True),
     sa.Column('shown_number', sa.Text(), nullable=False),
+    sa.Column('show_began_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('shown_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('seen_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['supplier_order_id'], ['supplier_order.id'], name=op.f('fk_shipped_parcel_supplier_order_id_supplier_order')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_shipped_parcel')),

@@ -202,6 +202,50 @@ def test_a_poll_that_fails_half_way_loses_nothing(world: World, monkeypatch: pyt
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
 
 
+def test_an_order_that_changes_while_its_window_is_walked_is_found_by_the_next_walk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next window begins where this one began, not where it ended, less the overlap."""
+    made, variant = shop(world)
+    world.shopify.control("webhook_url", {"url": f"{world.app.url}/nowhere"})
+    number = order(world, variant)
+    whole, begun = poll._changed, list[Any]()
+
+    def changed(*given: Any) -> Any:
+        page = whole(*given)
+        if not begun:  # the answer is on its way: what it says of this order is already old
+            begun.append(given[1])
+            world.edit(number, 3)
+        return page
+
+    monkeypatch.setattr(poll, "_changed", changed)
+    poll.run(world.container, Claim(made, world.container.clock.now()))
+    assert shops.get(world.container, made).poll_cursor == begun[0]
+
+
+def test_a_second_change_within_a_second_is_found_by_the_nightly_walk(world: World) -> None:
+    """Shops tell whole seconds only: what was read within one may have changed once more in it, and its event be lost."""
+    made, variant = shop(world)
+    world.shopify.control("webhook_url", {"url": f"{world.app.url}/nowhere"})
+    order(world, variant)
+
+    def walk() -> int:
+        before = world.inbox_rows()
+        with world.container.database.transaction() as session:
+            session.get_one(Shop, made).poll_full_at = None
+        poll.run(world.container, Claim(made, world.container.clock.now()))
+        world.settle()
+        return world.inbox_rows() - before
+
+    walk()
+    with world.container.database.transaction() as session:  # as if the shop's clock were a second ahead of its reads
+        session.execute(sa.text("UPDATE store_order SET read_at = changed_at + interval '0.4 seconds'"))
+    assert walk() == 1
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE store_order SET read_at = changed_at + interval '5 seconds'"))
+    assert walk() == 0, "what is known for good is not read again"
+
+
 def test_two_who_need_a_new_token_make_one_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, asked = shop_access._ask, list[int]()
 

@@ -75,3 +75,21 @@ def test_what_was_paid_and_delivered_never_goes_back(world: World) -> None:
 def _read_at(world: World) -> Any:
     with world.container.database.transaction() as session:
         return session.scalars(sa.select(SupplierOrder.read_at)).one()
+
+
+def test_pushes_that_arrive_twice_and_out_of_order_end_where_the_order_stands(world: World) -> None:
+    """A push says only that something changed: what is read then is true, whichever push was first."""
+    world.aliexpress.control("push", {"reorder": True, "gap": 0.4, "copies": 2})
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    made = world.created()[0]["order_id"]
+    world.aliexpress.control("pay", {"order_ids": [made]})
+    world.aliexpress.control("ship", {"order_id": made})
+    world.aliexpress.control("deliver", {"order_id": made})
+    sent = world.aliexpress.control("state")["pushes"]["sent"]
+    world.settle(until=lambda: world.states() == ["DELIVERED"], seconds=20)
+    world.settle(until=lambda: world.aliexpress.control("state")["pushes"]["sent"] >= sent, seconds=10)
+    assert world.states() == ["DELIVERED"]
+    assert (world.tasks(), todo.alerts(world.container)) == ([], [])
+    assert len(world.created()) == 1
+    assert len(set(world.parcel_numbers())) == len(world.parcel_numbers()) == 1

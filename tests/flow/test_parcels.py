@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
+from app.pipeline import fulfil, import_order, reconcile
+from app.shop_access import with_shop
+from tests.flow.test_order_changes import order as bottles
+from tests.flow.test_order_changes import shop
 from tests.flow.world import BOTTLE, SOCKS, World
 
 
@@ -63,8 +71,6 @@ def test_supplier_cancels_after_payment_and_the_merchant_orders_again(world: Wor
     world.aliexpress.control("cancel", {"order_id": order["order_id"]})
     world.settle(until=lambda: "SUPPLIER_CANCELLED" in world.states(), seconds=30)
     gone = next(one for one in world.purchases() if one.state == "SUPPLIER_CANCELLED")
-    from app.pipeline import reconcile  # noqa: PLC0415
-
     heir = reconcile.buy_again(world.container, gone.id, by="merchant:1")
     assert heir.generation == 2
     world.settle(until=lambda: world.states().count("PLACED_UNPAID") == 1, seconds=20)
@@ -81,3 +87,57 @@ def test_split_into_two_supplier_orders_is_one_purchase(world: World) -> None:
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=30)
     assert world.outcomes() == ["PLACED"]
     assert world.calls_of_create() == 1
+
+
+def paid_bottles(world: World, quantity: int) -> tuple[int, str]:
+    """A Shopify order of so many bottles, bought and paid: the shop and the order's id. Further events are lost."""
+    made, variant = shop(world)
+    number = bottles(world, variant, quantity)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    world.aliexpress.control("pay", {"order_ids": [world.created()[0]["order_id"]]})
+    world.settle(until=lambda: world.states() == ["PLACED_PAID"], seconds=20)
+    world.shopify.control("webhook_url", {"url": f"{world.app.url}/nowhere"})
+    return made, number
+
+
+def test_what_was_read_before_a_parcel_was_shown_does_not_count_its_pieces_twice(world: World) -> None:
+    """Read, shown, recorded, and only then is stored what was read: its pieces to ship are on their way already."""
+    made, number = paid_bottles(world, 3)
+    with world.container.database.transaction() as session:  # the merchant shipped one of four from his own shelf
+        session.execute(sa.text("UPDATE source_line SET quantity = 4"))
+    read_at = world.container.clock.now()
+    fresh = with_shop(world.container, made, lambda opened: opened.order(number))
+    assert fresh is not None
+    fresh = replace(fresh, lines=tuple(replace(line, quantity=4) for line in fresh.lines))
+    ship(world, world.created()[0], "PARCEL-1", 1)
+    world.settle(until=lambda: world.shown_numbers() == ["PARCEL-1"], seconds=20)
+    with world.container.calls.story() as story, world.container.database.transaction() as session:
+        told = import_order.store(world.container, session, made, number, fresh, read_at, story)
+    assert told[1] == "read again"
+    assert world.quantities() == [3]
+
+
+def test_what_is_read_after_a_parcel_was_shown_and_before_it_is_recorded_gives_nothing_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shop expects one piece less, and nothing tells yet that it was ours: what waits to be bought stays."""
+    made, number = paid_bottles(world, 2)
+    world.pause_shop()
+    world.edit(number, 3)
+    import_order.refresh(world.container, made, number, world.container.clock.now())
+    assert (world.states(), world.quantities()) == (["PLACED_PAID", "HELD"], [2, 1])
+    whole, read = fulfil.with_shop, list[str]()
+
+    def shown(*given: Any) -> Any:
+        done = whole(*given)
+        read.append(import_order.refresh(world.container, made, number, world.container.clock.now())[1])
+        read.extend(world.states())
+        return done
+
+    monkeypatch.setattr(fulfil, "with_shop", shown)
+    ship(world, world.created()[0], "PARCEL-1", 2)
+    world.settle(until=lambda: world.shown_numbers() == ["PARCEL-1"], seconds=20)
+    assert read[0] == "read again"
+    assert read[2] == "HELD"
+    import_order.refresh(world.container, made, number, world.container.clock.now())
+    assert (world.states(), world.quantities()) == (["SHIPPED", "HELD"], [2, 1])

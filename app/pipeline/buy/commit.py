@@ -173,7 +173,7 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
 
 
 def _within_line(session: Session, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase) -> None:
-    """Quantities of live parts together never exceed the line (I1)."""
+    """Quantities of live parts together never exceed what the buyer bought and still wants of the line (I1)."""
     rows = session.execute(
         sa.select(PurchaseItem.source_line_id, sa.func.sum(PurchaseItem.quantity))
         .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
@@ -200,7 +200,7 @@ def _within_line(session: Session, lines: dict[int, SourceLine], items: list[Pur
     live = {line_id: int(pieces) for line_id, pieces in rows}
     for item in items:
         line = lines[item.source_line_id]
-        if item.position == 1 and live.get(line.id, 0) + item.quantity > line.quantity:
+        if item.position == 1 and live.get(line.id, 0) + item.quantity > line.quantity - line.refunded:
             raise _Stop("HELD", "quantity_over")
 
 
