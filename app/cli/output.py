@@ -1,11 +1,15 @@
-"""How commands answer: tables for people, JSON for programs, faults as one line, exit codes 0, 1 and 2."""
+"""How commands answer: tables for people, JSON for programs, faults as one line.
+
+Exit codes: 0 done, 1 a fault that can be put right, 2 wrong usage or settings.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -39,9 +43,45 @@ class Answer:
 Act = Callable[..., Answer]
 
 
+class _Group(AppGroup):
+    """A group whose unknown commands are told in JSON to those who asked for JSON."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it."""
+        with _usage(ctx, args):
+            return super().resolve_command(ctx, args)
+
+
+class _Command(click.Command):
+    """A command whose wrong options are told in JSON to those who asked for JSON."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it; `--json` is never the value of another option."""
+        with _usage(ctx, list(args)):
+            rest = super().parse_args(ctx, args)
+            for param in self.get_params(ctx):
+                given = ctx.params.get(param.name or "")
+                if "--json" in (given if isinstance(given, tuple) else (given,)):
+                    raise click.BadParameter("needs a value", ctx, param)
+            return rest
+
+
+@contextmanager
+def _usage(ctx: click.Context, args: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if "--json" in args:
+            click.echo(json.dumps({"error": "usage", "message": error.format_message()}, ensure_ascii=False))
+            ctx.exit(MISSING)
+        raise
+
+
 def group(name: str, text: str) -> AppGroup:
     """A new group of commands."""
-    made = AppGroup(name, help=text)
+    made = _Group(name, help=text)
     root.add_command(made)
     return made
 
@@ -61,7 +101,7 @@ def command(place: click.Group, name: str) -> Callable[[Act], click.Command]:
 
             respond(with_container, as_json=as_json)
 
-        made = click.command(name)(with_appcontext(json_option(run)))
+        made = click.command(name, cls=_Command)(with_appcontext(json_option(run)))
         place.add_command(made)
         return made
 

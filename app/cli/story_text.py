@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.cli.output import moment, table
+from app.cli.story_fold import folded
 from app.services.standing import STATE_WORDS, TURN_WORDS
 
 _LONGEST = 300
@@ -142,7 +143,7 @@ def _tasks(data: dict[str, Any]) -> Iterator[str]:
 
 def _timeline(data: dict[str, Any]) -> Iterator[str]:
     day = ""
-    for entry in data["timeline"]:
+    for entry in folded(data["timeline"]):
         if f"{entry['at']:%Y-%m-%d}" != day:
             day = f"{entry['at']:%Y-%m-%d}"
             yield day

@@ -99,6 +99,13 @@ _SHOP: tuple[Row, ...] = (
         "none",
     ),
     (
+        "nothing_left",
+        "merchant",
+        "The shop expects nothing more of these items: they were removed, or somebody else ships them.",
+        "Nothing left to ship, and not because of refunds.",
+        "none",
+    ),
+    (
         "test_order",
         "merchant",
         "This is a test order. Test orders are never bought.",

@@ -74,6 +74,10 @@ _UNKNOWN_CHECKS = _rising(30, 120, 300, 900, 3600)
 _PUSH_RETRIES = _rising(10, 30, 120, 300, 900, 3600)
 
 
+LOOK_SELDOM = 24
+"""What is held for long is looked at so many times rarer than what was held just now, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timers:
     """Durations; tuples are delays counted from the same start. `time_scale`: by what they were divided.
@@ -156,6 +160,14 @@ class Timers:
         least = QUARANTINE_PER_KILL * (self.kill_after / physical)
         changed["quarantine"] = max(self.quarantine / time_scale, least)
         return replace(self, **changed, time_scale=self.time_scale * time_scale)  # type: ignore[arg-type]
+
+    def next_look(self, held: timedelta, *, soon: bool = False) -> timedelta:
+        """How long until a purchase that has been held for `held` is looked at again; `soon`: the first time at once.
+
+        The longer it waits, the rarer: what ends a long wait (a link, a token, a person) is told to us by itself.
+        """
+        least = timedelta(0) if soon else self.recheck_held
+        return min(max(least, held / 8), self.recheck_held * LOOK_SELDOM)
 
     def validate(self) -> Timers:
         """These timers, if the promises can be kept with them. Raises ValueError naming everything that is wrong."""

@@ -40,7 +40,7 @@ JOBS = {
     for job in (
         Periodic("leases", 5, sweep.free_leases, lease=5),
         Periodic("journal", "sweep", sweep.replay_journal, lease=60),
-        Periodic("held", "recheck_held", sweep.recheck_held),
+        Periodic("held", "sweep", sweep.recheck_held),
         Periodic("refresh_tokens", 60, sweep.refresh_tokens),
         Periodic("probe", "sweep", sweep.probe, lease=60),
         Periodic("hooks", 900, sweep.check_hooks),

@@ -27,7 +27,7 @@ from app.models import (
 from app.pipeline import breaker, generation, locks, unverified
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
-from app.pipeline.record import alert, end_alerts, task
+from app.pipeline.record import alert, end_alerts, next_look, task
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.shop_access import open_account, open_shop, renew, with_account, with_shop
 
@@ -91,8 +91,9 @@ def _recheck(container: Container, purchase_id: int) -> None:
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         if purchase.state == "HELD":
-            purchase.run_at = sa.func.clock_timestamp() + container.timers.recheck_held
             generation.reconsider(session, purchase, again=True)
+            if purchase.state == "HELD":
+                purchase.run_at = sa.func.clock_timestamp() + next_look(container, purchase, purchase.reason)
 
 
 def refresh_tokens(container: Container) -> int:

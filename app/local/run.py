@@ -99,7 +99,10 @@ def _serve(world: World) -> None:
         time.sleep(0.5)
         for process in world.processes.values():
             if not process.is_running():
-                raise ProcessFailedError(f"{process.name} has ended; the end of {process.log}:\n{process.tail()}")
+                raise ProcessFailedError(
+                    f"{process.name} has ended, so all ends here. Nothing is lost: `make run` goes on with the same "
+                    f"data. The end of {process.log}:\n{process.tail()}"
+                )
 
 
 def _guide(world: World) -> str:
@@ -121,7 +124,8 @@ Waybill serves on {world.url}   (Ctrl-C ends it, the data stays in {folder})
                               {world.simulator_url("woocommerce")}/_control/state
   Logs                        {folder / "logs"}
 
-Time runs {world.time_scale:g} times faster. In another terminal, in this folder:
+Each start buys one order in each of the two shops. Time runs {world.time_scale:g} times faster.
+In another terminal, in this folder:
 
   . {env}     # settings of this world, all keys are made up
   {bin_folder}/flask order list

@@ -18,6 +18,8 @@ class Purchase(Base):
     `version` is for compare-and-set, `fence` counts claims. `limit_minor` is the highest total that keeps the margin,
     `quote_minor` the last quote; both in `quote_currency`. `approved_minor`: the highest sum that a person accepted.
     `lost_claims`: workers in a row that died or ran out of time before the point of no return.
+    `held_for`, `held_since`: the reason that it is held for and since when, however often it was looked at meanwhile;
+    `held_told_at`: when a mail last named it.
     """
 
     __tablename__ = "purchase"
@@ -45,6 +47,9 @@ class Purchase(Base):
     run_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     tries: Mapped[int] = mapped_column(sa.Integer, default=0)
     lost_claims: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0")
+    held_for: Mapped[str] = mapped_column(default="", server_default="")
+    held_since: Mapped[datetime | None]
+    held_told_at: Mapped[datetime | None]
     waiting_for: Mapped[int | None]
     waiting_since: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
@@ -77,6 +82,11 @@ class Purchase(Base):
         ),
         sa.Index("ix_purchase_held", "shop_id", "reason", postgresql_where=sa.text("state = 'HELD'")),
     )
+
+    @property
+    def stands_since(self) -> datetime:
+        """Since when it waits for what it waits for now."""
+        return self.waiting_since or (self.held_since if self.state == "HELD" else None) or self.state_since
 
 
 class PurchaseItem(Base):

@@ -45,6 +45,7 @@ class _Draft:
     values: dict[str, Any]
     tasks: Sequence[int] = ()
     alerts: Sequence[int] = ()
+    held: Sequence[int] = ()
 
 
 def ask(container: Container) -> int:
@@ -93,16 +94,12 @@ def _shops_with_tasks(session: Session, scale: float) -> list[tuple[int, str]]:
 
 
 def _held(scale: float) -> sa.ColumnElement[bool]:
-    """Held for a person for a while, and not told since then or for a day."""
-    told = sa.select(EmailLog.id).where(
-        EmailLog.shop_id == Purchase.shop_id,
-        EmailLog.sent_at > sa.func.greatest(Purchase.state_since, sa.func.now() - HELD_AGAIN / scale),
-    )
+    """Held for a person for a while, and not told of yet or for a day."""
     return sa.and_(
         Purchase.state == "HELD",
         Purchase.reason.in_(_WAITS),
-        Purchase.state_since < sa.func.now() - HELD_AGE / scale,
-        ~told.exists(),
+        Purchase.held_since < sa.func.now() - HELD_AGE / scale,
+        sa.func.coalesce(Purchase.held_told_at, sa.func.to_timestamp(0)) < sa.func.now() - HELD_AGAIN / scale,
     )
 
 
@@ -113,8 +110,8 @@ def _shops_with_held(session: Session, scale: float) -> list[tuple[int, str]]:
         .where(_held(scale), Shop.contact_email != "", Shop.state != "UNINSTALLED", _quiet(Shop.id, SHOP_GAP / scale))
         .group_by(Purchase.shop_id)
     )
-    day = (HELD_AGAIN / scale).total_seconds()
-    return [(shop_id, f"h{newest}:{int(float(epoch) // day)}") for shop_id, newest, epoch in rows]
+    gap = (SHOP_GAP / scale).total_seconds()  # one mark for each mail that may be sent
+    return [(shop_id, f"h{newest}:{int(float(epoch) // gap)}") for shop_id, newest, epoch in rows]
 
 
 def _untold_alert(session: Session, scale: float) -> str | None:
@@ -152,9 +149,13 @@ def send(container: Container, row: Outbox) -> str:
 
 
 def _told(session: Session, draft: _Draft) -> None:
-    for table, ids in ((Task, draft.tasks), (Alert, draft.alerts)):
+    for table, ids, column in (
+        (Task, draft.tasks, "mailed_at"),
+        (Alert, draft.alerts, "mailed_at"),
+        (Purchase, draft.held, "held_told_at"),
+    ):
         if ids:
-            session.execute(sa.update(table).where(table.id.in_(ids)).values(mailed_at=sa.func.clock_timestamp()))
+            session.execute(sa.update(table).where(table.id.in_(ids)).values({column: sa.func.clock_timestamp()}))
 
 
 def _logged(container: Container, session: Session, row: Outbox, draft: _Draft) -> tuple[int, Letter]:
@@ -221,10 +222,11 @@ def _for_shop(container: Container, session: Session, shop_id: int) -> _Draft | 
         "lead": f"Shop {_plain(shop.name)}: nothing is lost. Orders wait until you have decided.",
         "groups": groups,
         "foot": "Waybill sends this at most once an hour, and only when there is something new to decide."
-        + (" Answer this mail if you need help." if container.mailer.staff else ""),
+        + (" You can answer this mail: tell us what to do and we do it for you." if container.mailer.staff else ""),
     }
     subject = f"{things} your attention in {_plain(shop.name)}"[:150]
-    return _Draft((shop.contact_email,), subject, values, tasks=[task.id for task in tasks])
+    told = [purchase.id for purchase, _ in held]
+    return _Draft((shop.contact_email,), subject, values, tasks=[task.id for task in tasks], held=told)
 
 
 def _held_rows(held: Sequence[sa.Row[Purchase, str]], shop: Shop) -> list[dict[str, str]]:
@@ -236,7 +238,7 @@ def _held_rows(held: Sequence[sa.Row[Purchase, str]], shop: Shop) -> list[dict[s
         {
             "text": text,
             "act": f"Orders: {', '.join(dict.fromkeys(number for _, number in rows))}",
-            "since": _when(min(purchase.state_since for purchase, _ in rows), shop.timezone),
+            "since": _when(min(purchase.stands_since for purchase, _ in rows), shop.timezone),
         }
         for text, rows in by_text.items()
     ]

@@ -184,8 +184,10 @@ def _why_none(order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine]
     if order.cancelled or order.gone:
         return "cancelled_by_shop"
     ids = {item.source_line_id for item in book.items if item.purchase_id == purchase.id}
-    asked = any(line.id in ids and line.at_our_location and line.request == requests.ASKED for line in lines)
-    return "request_cancelled" if asked else "refunded"
+    mine = [line for line in lines if line.id in ids]
+    if any(line.at_our_location and line.request == requests.ASKED for line in mine):
+        return "request_cancelled"
+    return "refunded" if any(line.refunded for line in mine) else "nothing_left"
 
 
 def _set_quantity(session: Session, book: _Book, purchase: Purchase, item: PurchaseItem, quantity: int) -> None:

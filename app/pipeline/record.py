@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.container import Container
 from app.domain.purchase_flow import check_step
 from app.domain.reasons import explain
 from app.models import Alert, Audit, Outbox, Purchase, Task
@@ -73,6 +74,7 @@ def move(
         purchase.lost_claims = 0  # whoever records something has come to an end
     if state != "READY":
         purchase.waiting_for = purchase.waiting_since = None
+    _held(purchase, state, reason)
     detail: dict[str, Any] = {"generation": purchase.generation, "part": purchase.part, **(facts or {})}
     if reason:
         detail["reason"] = reason
@@ -80,6 +82,24 @@ def move(
         detail["note"] = note
     session.flush()  # the audit row refers to the purchase
     audit(session, "purchase", purchase.id, "move", actor=actor, before=before, after=state, detail=detail)
+
+
+def next_look(container: Container, purchase: Purchase, reason: str) -> timedelta:
+    """How long until a purchase that is held for `reason`, from now on or already, is looked at again by itself."""
+    held = timedelta(0)
+    if purchase.held_since is not None and purchase.held_for == reason:
+        held = container.clock.now() - purchase.held_since
+    return container.timers.next_look(held, soon=reason == "changed")
+
+
+def _held(purchase: Purchase, state: str, reason: str) -> None:
+    """Keep since when it waits for this reason: a look that finds it unchanged is no new beginning."""
+    if state in {"READY", "CLAIMED"}:
+        return
+    now_for = reason if state == "HELD" else ""
+    if purchase.held_for != now_for:
+        purchase.held_for, purchase.held_told_at = now_for, None
+        purchase.held_since = sa.func.now() if now_for else None
 
 
 def outbox(

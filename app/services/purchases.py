@@ -72,7 +72,7 @@ def listed(
             "part": purchase.part,
             "state": purchase.state,
             "reason": purchase.reason,
-            "since": purchase.state_since,
+            "since": purchase.stands_since,
             "supplier_orders": [order.external_id for order in orders.get(purchase.id, [])],
             **standing.of(purchase, gates, orders.get(purchase.id, [])).as_dict(),
         }

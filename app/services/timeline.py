@@ -103,7 +103,8 @@ def _audit(
     )
     for row in rows:
         text = _words(row, names)
-        yield _entry(row.at, row.entity, text, by=row.actor, state=row.to_state, **_flat(row.detail))
+        detail = _flat(row.detail) | ({"purchase": row.entity_id} if row.entity == "purchase" else {})
+        yield _entry(row.at, row.entity, text, by=row.actor, state=row.to_state, **detail)
 
 
 def _flat(detail: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,7 +265,7 @@ def _evidence(session: Session, purchases: Sequence[int], refs: Sequence[str]) -
 _KINDS = {
     "push": "The supplier told us something",
     "lookup": "A look-up found something",
-    "journal": "The journal of a dead worker kept the answer",
+    "journal": "The answer was taken from the journal",
     "human": "A person looked",
 }
 

@@ -167,3 +167,41 @@ def test_table_is_aligned_and_short() -> None:
     assert lines[1].endswith("…")
     assert lines[2] == "-  line break"
     assert table([], "a", empty="None.") == "None."
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("order", "show"), "Missing argument"),
+        (("order", "lsit"), "No such command"),
+        (("purchase", "list", "--limit", "many"), "--limit"),
+        (("purchase", "resolve", "one", "--not-there"), "'one' is not a valid integer"),
+        (("purchase", "resolve", "1", "--found"), "needs a value"),
+        (("account", "connect", "--shop", "1"), "--access-token"),
+    ],
+)
+def test_wrong_usage_is_told_in_json_to_programs(shell: Shell, words: tuple[str, ...], told: str) -> None:
+    answer = json.loads(shell.run(*words, "--json", code=2).stdout)
+    assert answer["error"] == "usage"
+    assert told in answer["message"]
+    assert shell.run(*words, code=2).stdout == ""
+
+
+def test_looks_that_found_nothing_new_are_one_line_of_the_story(world: World, shell: Shell) -> None:
+    shop = connect(world, shell)
+    variant = world.shopify_variant("bottles.myshopify.com", "BOTTLE")
+    world.link(shop, variant, BOTTLE)
+    shell.run("shop", "set", shop, "--order-cap", "1")
+    world.shopify.control(
+        "orders", {"shop": "bottles.myshopify.com", "lines": [{"variant_id": variant, "quantity": 1}]}
+    )
+    world.settle(until=lambda: world.reasons() == ["cap_order"])
+    before = shell.text("order", "show", 1)
+    for times in ("once more", "2 times more", "3 times more"):
+        world.retry(1)
+        world.settle(until=lambda: world.reasons() == ["cap_order"])
+        page = shell.text("order", "show", 1)
+        assert f"Purchase 1 was looked at {times}: it is held as before." in page
+        assert len(page.splitlines()) == len(before.splitlines()) + 1
+    moved = [one["detail"]["state"] for one in shell.json("order", "show", 1)["timeline"] if one["kind"] == "purchase"]
+    assert moved.count("HELD") == 4, "JSON tells all"

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import sweep
-from app.models import Alert, Audit, EmailLog, Outbox, Shop, Task
+from app.models import Alert, Audit, EmailLog, Outbox, Purchase, Shop, Task
 from app.pipeline import letters
 from app.pipeline.record import alert, task
 from app.services import mails, shops
@@ -54,7 +54,8 @@ def time_passes(world: World) -> None:
         session.execute(sa.update(Task).values(created_at=Task.created_at - earlier))
         session.execute(sa.update(Alert).values(raised_at=Alert.raised_at - earlier))
         session.execute(sa.update(EmailLog).values(sent_at=EmailLog.sent_at - earlier))
-        session.execute(sa.text("UPDATE purchase SET state_since = state_since - interval '90 minutes'"))
+        back = {name: getattr(Purchase, name) - earlier for name in ("state_since", "held_since", "held_told_at")}
+        session.execute(sa.update(Purchase).values(back))
 
 
 def tick(world: World) -> None:
@@ -133,8 +134,9 @@ def test_held_orders_are_told_with_their_reason_and_again_the_next_day(world: Wo
     assert box.mails[0]["Subject"] == "2 things need your attention in bottles"
     assert {"#1001", "#1002"} <= set(box.text().replace(",", " ").split())
     assert len(box.mails) == 1
+    for _ in range(16):
+        time_passes(world)
     with world.container.database.transaction() as session:
-        session.execute(sa.update(EmailLog).values(sent_at=EmailLog.sent_at - sa.text("interval '2 days'")))
         session.execute(sa.delete(Outbox).where(Outbox.kind == "mail"))
         session.execute(sa.update(EmailLog).values(dedupe_key="yesterday's"))
     tick(world)
@@ -229,3 +231,38 @@ def test_nobody_to_mail_is_no_error_and_nothing_is_forgotten(world: World, box: 
     shops.set_policy(world.container, 1, {"contact_email": OWNER}, actor="test")
     tick(world)
     assert len(box.mails) == 1
+
+
+def test_a_mail_about_something_else_does_not_tell_what_was_just_held(world: World, box: Mailbox) -> None:
+    variant = owned(world)
+    shops.set_policy(world.container, 1, {"order_cap": 1}, actor="test")
+    give_task(world, "a", "Order #1: pay it, please.")
+    time_passes(world)
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["cap_order"])
+    tick(world)
+    assert "#1001" not in box.text(), "held for a moment only"
+    time_passes(world)
+    tick(world)
+    assert "#1001" in box.text(1)
+    time_passes(world)
+    tick(world)
+    assert len(box.mails) == 2, "told once a day"
+
+
+def test_a_look_that_finds_it_held_as_before_is_no_new_beginning(world: World, box: Mailbox) -> None:
+    variant = owned(world)
+    shops.set_policy(world.container, 1, {"order_cap": 1}, actor="test")
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["cap_order"])
+    time_passes(world)
+    before = world.purchases()[0].stands_since
+    world.retry(1)
+    world.settle(until=lambda: world.reasons() == ["cap_order"])
+    assert world.purchases()[0].stands_since == before
+    tick(world)
+    assert "#1001" in box.text()
+    shops.set_policy(world.container, 1, {"order_cap": 10**6, "day_cap": 1}, actor="test")
+    world.retry(1)
+    world.settle(until=lambda: world.reasons() == ["cap_day"])
+    assert world.purchases()[0].stands_since > before, "another reason is another wait"

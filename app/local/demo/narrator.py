@@ -109,7 +109,8 @@ class Narrator:
             self._read.add(case.key)
             if first:
                 return f"reads {case.name} from the shop and writes down what to buy (purchase {row.entity_id})."
-            return f"makes purchase {row.entity_id} for the part of {case.name} that another seller has."
+            what = "another seller has" if int(str(detail.get("part", 1))) == 1 else "nothing covers yet"
+            return f"makes purchase {row.entity_id} for the part of {case.name} that {what}."
         if row.action != "move" or row.to_state in _NOT_TOLD or row.from_state == row.to_state:
             return ""
         facts = {str(name): value for name, value in detail.items() if name != "reason"}
@@ -120,7 +121,9 @@ class Narrator:
             f"(costs {detail.get('quote')}, at most {detail.get('limit')}).",
             "REJECTED": f"learns that AliExpress refused {case.name}: {why}",
             "HELD": f"holds {case.name}: {why}",
-            "UNKNOWN": f"gets no clear answer for {case.name}. It never orders again to find out: it looks around.",
+            "UNKNOWN": f"is told order numbers for {case.name} and reads them before it believes them."
+            if detail.get("reason") in {"confirming", "partly_found"}
+            else f"gets no clear answer for {case.name}. It never orders again to find out: it looks around.",
             "HUMAN": f"finds no evidence for {case.name} and puts it into the merchant's list: is it there or not?",
             "PLACED_UNPAID": f"puts order {orders} for {case.name} on the pay list."
             if row.from_state in {"SENDING", "PAY_BLOCKED"}

@@ -43,7 +43,9 @@ UPDATE purchase SET version = version + 1, lease_owner = NULL, lease_until = NUL
     state = CASE WHEN lost_claims + 1 >= :most THEN 'HELD' ELSE 'READY' END,
     reason = CASE WHEN lost_claims + 1 >= :most THEN 'needs_person' ELSE reason END,
     facts = CASE WHEN lost_claims + 1 >= :most THEN jsonb_build_object('code', 'worker_lost',
-        'message', 'checking it did not come to an end ' || lost_claims + 1 || ' times') ELSE facts END
+        'message', 'checking it did not come to an end ' || lost_claims + 1 || ' times') ELSE facts END,
+    held_for = CASE WHEN lost_claims + 1 >= :most THEN 'needs_person' ELSE held_for END,
+    held_since = CASE WHEN lost_claims + 1 >= :most THEN clock_timestamp() ELSE held_since END
 WHERE id IN (SELECT id FROM purchase WHERE state = 'CLAIMED' AND lease_until < clock_timestamp()
              FOR UPDATE SKIP LOCKED)
 RETURNING id, state

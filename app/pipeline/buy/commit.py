@@ -28,7 +28,7 @@ from app.pipeline import breaker, locks
 from app.pipeline.buy import caps
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.preflight import Plan
-from app.pipeline.record import move
+from app.pipeline.record import move, next_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +285,8 @@ def _reserve(container: Container, session: Session, purchase: Purchase, attempt
 
 def _put_back(container: Container, session: Session, purchase: Purchase, stop: _Stop) -> None:
     wait = timedelta(seconds=stop.wait / container.settings.time_scale)
+    if stop.state == "HELD":
+        wait = next_look(container, purchase, stop.reason)
     move(
         session,
         purchase,

@@ -19,7 +19,7 @@ from app.pipeline.buy.send import send
 from app.pipeline.buy.watch import watched
 from app.pipeline.generation import reject_request
 from app.pipeline.match import REJECTED_FOR
-from app.pipeline.record import move
+from app.pipeline.record import move, next_look
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
 
 log = logger(__name__)
@@ -86,7 +86,7 @@ def _put(container: Container, claimed: Claimed, state: str, reason: str, facts:
             actor=WORKER,
             reason=reason,
             facts={key: value if isinstance(value, int | str) else str(value) for key, value in facts.items()},
-            run_at=sa.func.clock_timestamp() + container.timers.recheck_held,  # type: ignore[arg-type]
+            run_at=sa.func.clock_timestamp() + next_look(container, purchase, reason),  # type: ignore[arg-type]
         )
         if reason in REJECTED_FOR:
             reject_request(session, purchase, REJECTED_FOR[reason])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import zip_longest
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
@@ -14,16 +15,24 @@ from connectors.aliexpress.simulator.records import Order
 from connectors.aliexpress.simulator.world import World
 
 _STYLE = (
+    ":root{color-scheme:light dark}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}"
     "td,th{text-align:left;padding:.4rem;border-bottom:1px solid #ccc;"
     "vertical-align:top}button{font:inherit;padding:.3rem .8rem}"
+    "@media(max-width:45rem){thead{display:none}tr,td{display:block;border:0;padding:.1rem 0}"
+    "tr{border-bottom:1px solid #888;padding:.8rem 0}td:empty{display:none}"
+    "td[data-name]:before{content:attr(data-name) ': ';opacity:.7}}"
 )
+
+
+_NAMES = ("Order no.", "Time (Pacific)", "Items", "To", "Total", "Status", "Parcels")
 
 
 def _page(title: str, body: str, status: int = 200) -> Response:
     text = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"<p>This is a simulator. No money moves here.</p>{body}</body></html>"
     )
@@ -119,11 +128,13 @@ def _row(world: World, order: Order, *, acts_shown: bool) -> str:
     ]
     if acts_shown:
         cells.append(pay + cancel)
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    named = zip_longest(_NAMES, cells, fillvalue="")
+    texts = (f'<td data-name="{name}">{cell}</td>' if name and cell else f"<td>{cell}</td>" for name, cell in named)
+    return f"<tr>{''.join(texts)}</tr>"
 
 
 def _table(world: World, orders: list[Order], *, acts_shown: bool) -> str:
-    names = ["Order no.", "Time (Pacific)", "Items", "To", "Total", "Status", "Parcels"] + [""] * acts_shown
+    names = [*_NAMES, *[""] * acts_shown]
     head = "".join(f"<th>{name}</th>" for name in names)
     body = "".join(_row(world, order, acts_shown=acts_shown) for order in orders)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
