@@ -86,6 +86,8 @@ class Result:
                 yield f"it never went through {', '.join(missing)}"
             if ("HUMAN" in stand.path) is not ("HUMAN" in case.path):
                 yield "a person was asked without need" if "HUMAN" in stand.path else "no person was asked"
+            if "CANCELLED" in stand.path and "CANCELLED" not in case.path:
+                yield "a purchase was made that nobody wanted, and given up"
 
     def _parcels(self, case: Case, mine: Sequence[Bought]) -> Iterator[str]:
         sent = {number: pieces for order in mine for number, pieces in order.parcels.items()}
