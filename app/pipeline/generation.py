@@ -52,6 +52,8 @@ def next_generation(
         previous_id=purchase.id,
         state="HELD" if reason else "DRAFT",
         reason=reason,
+        held_for=reason,
+        held_since=sa.func.now() if reason else None,
         facts=facts or {},
         version=1,
         fence=0,

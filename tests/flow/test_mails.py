@@ -266,3 +266,15 @@ def test_a_look_that_finds_it_held_as_before_is_no_new_beginning(world: World, b
     world.retry(1)
     world.settle(until=lambda: world.reasons() == ["cap_day"])
     assert world.purchases()[0].stands_since > before, "another reason is another wait"
+
+
+def test_what_the_supplier_refused_is_told(world: World, box: Mailbox) -> None:
+    """The successor of a refused purchase is held from its first moment."""
+    variant = owned(world)
+    code = "B_DROPSHIPPER_DELIVERY_ADDRESS_VALIDATE_FAIL"
+    world.aliexpress.control("faults", [{"op": "order.create", "kind": "error", "code": code, "times": 1}])
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["REJECTED", "HELD"], seconds=10)
+    time_passes(world)
+    tick(world)
+    assert "#1001" in box.text()
