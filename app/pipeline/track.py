@@ -232,7 +232,8 @@ def _share_out(session: Session, order: SupplierOrder, parcel: ShippedParcel, re
             for one in read.items
             if one.product_id in {child.product_id, item.product_id} and one.sku_id in {"", child.sku_id}
         )
-        pieces = left if not read.items else min(left, -(-inside // item.units))
+        inside = inside if read.items else child.quantity
+        pieces = min(left, -(-inside // item.units))
         if pieces > 0:
             session.add(ParcelItem(parcel_id=parcel.id, purchase_item_id=item.id, quantity=pieces))
     session.flush()
