@@ -173,7 +173,7 @@ def test_table_is_aligned_and_short() -> None:
     ("words", "told"),
     [
         (("order", "show"), "Missing argument"),
-        (("order", "lsit"), "No such command"),
+        (("order", "shows"), "No such command"),
         (("purchase", "list", "--limit", "many"), "--limit"),
         (("purchase", "resolve", "one", "--not-there"), "'one' is not a valid integer"),
         (("purchase", "resolve", "1", "--found"), "needs a value"),
