@@ -30,6 +30,8 @@ root = AppGroup("waybill")
 
 FAILED, MISSING = 1, 2
 _WIDEST = 70
+_LARGEST = 2**63 - 1
+"""The database's whole numbers end here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,29 @@ class _Command(click.Command):
     """A command whose wrong options are told in JSON to those who asked for JSON."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it; `--json` is never the value of another option."""
+        """As click does it, and without what no command takes (`_odd`)."""
         with _usage(ctx, list(args)):
             rest = super().parse_args(ctx, args)
             for param in self.get_params(ctx):
                 given = ctx.params.get(param.name or "")
-                if "--json" in (given if isinstance(given, tuple) else (given,)):
-                    raise click.BadParameter("needs a value", ctx, param)
+                for value in given if isinstance(given, tuple) else (given,):
+                    odd = _odd(value)
+                    if odd:
+                        raise click.BadParameter(odd, ctx, param)
             return rest
+
+
+def _odd(value: object) -> str:
+    """Why no option or argument may be this, "" if it may."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "is too large a number"
+    if not isinstance(value, str):
+        return ""
+    if value == "--json":
+        return "needs a value"
+    # A terminal that does not speak UTF-8 gives lone surrogates; neither they nor a NUL can be stored.
+    plain = "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+    return "" if plain else "holds a character that is no text"
 
 
 @contextmanager
@@ -74,7 +91,8 @@ def _usage(ctx: click.Context, args: Sequence[str]) -> Iterator[None]:
         yield
     except click.UsageError as error:
         if "--json" in args:
-            click.echo(json.dumps({"error": "usage", "message": error.format_message()}, ensure_ascii=False))
+            message = error.format_message().encode("utf-8", "backslashreplace").decode()
+            click.echo(json.dumps({"error": "usage", "message": message}, ensure_ascii=False))
             ctx.exit(MISSING)
         raise
 

@@ -20,8 +20,11 @@ class Shell:
     def __init__(self, app: Flask) -> None:
         self._runner = app.test_cli_runner()
 
+    def invoke(self, *words: str, **more: Any) -> Result:
+        return self._runner.invoke(args=[str(word) for word in words], **more)
+
     def run(self, *words: str, code: int = 0, **more: Any) -> Result:
-        result = self._runner.invoke(args=[str(word) for word in words], **more)
+        result = self.invoke(*words, **more)
         assert result.exit_code == code, (words, result.output, result.exception)
         return result
 
