@@ -22,6 +22,7 @@ from connectors.shopify.client import VENDOR, GraphQLClient
 from connectors.shopify.events import PRIVACY_TOPICS, TOPICS
 from connectors.shopify.settings import ShopifySettings
 from connectors.shopify.translate import store_order
+from connectors.shopify.unreadable import reading, writing
 
 
 class ShopifySession:
@@ -32,6 +33,7 @@ class ShopifySession:
         self._settings = settings
         self._handle = settings.shopify_fulfillment_service_handle
 
+    @reading
     def profile(self) -> ShopProfile:
         """The shop; raises `MerchantMustAct` if the token belongs to another shop."""
         result = self._client.run("shop")
@@ -54,6 +56,7 @@ class ShopifySession:
             ),
         )
 
+    @reading
     def order(self, order_id: str) -> StoreOrder | None:
         """The order; `order_id` may also be `fulfillment_order:<gid>`, as hints of such events carry it."""
         found = orders.read_order(self._client, order_id)
@@ -66,22 +69,27 @@ class ShopifySession:
             partly_refunded_is_paid=self._settings.shopify_partially_refunded_is_paid,
         )
 
+    @reading
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """A page of at most 100 orders. Shopify shows the last 60 days only; deleted orders are not among them."""
         return orders.changed_orders(self._client, since, until, cursor)
 
+    @reading
     def fulfilments(self, order_id: str) -> tuple[Fulfilment, ...]:
         """Live fulfilments of the order, whoever made them."""
         return fulfilment.fulfilments(self._client, order_id)
 
+    @writing
     def fulfil(self, order_id: str, parcel: Parcel) -> Fulfilment:
         """Show the parcel; adopts what carries its number. `OutcomeUnknown`: answer lost and nothing shows yet."""
         return fulfilment.fulfil(self._client, order_id, parcel, self._handle)
 
+    @writing
     def update_tracking(self, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment:
         """Replace the tracking of a fulfilment."""
         return fulfilment.update_tracking(self._client, order_id, fulfilment_id, parcel)
 
+    @writing
     def answer_request(
         self, order_id: str, line_ids: Sequence[str], *, about: Request, accept: bool, reason: str, message: str
     ) -> None:
@@ -90,6 +98,7 @@ class ShopifySession:
             self._client, self._handle, order_id, line_ids, about=about, accept=accept, reason=reason, message=message
         )
 
+    @reading
     def variants(self, *, sku: str | None = None, variant_id: str | None = None) -> tuple[VariantInfo, ...]:
         """Variants by id, else by SKU."""
         if variant_id is not None:
