@@ -26,6 +26,8 @@ from app.shop_access import with_account
 
 DEAD_MOST = timedelta(days=30)
 """How long a push waits for a dead account that it may belong to: anybody can send one that is unsigned."""
+LATE_MOST = timedelta(days=7)
+"""How long the accounts of sends that were given up are asked about pushes that name no buyer."""
 EARLY = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for "no time could be read": fits nothing."""
 
@@ -95,8 +97,8 @@ def _accounts(session: Session, supplier: str, buyer: str | None) -> list[int]:
             sa.select(Attempt.account_id)
             .join(Purchase, Purchase.id == Attempt.purchase_id)
             .where(
-                Attempt.outcome.in_(("OPEN", "UNKNOWN")),
-                Purchase.state.in_(UNCLEAR),
+                sa.and_(Attempt.outcome.in_(("OPEN", "UNKNOWN")), Purchase.state.in_(UNCLEAR))
+                | sa.and_(Attempt.outcome == "VOID", Attempt.sent_at > sa.func.now() - LATE_MOST),
                 Purchase.supplier == supplier,
             )
             .distinct()
@@ -144,6 +146,7 @@ def attach(
         apply_read(container, session, order, read)
         return f"attached to purchase {purchase.id}"
     if order.role == "foreign":
+        order.track_run_at = None
         return "belongs to no purchase of ours"
     order.role = "orphan"
     order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll
@@ -171,7 +174,8 @@ def _in_time(session: Session, purchase: Purchase) -> bool:
 def fitting(container: Container, session: Session, account_id: int, read: OrderRead) -> list[tuple[Purchase, Attempt]]:
     """Attempts whose missing items hold this order's exactly, in the time window; their orders and purchases locked.
 
-    Unresolved ones, VOID ones (late evidence), and placed ones whose orders do not cover everything.
+    Unresolved ones, VOID ones (late evidence; cancelled ones if nobody wanted them any more), and placed ones whose
+    orders do not cover everything.
     """
     before, after = window(container)
     ids = session.execute(
@@ -183,7 +187,7 @@ def fitting(container: Container, session: Session, account_id: int, read: Order
             Attempt.sent_at <= max(_instants(read), default=EARLY) + before,
             sa.or_(
                 sa.and_(Purchase.state.in_(UNCLEAR), Attempt.outcome.in_(("OPEN", "UNKNOWN"))),
-                sa.and_(Purchase.state == "VOID", Attempt.outcome == "VOID"),
+                sa.and_(Purchase.state.in_(("VOID", "CANCELLED")), Attempt.outcome == "VOID"),
                 sa.and_(Purchase.state.in_(PLACED), Attempt.outcome == "PLACED"),
             ),
         )
@@ -259,6 +263,8 @@ def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: At
     audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
     if purchase.state == "VOID":
         _late(session, order, purchase, attempt, source)
+    elif purchase.state == "CANCELLED":
+        _duplicate(session, order, purchase, "after the shop had cancelled it")
     elif purchase.state in PLACED and found >= wanted:
         _duplicate(session, order, purchase)  # the rest was called "not there", and a new part took its place
 
@@ -274,13 +280,15 @@ def _late(session: Session, order: SupplierOrder, purchase: Purchase, attempt: A
     _duplicate(session, order, purchase)
 
 
-def _duplicate(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+def _duplicate(
+    session: Session, order: SupplierOrder, purchase: Purchase, when: str = "after it was ordered again"
+) -> None:
     order.role = "duplicate"
     alert(
         session,
         f"duplicate:{order.id}",
         "duplicate",
-        f"Supplier order {order.external_id} turned up after purchase {purchase.id} was given up and ordered again. "
+        f"Supplier order {order.external_id} turned up for purchase {purchase.id}, which was given up, {when}. "
         "Do not pay it; if it is paid, ask the seller to cancel.",
         shop_id=purchase.shop_id,
         purchase_id=purchase.id,
@@ -290,7 +298,7 @@ def _duplicate(session: Session, order: SupplierOrder, purchase: Purchase) -> No
         f"duplicate:{order.id}",
         "duplicate",
         turn="merchant",
-        text=f"Do not pay supplier order {order.external_id}: it was ordered a second time after “not there”. "
+        text=f"Do not pay supplier order {order.external_id}: it turned up after “not there”, {when}. "
         "If it is paid already, ask the seller to cancel it.",
         shop_id=purchase.shop_id,
         order_id=purchase.order_id,

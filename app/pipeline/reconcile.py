@@ -180,6 +180,7 @@ def not_there(
             )
         if purchase.state == "UNKNOWN":
             to_human(session, purchase, session.get_one(StoreOrder, purchase.order_id))
+        _refuse_unread(container, session, purchase, now)
         attempt = open_attempt(session, purchase)
         _refuse_own(container, session, purchase, attempt, newest_seen.strip(), read)
         session.add(
@@ -221,6 +222,29 @@ def _alone(session: Session, purchase: Purchase, *, by: str, confirm_by: str) ->
             "second_person",
             f"This order costs more than one person may decide about alone ({Money(limit, purchase.quote_currency)}): "
             "a second person has to confirm it (--confirm-by).",
+        )
+
+
+def _refuse_unread(container: Container, session: Session, purchase: Purchase, now: datetime) -> None:
+    """Numbers that the supplier gave for it and that were not read yet are proof that something is there.
+
+    After a week without a read (`unreadable_after`) the person's word counts: an unpaid order is closed by then.
+    """
+    unread = session.scalars(
+        sa.select(SupplierOrder.external_id)
+        .where(
+            SupplierOrder.purchase_id == purchase.id,
+            SupplierOrder.role == "bought",
+            SupplierOrder.read_at.is_(None),
+            SupplierOrder.recorded_at > now - container.timers.unreadable_after,
+        )
+        .order_by(SupplierOrder.id)
+    ).all()
+    if unread:
+        raise Conflict(
+            "it_is_there",
+            f"The supplier gave the number {', '.join(unread)} for this purchase; it could not be read yet. "
+            "It is read again by itself. Look for that number there.",
         )
 
 

@@ -9,7 +9,7 @@ from app.errors import Conflict
 from app.models import Interlock, SupplierOrder
 from app.pipeline import evidence, reconcile
 from app.services import paylist, purchases
-from tests.flow.world import SOCKS, World
+from tests.flow.world import BOTTLE, SOCKS, World
 
 GLASS = "1005006000000001"
 
@@ -119,6 +119,49 @@ def test_partial_closing_leaves_the_rest_and_is_bought_again_by_the_merchant_onl
     assert "partly_closed" not in world.tasks()
     with pytest.raises(Conflict, match="no piece"):
         purchases.again(world.container, world.purchases()[0].id, actor="merchant:1")
+
+
+def test_numbers_that_the_supplier_gave_are_there_though_they_cannot_be_read(world: World) -> None:
+    """Two items, so the numbers of the answer are confirmed by a read; while that fails nobody may say "not there"."""
+    world.aliexpress.control("push", {"lost": 1000})
+    two_lines(world, {"op": "order.get", "kind": "status", "status": 503, "times": -1})
+    world.settle(until=lambda: world.reasons() == ["confirming"], seconds=20)
+    bottle = world.woocommerce_product("socks", "BOTTLE")
+    world.link(1, bottle, BOTTLE)
+    with world.container.database.transaction() as session:  # not read in time, whatever the reason
+        session.execute(sa.update(SupplierOrder).values(track_run_at=None))
+    world.aliexpress.control("faults", [])
+    world.woocommerce_order("socks", [{"product_id": int(bottle), "quantity": 1}])
+    world.settle(until=lambda: world.states()[1:] == ["PLACED_UNPAID"], seconds=20)
+    world.pass_time("quarantine")
+    lost, other = (str(line["order_id"]) for line in world.created())
+    with pytest.raises(Conflict, match=lost):
+        reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    world.read_again()
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2, seconds=20)
+    assert world.calls_of_create() == 2
+
+
+def test_what_turns_up_after_not_there_and_a_cancellation_is_told(world: World) -> None:
+    """Nothing takes its place, so nothing would ever look for it again."""
+    world.aliexpress.control("push", {"lost": 1000})
+    two_lines(world, {"kind": "drop_after"})
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    lost = str(world.created()[0]["order_id"])
+    bottle = world.woocommerce_product("socks", "BOTTLE")
+    world.link(1, bottle, BOTTLE)
+    world.woocommerce_order("socks", [{"product_id": int(bottle), "quantity": 1}])
+    world.settle(until=lambda: world.states()[1:] == ["PLACED_UNPAID"], seconds=20)
+    world.pass_time("quarantine")
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE store_order SET cancelled = true WHERE id = 1"))
+    other = str(world.created()[1]["order_id"])
+    reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    assert world.states()[0] == "CANCELLED"
+    evidence.look_up(world.container, 1, lost, source="push")
+    assert ("duplicate", "unpaid") in attached(world)
+    assert "duplicate" in world.tasks()
+    assert [one["supplier_order"] for one in paylist.listed(world.container)["do_not_pay"]] == [lost]
 
 
 def test_everything_closed_after_payment_is_told_to_the_merchant(world: World) -> None:
