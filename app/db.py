@@ -63,6 +63,11 @@ def changed(session: Session, statement: sa.Update | sa.Delete) -> int:
     return cast("sa.CursorResult[Any]", session.execute(statement)).rowcount
 
 
+def table(model: type[Base]) -> sa.Table:
+    """The table of a model, for statements that need no object: they cost a third of those of the ORM."""
+    return cast("sa.Table", model.__table__)
+
+
 DIRECT_POOL = 16
 """Most connections of a process for single statements outside SQLAlchemy."""
 
@@ -87,6 +92,8 @@ class Database:
             connect_args={**_CONNECT, "application_name": application_name},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._readers = sessionmaker(alone, expire_on_commit=False)
         self._local = threading.local()
         self._name = application_name
         self._direct: ConnectionPool[Connection[TupleRow]] | None = None
@@ -129,8 +136,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """A session whose work is committed at the end; an exception rolls back. Not nested."""
-        if getattr(self._local, "session", None) is not None:
-            raise RuntimeError("a transaction is open already in this thread")
+        self._not_nested()
         hooks: list[Callable[[], None]] = []
         with self._sessions() as session:
             self._local.session, self._local.hooks = session, hooks
@@ -144,6 +150,24 @@ class Database:
                 self._local.session = None
         for hook in hooks:
             hook()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for a few SELECTs that lock nothing: each is a transaction of its own, without BEGIN and COMMIT.
+
+        They see what a `transaction()` would show them (READ COMMITTED) in a third of the round trips.
+        """
+        self._not_nested()
+        with self._readers() as session:
+            self._local.session = session
+            try:
+                yield session
+            finally:
+                self._local.session = None
+
+    def _not_nested(self) -> None:
+        if getattr(self._local, "session", None) is not None:
+            raise RuntimeError("a transaction is open already in this thread")
 
     def after_commit(self, hook: Callable[[], None]) -> None:
         """Run `hook` once the present transaction has been committed; never if it is rolled back."""

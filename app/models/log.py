@@ -98,6 +98,12 @@ class Task(Base):
 
     __table_args__ = (
         sa.Index("ix_task_open", "shop_id", "id", postgresql_where=sa.text("done_at IS NULL AND mailed_at IS NULL")),
+        sa.Index(
+            "ix_task_open_key",
+            "dedupe_key",
+            postgresql_ops={"dedupe_key": "text_pattern_ops"},
+            postgresql_where=sa.text("done_at IS NULL"),
+        ),
     )
 
 
@@ -116,4 +122,12 @@ class Alert(Base):
     ended_at: Mapped[datetime | None]
     mailed_at: Mapped[datetime | None]
 
-    __table_args__ = (sa.Index("ix_alert_open", "id", postgresql_where=sa.text("ended_at IS NULL")),)
+    __table_args__ = (
+        sa.Index("ix_alert_open", "id", postgresql_where=sa.text("ended_at IS NULL")),
+        sa.Index(
+            "ix_alert_open_key",
+            "dedupe_key",
+            postgresql_ops={"dedupe_key": "text_pattern_ops"},
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
+    )

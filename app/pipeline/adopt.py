@@ -235,7 +235,7 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
 
 def _price_blocked(session: Session, purchase: Purchase, facts: dict[str, str]) -> None:
     """A total over the limit is the merchant's to approve or to leave unpaid; told once for each total."""
-    end_tasks(session, f"price:{purchase.id}:", "evidence")
+    end_tasks(session, f"price:{purchase.id}", "evidence")
     if (purchase.state, purchase.reason) != ("PAY_BLOCKED", "price_over_limit"):
         return
     number = session.get_one(StoreOrder, purchase.order_id).number

@@ -68,7 +68,7 @@ def note(session: Session, purchase: Purchase) -> None:
 def whole(session: Session, purchase: Purchase) -> None:
     """Everything was closed after it had been paid: somebody has to tell the merchant."""
     order = session.get_one(StoreOrder, purchase.order_id)
-    end_tasks(session, f"partly-closed:{purchase.id}:", "closed as a whole")
+    end_tasks(session, f"partly-closed:{purchase.id}", "closed as a whole")
     task(
         session,
         f"closed:{purchase.id}",
@@ -168,7 +168,7 @@ def _split_off(container: Container, session: Session, purchase: Purchase, by: s
     )
     purchase.version += 1
     audit(session, "purchase", purchase.id, "gave_up_what_was_closed", actor=by, detail={"pieces": sum(gone.values())})
-    end_tasks(session, f"partly-closed:{purchase.id}:", by)
+    end_tasks(session, f"partly-closed:{purchase.id}", by)
     session.flush()  # the derivation reads the new quantities
     match.derive(container, session, session.get_one(Shop, purchase.shop_id), order, lines)
     session.flush()

@@ -10,9 +10,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import table
 from app.domain.purchase_flow import check_step
 from app.domain.reasons import explain
 from app.models import Alert, Audit, Outbox, Purchase, Task
+
+_AUDIT, _OUTBOX, _TASK, _ALERT = (insert(table(model)) for model in (Audit, Outbox, Task, Alert))
 
 
 def audit(
@@ -28,15 +31,16 @@ def audit(
 ) -> None:
     """One line of history. `detail` holds ids and numbers, no personal data."""
     session.execute(
-        insert(Audit).values(
-            actor=actor,
-            entity=entity,
-            entity_id=entity_id,
-            action=action,
-            from_state=before,
-            to_state=after,
-            detail=detail or {},
-        )
+        _AUDIT,
+        {
+            "actor": actor,
+            "entity": entity,
+            "entity_id": entity_id,
+            "action": action,
+            "from_state": before,
+            "to_state": after,
+            "detail": detail or {},
+        },
     )
 
 
@@ -80,7 +84,6 @@ def move(
         detail["reason"] = reason
     if note:
         detail["note"] = note
-    session.flush()  # the audit row refers to the purchase
     audit(session, "purchase", purchase.id, "move", actor=actor, before=before, after=state, detail=detail)
 
 
@@ -113,21 +116,27 @@ def outbox(
     repeat: bool = False,
 ) -> None:
     """Ask for an act, once per `key`; a stuck one is tried again. `repeat`: so is one that is done or being done."""
-    row = insert(Outbox).values(
-        dedupe_key=key, kind=kind, shop_id=shop_id, order_id=order_id, payload=payload or {}, state="DUE", attempts=0
-    )
     session.execute(
-        row.on_conflict_do_update(
+        _OUTBOX.on_conflict_do_update(
             index_elements=["dedupe_key"],
             set_={
                 "state": "DUE",
                 "run_at": sa.func.now(),
-                "payload": row.excluded.payload,
+                "payload": _OUTBOX.excluded.payload,
                 "done_at": None,
                 "attempts": 0,
             },
             where=sa.true() if repeat else Outbox.state == "STUCK",
-        )
+        ),
+        {
+            "dedupe_key": key,
+            "kind": kind,
+            "shop_id": shop_id,
+            "order_id": order_id,
+            "payload": payload or {},
+            "state": "DUE",
+            "attempts": 0,
+        },
     )
 
 
@@ -144,28 +153,31 @@ def task(
 ) -> None:
     """Something a person has to do, once per `key`. Merchants are mailed about theirs (`app.pipeline.letters`)."""
     session.execute(
-        insert(Task)
-        .values(
-            dedupe_key=key,
-            kind=kind,
-            turn=turn,
-            text=text,
-            shop_id=shop_id,
-            order_id=order_id,
-            purchase_id=purchase_id,
-            done_by="",
-        )
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+        _TASK.on_conflict_do_nothing(index_elements=["dedupe_key"]),
+        {
+            "dedupe_key": key,
+            "kind": kind,
+            "turn": turn,
+            "text": text,
+            "shop_id": shop_id,
+            "order_id": order_id,
+            "purchase_id": purchase_id,
+            "done_by": "",
+        },
     )
 
 
-def end_tasks(session: Session, prefix: str, by: str) -> None:
-    """Close open tasks whose key starts with `prefix`."""
-    session.execute(
-        sa.update(Task)
-        .where(Task.dedupe_key.startswith(prefix, autoescape=True), Task.done_at.is_(None))
-        .values(done_at=sa.func.now(), done_by=by)
-    )
+def end_tasks(session: Session, key: str, by: str) -> None:
+    """Close the open task of this key and those of keys below it (`unclear:1` and `unclear:1:…`, not `unclear:10`)."""
+    mine = _at_or_below(table(Task).c.dedupe_key, key)
+    open_ones = sa.update(table(Task)).where(mine, table(Task).c.done_at.is_(None))
+    session.execute(open_ones.values(done_at=sa.func.now(), done_by=by))
+
+
+def _at_or_below(column: sa.ColumnElement[str], key: str) -> sa.ColumnElement[bool]:
+    """`key` itself and whatever continues it after a colon, in the order of bytes that the partial indexes keep."""
+    below = sa.and_(column.op("~>=~")(key + ":"), column.op("~<~")(key + ";"))  # ";" follows ":"
+    return sa.or_(column == key, below)
 
 
 def alert(
@@ -175,23 +187,21 @@ def alert(
 
     It stands in `flask alerts` and goes out by mail.
     """
-    row = insert(Alert).values(dedupe_key=key, kind=kind, text=text, shop_id=shop_id, purchase_id=purchase_id)
     session.execute(
-        row.on_conflict_do_update(
+        _ALERT.on_conflict_do_update(
             index_elements=["dedupe_key"],
-            set_={"ended_at": None, "raised_at": sa.func.now(), "text": row.excluded.text, "mailed_at": None},
+            set_={"ended_at": None, "raised_at": sa.func.now(), "text": _ALERT.excluded.text, "mailed_at": None},
             where=Alert.ended_at.is_not(None),
-        )
+        ),
+        {"dedupe_key": key, "kind": kind, "text": text, "shop_id": shop_id, "purchase_id": purchase_id},
     )
 
 
-def end_alerts(session: Session, prefix: str) -> None:
-    """The cause is gone."""
-    session.execute(
-        sa.update(Alert)
-        .where(Alert.dedupe_key.startswith(prefix, autoescape=True), Alert.ended_at.is_(None))
-        .values(ended_at=sa.func.now())
-    )
+def end_alerts(session: Session, key: str) -> None:
+    """The cause is gone: of the alert of this key and of those of keys below it, as in `end_tasks`."""
+    mine = _at_or_below(table(Alert).c.dedupe_key, key)
+    open_ones = sa.update(table(Alert)).where(mine, table(Alert).c.ended_at.is_(None))
+    session.execute(open_ones.values(ended_at=sa.func.now()))
 
 
 def sentence(purchase: Purchase) -> tuple[str, str]:

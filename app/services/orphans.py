@@ -62,7 +62,7 @@ def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
         if order.purchase_id is not None:
             raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
         order.role = "foreign"
-        end_tasks(session, f"stray:{order.id}:", by)
+        end_tasks(session, f"stray:{order.id}", by)
         end_tasks(session, f"orphan:{order.id}", by)
         audit(session, "supplier_order", order.id, "dismissed", actor=by)
         container.database.after_commit(container.bell.ring)

@@ -92,6 +92,6 @@ def release(container: Container, *, by: str, second: str) -> int:
                 before="FROZEN",
                 detail={"second": other, "reason": one.reason},
             )
-        end_alerts(session, "frozen:")
+        end_alerts(session, "frozen")
         container.database.after_commit(container.bell.ring)
         return len(freezes)

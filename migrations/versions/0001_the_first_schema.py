@@ -393,6 +393,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_alert_dedupe_key'))
     )
     op.create_index('ix_alert_open', 'alert', ['id'], unique=False, postgresql_where=sa.text('ended_at IS NULL'))
+    op.create_index('ix_alert_open_key', 'alert', ['dedupe_key'], unique=False, postgresql_ops={'dedupe_key': 'text_pattern_ops'}, postgresql_where=sa.text('ended_at IS NULL'))
     op.create_table('email_log',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('dedupe_key', sa.Text(), nullable=False),
@@ -555,6 +556,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_task_dedupe_key'))
     )
     op.create_index('ix_task_open', 'task', ['shop_id', 'id'], unique=False, postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
+    op.create_index('ix_task_open_key', 'task', ['dedupe_key'], unique=False, postgresql_ops={'dedupe_key': 'text_pattern_ops'}, postgresql_where=sa.text('done_at IS NULL'))
     op.create_index(op.f('ix_task_order_id'), 'task', ['order_id'], unique=False)
     op.create_table('shipped_parcel',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -629,6 +631,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_shipped_parcel_tracking_number'), table_name='shipped_parcel')
     op.drop_index(op.f('ix_shipped_parcel_supplier_order_id'), table_name='shipped_parcel')
     op.drop_table('shipped_parcel')
+    op.drop_index('ix_task_open_key', table_name='task', postgresql_where=sa.text('done_at IS NULL'))
     op.drop_index('ix_task_open', table_name='task', postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
     op.drop_index(op.f('ix_task_order_id'), table_name='task')
     op.drop_table('task')
@@ -650,6 +653,7 @@ def downgrade() -> None:
     op.drop_index('uq_attempt_one_send', table_name='attempt', postgresql_where=sa.text("outcome NOT IN ('NOT_SENT', 'NOT_EXECUTED')"))
     op.drop_index(op.f('ix_attempt_purchase_id'), table_name='attempt')
     op.drop_table('attempt')
+    op.drop_index('ix_alert_open_key', table_name='alert', postgresql_where=sa.text('ended_at IS NULL'))
     op.drop_index('ix_alert_open', table_name='alert', postgresql_where=sa.text('ended_at IS NULL'))
     op.drop_index('ix_email_log_shop', table_name='email_log')
     op.drop_table('email_log')
