@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.clock import Clock
+from app.db import table
 from app.models import Call, CallStat
 from app.ports.http import CallRecord
 
@@ -30,9 +31,14 @@ class Story:
 
     def write(self, session: Session) -> None:
         """Store the calls so far in the step's own transaction."""
+        self.add_to(session)
+        self.calls.clear()
+
+    def add_to(self, session: Session) -> None:
+        """`write`, where the transaction may yet be given up: the caller clears `calls` once it is committed."""
         if self.calls and self.order_id is not None:
             session.execute(
-                insert(Call),
+                insert(table(Call)),
                 [
                     {
                         "at": at,
@@ -50,7 +56,6 @@ class Story:
                     for at, call in self.calls
                 ],
             )
-        self.calls.clear()
 
 
 class CallLog:

@@ -28,7 +28,7 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An opened credential. Lives as long as one call."""
+    """An opened credential. Lives as long as one step."""
 
     credential_id: int
     version: int
@@ -46,46 +46,41 @@ class Opened:
 
 def open_shop(container: Container, shop_id: int) -> Opened:
     """A shop's credential. Raises `NotFound` if it has none."""
-    with container.database.transaction() as session:
+    with container.database.reading() as session:
         found = session.execute(
-            sa.select(Shop, Credential).join(Credential, Credential.shop_id == Shop.id).where(Shop.id == shop_id)
+            sa.select(Shop.connector, Shop.address, Shop.capabilities, Credential)
+            .join(Credential, Credential.shop_id == Shop.id)
+            .where(Shop.id == shop_id)
         ).one_or_none()
     if found is None:
         raise NotFound("no_credential", f"Shop {shop_id} has no access keys. Connect it again.")
-    shop, credential = found
-    secrets = container.vault.open_json(credential.sealed, credential.place)
-    return Opened(
-        credential.id,
-        credential.version,
-        credential.state,
-        shop.connector,
-        shop.address,
-        secrets,
-        shop.capabilities,
-        credential.expires_at,
-        credential.dead_reason,
-    )
+    return _opened(container, found.Credential, found.connector, found.address, found.capabilities)
 
 
 def open_account(container: Container, account_id: int) -> Opened:
     """A supplier account's credential. Raises `NotFound` if it has none."""
-    with container.database.transaction() as session:
+    with container.database.reading() as session:
         found = session.execute(
-            sa.select(SupplierAccount, Credential)
+            sa.select(SupplierAccount.supplier, Credential)
             .join(Credential, Credential.account_id == SupplierAccount.id)
             .where(SupplierAccount.id == account_id)
         ).one_or_none()
     if found is None:
         raise NotFound("no_credential", f"Account {account_id} has no token. Connect it again.")
-    account, credential = found
+    return _opened(container, found.Credential, found.supplier, "", {})
+
+
+def _opened(
+    container: Container, credential: Credential, connector: str, address: str, capabilities: dict[str, Any]
+) -> Opened:
     return Opened(
         credential.id,
         credential.version,
         credential.state,
-        account.supplier,
-        "",
+        connector,
+        address,
         container.vault.open_json(credential.sealed, credential.place),
-        {},
+        capabilities,
         credential.expires_at,
         credential.dead_reason,
     )
@@ -105,7 +100,11 @@ def with_shop(container: Container, shop_id: int, act: Callable[[StorefrontSessi
 
 def with_account(container: Container, account_id: int, act: Callable[[SupplierSession], Result]) -> Result:
     """Do `act`, a read, with the account's session; renewal as in `with_shop`. Never used for placing."""
-    opened = fresh(container, open_account(container, account_id))
+    return with_opened(container, fresh(container, open_account(container, account_id)), act)
+
+
+def with_opened(container: Container, opened: Opened, act: Callable[[SupplierSession], Result]) -> Result:
+    """`with_account` for several reads of one step, which opened the account's token already."""
     supplier = container.connectors.suppliers[opened.connector]
     try:
         return act(supplier.session(opened.secrets["access_token"]))
@@ -207,19 +206,9 @@ def _wait_for_other(container: Container, opened: Opened) -> Opened:
 
 
 def _reopen(container: Container, opened: Opened) -> Opened:
-    with container.database.transaction() as session:
+    with container.database.reading() as session:
         credential = session.get_one(Credential, opened.credential_id)
-    return Opened(
-        credential.id,
-        credential.version,
-        credential.state,
-        opened.connector,
-        opened.address,
-        container.vault.open_json(credential.sealed, credential.place),
-        opened.capabilities,
-        credential.expires_at,
-        credential.dead_reason,
-    )
+    return _opened(container, credential, opened.connector, opened.address, opened.capabilities)
 
 
 def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) -> None:

@@ -40,10 +40,7 @@ def check(session: Session, purchase: Purchase, *, stop: Callable[[str], Excepti
     mine = PlacementFreeze.account_id.is_(None) | (PlacementFreeze.account_id == purchase.account_id)
     if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.released_at.is_(None), mine).limit(1)):
         raise stop("placement_frozen")
-    for scope in scopes(purchase):
-        breaker = session.get(Breaker, scope)
-        if breaker is None or breaker.state == "CLOSED":
-            continue
+    for scope in _disturbed(session, purchase, Breaker.state != "CLOSED"):
         breaker = session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
         if breaker.state == "OPEN":
             raise stop("breaker_open")
@@ -51,6 +48,12 @@ def check(session: Session, purchase: Purchase, *, stop: Callable[[str], Excepti
             if _trial_runs(session, breaker, purchase):
                 raise stop("breaker_open")
             breaker.trial_purchase_id = purchase.id
+
+
+def _disturbed(session: Session, purchase: Purchase, how: sa.ColumnElement[bool]) -> list[str]:
+    """Those of the purchase's breakers that are so, in the order in which they are locked."""
+    query = sa.select(Breaker.scope).where(Breaker.scope.in_(scopes(purchase)), how)
+    return sorted(session.scalars(query))
 
 
 def reserve_place(session: Session, container: Container, purchase: Purchase) -> bool:
@@ -63,10 +66,11 @@ def reserve_place(session: Session, container: Container, purchase: Purchase) ->
             Purchase.state == "SENDING", Purchase.sent_deadline > sa.func.clock_timestamp(), Purchase.id != purchase.id
         )
     )
-    breaker = session.get(Breaker, f"supplier:{purchase.supplier}", populate_existing=True)
+    scope = f"supplier:{purchase.supplier}"
+    unclear_at = session.scalar(sa.select(Breaker.unclear_at).where(Breaker.scope == scope)) or []
     since = container.clock.now().timestamp() - container.timers.breaker_window.total_seconds()
-    unclear = sum(at > since for at in breaker.unclear_at) if breaker is not None else 0
-    return (flying or 0) + unclear < container.settings.creates_in_flight
+    unclear: int = sum(at > since for at in unclear_at)
+    return int(flying or 0) + unclear < container.settings.creates_in_flight
 
 
 def _trial_runs(session: Session, breaker: Breaker, purchase: Purchase) -> bool:
@@ -117,18 +121,10 @@ def _set(session: Session, breaker: Breaker, state: str, why: str) -> None:
 
 def note_outcome(session: Session, container: Container, purchase: Purchase, *, clear: bool) -> None:
     """A send ended. Called in the transaction that records it; touches no row while all is well."""
+    if clear:
+        _note_clear(session, purchase)
+        return
     for scope in scopes(purchase):
-        if clear:
-            breaker = session.get(Breaker, scope)
-            if breaker is None or (breaker.state == "CLOSED" and not breaker.unclear_in_a_row):
-                continue
-            breaker = _row(session, scope)
-            breaker.clear_in_a_row += 1
-            breaker.unclear_in_a_row = 0
-            breaker.trial_purchase_id = None
-            if breaker.state == "TRIAL" and breaker.clear_in_a_row >= CLEAR_TO_CLOSE:
-                _set(session, breaker, "CLOSED", "three clear outcomes in a row")
-            continue
         breaker = _row(session, scope)
         now = container.clock.now().timestamp()
         window = container.timers.breaker_window.total_seconds()
@@ -142,6 +138,16 @@ def note_outcome(session: Session, container: Container, purchase: Purchase, *, 
         elif breaker.state == "CLOSED" and max(len(breaker.unclear_at), breaker.unclear_in_a_row) >= UNCLEAR_LIMIT:
             _set(session, breaker, "OPEN", f"{UNCLEAR_LIMIT} unclear outcomes within a minute or in a row")
             _pause(container, breaker)
+
+
+def _note_clear(session: Session, purchase: Purchase) -> None:
+    for scope in _disturbed(session, purchase, (Breaker.state != "CLOSED") | (Breaker.unclear_in_a_row != 0)):
+        breaker = _row(session, scope)
+        breaker.clear_in_a_row += 1
+        breaker.unclear_in_a_row = 0
+        breaker.trial_purchase_id = None
+        if breaker.state == "TRIAL" and breaker.clear_in_a_row >= CLEAR_TO_CLOSE:
+            _set(session, breaker, "CLOSED", "three clear outcomes in a row")
 
 
 def _due(container: Container, breaker: Breaker) -> bool:
@@ -171,13 +177,20 @@ def _pause(container: Container, breaker: Breaker) -> None:
     breaker.trial_at = container.clock.now() + wait
 
 
+def _is_well(container: Container, scope: str) -> bool:
+    with container.database.reading() as session:
+        found = session.execute(
+            sa.select(Breaker.state, Breaker.failed_reads).where(Breaker.scope == scope)
+        ).one_or_none()
+    return found is None or (found.state == "CLOSED" and not found.failed_reads)
+
+
 def note_read(container: Container, supplier: str, *, ok: bool) -> None:
     """A cheap read of the supplier ended. Failing ones open the breaker, a good one lets a trial begin."""
     scope = f"supplier:{supplier}"
+    if ok and _is_well(container, scope):
+        return
     with container.database.transaction() as session:
-        breaker = session.get(Breaker, scope)
-        if ok and (breaker is None or (breaker.state == "CLOSED" and not breaker.failed_reads)):
-            return
         breaker = _row(session, scope)
         breaker.failed_reads = 0 if ok else breaker.failed_reads + 1
         back = ok and breaker.state == "OPEN" and _due(container, breaker)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
-from app.db import changed
+from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Inbox, Shop, SourceLine, StoreOrder
@@ -38,7 +38,7 @@ TRIES = (5, 15, 60, 300, 900, 3600)
 
 def run(container: Container, claim: Claim) -> None:
     """Work off one inbox row: find out what it is about, act, mark it done."""
-    with container.database.transaction() as session:
+    with container.database.reading() as session:
         row = session.get_one(Inbox, claim.id)
     if row.state != "DUE" or row.body is None:
         return
@@ -83,7 +83,7 @@ def _act(
 
 def _read_since(container: Container, row: Inbox, external_id: str) -> int | None:
     """Our id of the order if it was read from the shop after this event (or its last repetition) arrived."""
-    with container.database.transaction() as session:
+    with container.database.reading() as session:
         return session.scalar(
             sa.select(StoreOrder.id).where(
                 StoreOrder.shop_id == row.shop_id,
@@ -117,12 +117,17 @@ def _finish(
             session.execute(sa.update(Inbox).where(Inbox.id == row.id).values(**again_now))
 
 
-def refresh(container: Container, shop_id: int, external_id: str, read_at: datetime) -> tuple[int | None, str]:
-    """Re-read one order and store it: (our order id or None, what happened). Raises the port's errors."""
+def refresh(
+    container: Container, shop_id: int, external_id: str, read_at: datetime, *, only_changes: bool = False
+) -> tuple[int | None, str]:
+    """Re-read one order and store it: (our order id or None, what happened). Raises the port's errors.
+
+    `only_changes`: an order that is as we know it has nothing derived from it anew.
+    """
     with container.calls.story() as story:
         fresh = with_shop(container, shop_id, lambda shop: shop.order(external_id))
         with container.database.transaction() as session:
-            return store(container, session, shop_id, external_id, fresh, read_at, story)
+            return store(container, session, shop_id, external_id, fresh, read_at, story, only_changes=only_changes)
 
 
 def store(
@@ -133,19 +138,26 @@ def store(
     fresh: FreshOrder | None,
     read_at: datetime,
     story: Story,
+    *,
+    only_changes: bool = False,
 ) -> tuple[int | None, str]:
     """Write what was read in the caller's transaction, then derive what is to be bought from it."""
-    shop = session.get_one(Shop, shop_id)
     if fresh is None or fresh.ignored:
+        shop = session.get_one(Shop, shop_id)
         return _absent(container, session, shop, external_id, fresh.ignored if fresh else "")
-    order = _locked(session, shop, fresh)
+    order = _locked(session, shop_id, fresh)
     story.order_id = order.id
     story.write(session)
     if (fresh.version, read_at) < (order.source_version, order.read_at):
         return order.id, "older than what is known"
     first = order.source_version == 0
-    moved = _copy(container, order, fresh, read_at)
-    lines, new_request = _lines(session, order, fresh)
+    moved = _copy(container, order, fresh)
+    changed_order = session.is_modified(order)
+    order.read_at = read_at
+    lines, new_request, changed_lines = _lines(session, order, fresh)
+    if only_changes and not (changed_order or changed_lines):
+        return order.id, "as known"
+    shop = session.get_one(Shop, shop_id)
     if first:
         audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
     match.derive(
@@ -175,11 +187,18 @@ def _absent(
     return order.id, "gone from the shop" if not ignored else f"ignored: {ignored}"
 
 
-def _locked(session: Session, shop: Shop, fresh: FreshOrder) -> StoreOrder:
+def _locked(session: Session, shop_id: int, fresh: FreshOrder) -> StoreOrder:
+    known = (
+        sa.select(StoreOrder).where(StoreOrder.shop_id == shop_id, StoreOrder.external_id == fresh.id).with_for_update()
+    )
+    return session.scalars(known).one_or_none() or _made(session, shop_id, fresh, known)
+
+
+def _made(session: Session, shop_id: int, fresh: FreshOrder, known: sa.Select[StoreOrder]) -> StoreOrder:
     session.execute(
-        insert(StoreOrder)
+        insert(table(StoreOrder))
         .values(
-            shop_id=shop.id,
+            shop_id=shop_id,
             external_id=fresh.id,
             number=fresh.number,
             source_version=0,
@@ -200,14 +219,12 @@ def _locked(session: Session, shop: Shop, fresh: FreshOrder) -> StoreOrder:
         )
         .on_conflict_do_nothing(index_elements=["shop_id", "external_id"])
     )
-    return session.scalars(
-        sa.select(StoreOrder).where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == fresh.id).with_for_update()
-    ).one()
+    return session.scalars(known).one()
 
 
-def _copy(container: Container, order: StoreOrder, fresh: FreshOrder, read_at: datetime) -> bool:
+def _copy(container: Container, order: StoreOrder, fresh: FreshOrder) -> bool:
     """Take over what was read. Gives whether the address is another one than before."""
-    order.number, order.source_version, order.read_at = fresh.number, max(fresh.version, 1), read_at
+    order.number, order.source_version = fresh.number, max(fresh.version, 1)
     order.currency, order.total, order.shipping_paid = fresh.currency, fresh.total.minor, fresh.shipping_paid.minor
     order.paid, order.unpaid_reason = fresh.paid, fresh.unpaid_reason
     order.cancelled, order.gone, order.test = fresh.cancelled, fresh.gone, fresh.test
@@ -234,8 +251,8 @@ def address_dict(address: Address) -> dict[str, object]:
     return values
 
 
-def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> tuple[list[SourceLine], bool]:
-    """The order's lines as they are now, and whether the merchant asked us anew to fulfil one."""
+def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> tuple[list[SourceLine], bool, bool]:
+    """The order's lines as they are now, whether the merchant asked us anew to fulfil one, whether any changed."""
     new_request = False
     known = {
         line.external_id: line
@@ -274,5 +291,7 @@ def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> tuple[list
     for external_id, line in known.items():
         if external_id not in present:
             line.to_ship, line.quantity = 0, 0
+    lines = list(known.values())
+    moved = any(session.is_modified(line) for line in lines)  # new ones are
     session.flush()  # new lines need their ids before purchases refer to them
-    return list(known.values()), new_request
+    return lines, new_request, moved

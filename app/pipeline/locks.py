@@ -22,8 +22,14 @@ def account(session: Session, account_id: int) -> None:
 
 def purchase(session: Session, purchase_id: int) -> Purchase:
     """A purchase and its order, both locked, the order first. Raises `NotFound`."""
-    order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == purchase_id))
-    if order_id is None:
+    return with_order(session, purchase_id)[0]
+
+
+def with_order(session: Session, purchase_id: int) -> tuple[Purchase, StoreOrder]:
+    """`purchase`, with the order that was locked for it."""
+    its_order = sa.select(Purchase.order_id).where(Purchase.id == purchase_id).scalar_subquery()
+    query = sa.select(StoreOrder).where(StoreOrder.id == its_order).with_for_update()
+    order = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    if order is None:
         raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
-    session.get_one(StoreOrder, order_id, with_for_update=True, populate_existing=True)
-    return session.get_one(Purchase, purchase_id, with_for_update=True, populate_existing=True)
+    return session.get_one(Purchase, purchase_id, with_for_update=True, populate_existing=True), order

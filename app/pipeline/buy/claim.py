@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from app.container import Container
+from app.db import table
 from app.models import Audit
 from app.pipeline.due import claim_fairly, fair
 
@@ -20,7 +20,8 @@ WORKER = f"{socket.gethostname()}:{os.getpid()}"
 _CLAIM = fair(
     "purchase",
     shop="r.shop_id",
-    gives="t.id, t.version, t.fence",
+    gives="""t.id, t.fence, t.tries, t.supplier, t.order_id, t.shop_id,
+    (SELECT o.external_id FROM store_order o WHERE o.id = t.order_id) AS order_ref""",
     free="""r.state = 'READY' AND r.run_at <= now()
       AND NOT EXISTS (
         SELECT 1 FROM purchase_item i JOIN interlock l
@@ -61,12 +62,16 @@ LOST_MOST = 5
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claim: only this fence number may go on."""
+    """A claim: only this fence number may go on. `tries` counts claims; `order_ref` is the shop's id of the order."""
 
     id: int
-    version: int
     fence: int
     claimed_at: datetime
+    tries: int
+    supplier: str
+    order_id: int
+    shop_id: int
+    order_ref: str
 
 
 def claim(container: Container, most: int) -> Sequence[Claimed]:
@@ -75,7 +80,10 @@ def claim(container: Container, most: int) -> Sequence[Claimed]:
     with container.database.transaction() as session:
         rows = claim_fairly(container, session, "purchase", _CLAIM, most, given)
         _audit(session, rows, "READY", "CLAIMED", WORKER)
-    return [Claimed(row.id, row.version, row.fence, row.claimed_at) for row in rows]
+    return [
+        Claimed(row.id, row.fence, row.claimed_at, row.tries, row.supplier, row.order_id, row.shop_id, row.order_ref)
+        for row in rows
+    ]
 
 
 def free_expired(container: Container) -> int:
@@ -101,7 +109,7 @@ def _audit(
 ) -> None:
     if rows:
         session.execute(
-            insert(Audit),
+            sa.insert(table(Audit)),
             [
                 {
                     "actor": actor,

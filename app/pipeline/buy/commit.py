@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.calls import Story
 from app.container import Container
 from app.models import (
     Attempt,
@@ -47,22 +48,23 @@ class _Stop(Exception):
         self.state, self.reason, self.facts, self.wait = state, reason, facts or {}, wait
 
 
-def commit(container: Container, claimed: Claimed, plan: Plan) -> Committed | None:
+def commit(container: Container, claimed: Claimed, plan: Plan, story: Story) -> Committed | None:
     """Commit the send, or put the purchase where it belongs and give None."""
-    with container.database.transaction() as session:
-        purchase = locks.purchase(session, claimed.id)
-        if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
-            return None
-        try:
-            with session.begin_nested():
-                attempt_id = _pass(container, session, purchase, plan)
-        except _Stop as stop:
-            _put_back(container, session, purchase, stop)
-            return None
+    try:
+        with container.database.transaction() as session:
+            purchase, order = locks.with_order(session, claimed.id)
+            story.add_to(session)
+            if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
+                return None
+            attempt_id = _pass(container, session, purchase, order, plan)
+    except _Stop as stop:
+        _put_back(container, claimed, story, stop)
+        return None
+    story.calls.clear()
     return Committed(attempt_id, claimed.id)
 
 
-def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan) -> int:
+def _pass(container: Container, session: Session, purchase: Purchase, order: StoreOrder, plan: Plan) -> int:
     lease_live = session.scalar(
         sa.select(
             sa.func.clock_timestamp()
@@ -74,7 +76,6 @@ def _pass(container: Container, session: Session, purchase: Purchase, plan: Plan
     if plan.order.autopay and container.clock.now() - plan.quoted_at > container.timers.quote_age_most:
         raise _Stop("READY", "")
     breaker.check(session, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
-    order = session.get_one(StoreOrder, purchase.order_id)
     items = _check_lines(session, purchase, order, plan)
     _no_stray_order(session, purchase, items)
     attempt = Attempt(
@@ -152,8 +153,7 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     }
     if order.cancelled or order.gone or purchase.cancel_requested_at is not None:
         raise _Stop("CANCELLED", "cancelled_by_shop")
-    shop_active = session.scalar(sa.select(Shop.state).where(Shop.id == purchase.shop_id)) == "ACTIVE"
-    if not order.paid or order.hold or not shop_active:
+    if not order.paid or order.hold:
         raise _Stop("HELD", "changed")
     seen = {item.id: item.quantity for item in items}
     if purchase.version != plan.version or seen != plan.quantities:
@@ -209,9 +209,9 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
 
     From before: since the previous generation was sent, or, of a first one, since the buyer ordered.
     """
-    sent = session.scalar(sa.select(sa.func.min(Attempt.sent_at)).where(Attempt.purchase_id == purchase.previous_id))
+    sent = sa.select(sa.func.min(Attempt.sent_at)).where(Attempt.purchase_id == purchase.previous_id).scalar_subquery()
     placed = sa.select(StoreOrder.placed_at).where(StoreOrder.id == purchase.order_id).scalar_subquery()
-    since = placed if sent is None else sa.literal(sent - timedelta(minutes=2))
+    since = sa.func.coalesce(sent - timedelta(minutes=2), placed)
     stray = session.scalar(
         sa.select(SupplierOrder.external_id)
         .join(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
@@ -283,19 +283,25 @@ def _reserve(container: Container, session: Session, purchase: Purchase, attempt
     )
 
 
-def _put_back(container: Container, session: Session, purchase: Purchase, stop: _Stop) -> None:
+def _put_back(container: Container, claimed: Claimed, story: Story, stop: _Stop) -> None:
+    """What T3 did was rolled back as a whole; where the purchase goes instead is a transaction of its own."""
     wait = timedelta(seconds=stop.wait / container.settings.time_scale)
-    if stop.state == "HELD":
-        wait = next_look(container, purchase, stop.reason)
-    move(
-        session,
-        purchase,
-        stop.state,
-        actor=WORKER,
-        reason=stop.reason,
-        facts=stop.facts,
-        run_at=sa.func.clock_timestamp() + wait,  # type: ignore[arg-type]
-    )
-    if stop.reason == "interlocked":
-        purchase.waiting_for = stop.facts.get("purchase")  # type: ignore[assignment]
-        purchase.waiting_since = sa.func.clock_timestamp()
+    with container.database.transaction() as session:
+        purchase = locks.purchase(session, claimed.id)
+        story.write(session)
+        if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
+            return
+        if stop.state == "HELD":
+            wait = next_look(container, purchase, stop.reason)
+        move(
+            session,
+            purchase,
+            stop.state,
+            actor=WORKER,
+            reason=stop.reason,
+            facts=stop.facts,
+            run_at=sa.func.clock_timestamp() + wait,  # type: ignore[arg-type]
+        )
+        if stop.reason == "interlocked":
+            purchase.waiting_for = stop.facts.get("purchase")  # type: ignore[assignment]
+            purchase.waiting_since = sa.func.clock_timestamp()

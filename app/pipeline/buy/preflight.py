@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -24,7 +24,7 @@ from app.ports.errors import OutsideError, Refused, TryLater
 from app.ports.money import Money
 from app.ports.storefront import Address
 from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession
-from app.shop_access import fresh, open_account, with_account, with_shop
+from app.shop_access import Opened, fresh, open_account, with_opened, with_shop
 
 Result = TypeVar("Result")
 THIN_PERCENT = Decimal(3)
@@ -78,8 +78,7 @@ class _Facts:
 
 def check(container: Container, claimed: Claimed) -> Plan:
     """The plan of what to send. Raises `Held`, `LostClaim`, or an `OutsideError` to try again later."""
-    facts = _load(container, claimed)
-    import_order.refresh(container, facts.shop.id, facts.order.external_id, claimed.claimed_at)
+    import_order.refresh(container, claimed.shop_id, claimed.order_ref, claimed.claimed_at, only_changes=True)
     facts = _load(container, claimed)
     purchase = facts.purchase
     lease = _Lease(container, claimed)
@@ -90,7 +89,8 @@ def check(container: Container, claimed: Claimed) -> Plan:
     opened = fresh(container, open_account(container, purchase.account_id), container.timers.token_life_least)
     address, prepared = _address(container, facts)
     asked_at = container.clock.now()
-    offer = _offer(container, facts, address, lease)
+    with _Reads(container, opened) as reads:
+        offer = _offer(container, facts, address, lease, reads)
     quote, limit, autopay = _judge(container, facts, offer, asked_at)
     found, options = offer.products, offer.options
     supplier = container.connectors.suppliers[purchase.supplier]
@@ -132,7 +132,7 @@ def check(container: Container, claimed: Claimed) -> Plan:
 
 
 def _load(container: Container, claimed: Claimed) -> _Facts:
-    with container.database.transaction() as session:
+    with container.database.reading() as session:
         purchase = session.get_one(Purchase, claimed.id)
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             raise LostClaim
@@ -156,7 +156,8 @@ def _load(container: Container, claimed: Claimed) -> _Facts:
                 )
             )
         }
-        rates = {(rate.base, rate.quote): rate.rate for rate in session.scalars(sa.select(ExchangeRate))}
+        pairs = sa.select(ExchangeRate.base, ExchangeRate.quote, ExchangeRate.rate)
+        rates = {(base, quote): rate for base, quote, rate in session.execute(pairs)}
         shop, order = session.get_one(Shop, purchase.shop_id), session.get_one(StoreOrder, purchase.order_id)
         ours = [lines[item.source_line_id] for item in items]
         state, reason, _ = readiness(shop, order, ours, account_of(session, shop), mapped=True)
@@ -221,7 +222,37 @@ class _Lease:
         self._since = now
 
 
-def _offer(container: Container, facts: _Facts, address: Address, lease: _Lease) -> _Offer:
+class _Reads:
+    """The supplier's reads of one pre-flight: the token is opened once, and the breaker hears once that all is well."""
+
+    def __init__(self, container: Container, opened: Opened) -> None:
+        self._container, self._opened, self._good = container, opened, False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell()
+
+    def __call__(self, act: Callable[[SupplierSession], Result]) -> Result:
+        """One read that the breaker learns from. Raises the port's errors."""
+        try:
+            result = with_opened(self._container, self._opened, act)
+        except TryLater as error:
+            if breaker.is_outage(error):
+                self._tell()  # what went well before comes first: one odd product is no outage
+                breaker.note_read(self._container, self._opened.connector, ok=False)
+            raise
+        self._good = True
+        return result
+
+    def _tell(self) -> None:
+        if self._good:
+            breaker.note_read(self._container, self._opened.connector, ok=True)
+        self._good = False
+
+
+def _offer(container: Container, facts: _Facts, address: Address, lease: _Lease, reads: _Reads) -> _Offer:
     """Fresh prices, stock and freight for each item. Raises `Held`."""
     currency = container.connectors.suppliers[facts.purchase.supplier].quote_currency
     freight = Money.zero(currency)
@@ -230,7 +261,7 @@ def _offer(container: Container, facts: _Facts, address: Address, lease: _Lease)
     found: dict[int, SupplierProduct] = {}
     for item in facts.items:
         lease.keep()
-        product = _read(container, facts.purchase, partial(_product, item, address.country, currency))
+        product = reads(partial(_product, item, address.country, currency))
         link = Frozen(
             item.product_id, item.sku_id, item.sku_attributes, facts.sellers.get((item.product_id, item.sku_id), "")
         )
@@ -241,7 +272,7 @@ def _offer(container: Container, facts: _Facts, address: Address, lease: _Lease)
         if same.sku.stock is not None and same.sku.stock < item.pieces:
             raise Held("out_of_stock", product=item.product_id, available=same.sku.stock, wanted=item.pieces)
         lease.keep()
-        option = _freight(container, facts, item, product, address, currency)
+        option = _freight(reads, facts, item, product, address, currency)
         options[item.id], found[item.id] = option, product
         lines.append(pricing.QuoteLine(same.sku.price, item.pieces))
         freight = freight + option.fee
@@ -253,16 +284,14 @@ def _product(item: PurchaseItem, country: str, currency: str, supplier: Supplier
 
 
 def _freight(
-    container: Container,
+    reads: _Reads,
     facts: _Facts,
     item: PurchaseItem,
     product: SupplierProduct,
     address: Address,
     currency: str,
 ) -> FreightOption:
-    offered = _read(
-        container,
-        facts.purchase,
+    offered = reads(
         lambda supplier: supplier.freight(
             product.order_product_id,
             item.sku_id,
@@ -270,7 +299,7 @@ def _freight(
             country=address.country,
             currency=currency,
             language="en_US",
-        ),
+        )
     )
     if not offered:
         raise Held("not_shippable", product=item.product_id, country=address.country)
@@ -287,18 +316,6 @@ def _freight(
     if option.stock is not None and option.stock < item.pieces:
         raise Held("out_of_stock", product=item.product_id, stock=option.stock, wanted=item.pieces)
     return option
-
-
-def _read(container: Container, purchase: Purchase, act: Callable[[SupplierSession], Result]) -> Result:
-    """A read of the supplier that the breaker learns from."""
-    try:
-        result = with_account(container, purchase.account_id or 0, act)
-    except TryLater as error:
-        if breaker.is_outage(error):
-            breaker.note_read(container, purchase.supplier, ok=False)
-        raise
-    breaker.note_read(container, purchase.supplier, ok=True)
-    return result
 
 
 def _sku_attributes(product: SupplierProduct, item: PurchaseItem) -> str:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from app.calls import Story
 from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
-from app.models import Purchase
 from app.pipeline import locks
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.commit import commit
@@ -27,40 +27,36 @@ log = logger(__name__)
 
 def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one return for each way it may end
     """Buy what was claimed, or put it where it belongs. Never sends more than once."""
-    with container.database.transaction() as session:
-        purchase = session.get_one(Purchase, claimed.id)
-    with container.calls.story(purchase.order_id, purchase.id) as story:
+    with container.calls.story(claimed.order_id, claimed.id) as story:
         try:
             plan = check(container, claimed)
         except LostClaim:
+            with container.database.transaction() as session:
+                story.write(session)
             return
         except Held as held:
-            _put(container, claimed, "HELD", held.reason, held.facts)
+            _put(container, claimed, story, held.reason, held.facts)
             return
         except MerchantMustAct as error:
-            _put(container, claimed, "HELD", error.reason, {})
+            _put(container, claimed, story, error.reason, {})
             return
         except (Refused, NotFound) as error:
-            _put(container, claimed, "HELD", "needs_person", {"code": error.code})
+            _put(container, claimed, story, "needs_person", {"code": error.code})
             return
         except (TryLater, OutcomeUnknown) as error:
-            _later(container, claimed, purchase.tries, error)
+            _later(container, claimed, story, error, tries=claimed.tries)
             return
-        finally:
-            if story.calls:
-                with container.database.transaction() as session:
-                    story.write(session)
         with container.pace.permit(container.timers.claim_lease.total_seconds() / 3) as allowed:
             if not allowed:
-                _later(container, claimed, 1, TryLater("own_pace", vendor=purchase.supplier, retry_after=5))
+                _later(container, claimed, story, TryLater("own_pace", vendor=claimed.supplier, retry_after=5))
                 return
             # The clock is read before T3: whoever is stopped anywhere after it, never sends late.
             begun = container.clock.boottime()
             with watched(container, begun):
-                committed = commit(container, claimed, plan)
+                committed = commit(container, claimed, plan, story)
                 if committed is None:
                     return
-                result = send(container, begun, plan, purchase.supplier)
+                result = send(container, begun, plan, claimed.supplier)
         if result.reason == "call_limit":
             container.pace.slow_down(result.retry_after or 1.0)
         record(
@@ -74,15 +70,16 @@ def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one 
         )
 
 
-def _put(container: Container, claimed: Claimed, state: str, reason: str, facts: dict[str, object]) -> None:
+def _put(container: Container, claimed: Claimed, story: Story, reason: str, facts: dict[str, object]) -> None:
     with container.database.transaction() as session:
         purchase = locks.purchase(session, claimed.id)
+        story.write(session)
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             return
         move(
             session,
             purchase,
-            state,
+            "HELD",
             actor=WORKER,
             reason=reason,
             facts={key: value if isinstance(value, int | str) else str(value) for key, value in facts.items()},
@@ -92,12 +89,13 @@ def _put(container: Container, claimed: Claimed, state: str, reason: str, facts:
             reject_request(session, purchase, REJECTED_FOR[reason])
 
 
-def _later(container: Container, claimed: Claimed, tries: int, error: OutsideError) -> None:
+def _later(container: Container, claimed: Claimed, story: Story, error: OutsideError, *, tries: int = 1) -> None:
     wait = min(2.0 ** min(tries, 9), 300.0)
     if isinstance(error, TryLater) and error.retry_after:
         wait = max(error.retry_after, 1.0)
     with container.database.transaction() as session:
         purchase = locks.purchase(session, claimed.id)
+        story.write(session)
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             return
         reason = "supplier_down" if error.vendor == purchase.supplier else "storefront_down"
