@@ -28,7 +28,7 @@ def connect(url: str) -> redis.Redis:
 class Bell:
     """Rings at most once per `pause` seconds from a thread of its own, so that ringing costs a request nothing."""
 
-    def __init__(self, url: str, *, pause: float = 0.05) -> None:
+    def __init__(self, url: str, *, pause: float = 0.25) -> None:
         self._url = url
         self._pause = pause
         self._wanted = threading.Event()

@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.db import changed
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Credential, Shop, SupplierAccount
+from app.models.supplier import UNKNOWN_NUMBER
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.ports.storefront import ShopAccess, StorefrontSession
 from app.ports.supplier import SupplierSession
@@ -39,6 +41,8 @@ class Opened:
     capabilities: dict[str, Any]
     expires_at: datetime | None
     dead_reason: str
+    user_id: str = ""
+    """The supplier account's number there; empty for shops."""
 
     def __repr__(self) -> str:
         return f"Opened(credential_id={self.credential_id})"
@@ -61,17 +65,22 @@ def open_account(container: Container, account_id: int) -> Opened:
     """A supplier account's credential. Raises `NotFound` if it has none."""
     with container.database.reading() as session:
         found = session.execute(
-            sa.select(SupplierAccount.supplier, Credential)
+            sa.select(SupplierAccount.supplier, SupplierAccount.user_id, Credential)
             .join(Credential, Credential.account_id == SupplierAccount.id)
             .where(SupplierAccount.id == account_id)
         ).one_or_none()
     if found is None:
         raise NotFound("no_credential", f"Account {account_id} has no token. Connect it again.")
-    return _opened(container, found.Credential, found.supplier, "", {})
+    return _opened(container, found.Credential, found.supplier, "", {}, found.user_id)
 
 
 def _opened(
-    container: Container, credential: Credential, connector: str, address: str, capabilities: dict[str, Any]
+    container: Container,
+    credential: Credential,
+    connector: str,
+    address: str,
+    capabilities: dict[str, Any],
+    user_id: str = "",
 ) -> Opened:
     return Opened(
         credential.id,
@@ -83,6 +92,7 @@ def _opened(
         capabilities,
         credential.expires_at,
         credential.dead_reason,
+        user_id,
     )
 
 
@@ -146,8 +156,18 @@ def renew(container: Container, opened: Opened) -> Opened:
     except OutsideError:
         _free_lease(container, opened, owner)
         raise
+    if _is_foreign(opened, grant):
+        # Orders would go to another account than the one whose orders we look for.
+        _die(container, opened, f"the supplier says that this token is of account {grant.user_id}")
+        raise MerchantMustAct(_reason(opened), "other_account", vendor=opened.connector)
     _store(container, opened, owner, grant)
     return _reopen(container, opened)
+
+
+def _is_foreign(opened: Opened, grant: TokenGrant) -> bool:
+    """Whether a renewal says that the token is another account's. An account of unknown number learns it here."""
+    known = bool(opened.user_id) and not opened.user_id.startswith(UNKNOWN_NUMBER)
+    return known and bool(grant.user_id) and grant.user_id != opened.user_id
 
 
 def _reason(opened: Opened) -> str:
@@ -208,7 +228,7 @@ def _wait_for_other(container: Container, opened: Opened) -> Opened:
 def _reopen(container: Container, opened: Opened) -> Opened:
     with container.database.reading() as session:
         credential = session.get_one(Credential, opened.credential_id)
-    return _opened(container, credential, opened.connector, opened.address, opened.capabilities)
+    return _opened(container, credential, opened.connector, opened.address, opened.capabilities, opened.user_id)
 
 
 def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) -> None:
@@ -221,6 +241,19 @@ def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) 
             log.warning("renewed_token_lost_its_lease", credential=credential.id)
             return
         apply_grant(container, credential, secrets, grant)
+        if opened.user_id.startswith(UNKNOWN_NUMBER) and grant.user_id:
+            _learn_number(session, opened, grant.user_id)
+
+
+def _learn_number(session: Session, opened: Opened, number: str) -> None:
+    mine = sa.select(Credential.account_id).where(Credential.id == opened.credential_id).scalar_subquery()
+    taken = sa.select(SupplierAccount.id).where(
+        SupplierAccount.supplier == opened.connector, SupplierAccount.user_id == number
+    )
+    if session.scalar(taken) is not None:
+        log.warning("account_known_already", credential=opened.credential_id)
+        return
+    session.execute(sa.update(SupplierAccount).where(SupplierAccount.id == mine).values(user_id=number))
 
 
 def apply_grant(container: Container, credential: Credential, secrets: dict[str, str], grant: TokenGrant) -> None:

@@ -30,7 +30,10 @@ _DASH = "A dash (-) reads it from standard input;"
     "--expires-at", type=When(), help="When the access token ends: 2026-12-31T12:00:00Z, or seconds since 1970."
 )
 @click.option("--refresh-expires-at", type=When(), help="When it can no longer be renewed.")
-@click.option("--user-id", default="", help="The account's number at the supplier, if you know it.")
+@click.option(
+    "--user-id", default="",
+    help="The account's number at the supplier. Without it they are taken for tokens of the shop's present account.",
+)  # fmt: skip
 @by_option
 def connect(
     container: Container,
@@ -70,7 +73,7 @@ def list_accounts(container: Container) -> Answer:
     rows = accounts.listed(container)
     text = table(
         rows, "id", "merchant_id=merchant", "supplier", "user_id=user", "token", "dead_because=why",
-        "expires_at=expires (UTC)", "refresh_due_at=renewed at", "shops",
+        "expires_at=expires (UTC)", "refresh_due_at=will be renewed at", "shops",
         empty="No supplier account is connected yet. See `flask account connect --help`.",
     )  # fmt: skip
     return Answer(rows, text)

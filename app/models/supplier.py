@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, identity, states
 
+UNKNOWN_NUMBER = "unknown:"
+"""Begins the `user_id` of an account whose number at the supplier nobody has told yet."""
+
 
 class SupplierAccount(Base):
     """A buyer account of one merchant. The login is sealed."""
@@ -25,6 +28,11 @@ class SupplierAccount(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
 
     __table_args__ = (sa.UniqueConstraint("supplier", "user_id"), states("state", "ACTIVE", "REMOVED"))
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its number at the supplier is known."""
+        return not self.user_id.startswith(UNKNOWN_NUMBER)
 
 
 class SupplierOrder(Base):

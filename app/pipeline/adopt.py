@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
 from app.models import (
+    Alert,
     Attempt,
     Interlock,
     Purchase,
@@ -22,6 +23,7 @@ from app.models import (
     StoreOrder,
     SupplierOrder,
     SupplierOrderItem,
+    Task,
 )
 from app.pipeline import closing, computed, generation
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
@@ -54,8 +56,9 @@ def adopt_orders(
             )
             continue
         if order.purchase_id is None:
-            # A push was quicker and its read knew no purchase to map the items to: the next read maps them.
-            session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
+            if order.read_at is not None:
+                # A push was quicker and its read knew no purchase to map the items to: the next read maps them.
+                session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
             audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
         order.purchase_id, order.role = purchase.id, "bought"
         order.pay_failed = order.pay_failed or pay == PayResult.FAILED
@@ -111,12 +114,22 @@ def row(session: Session, account_id: int, external_id: str, source: str) -> Sup
 def resolved(session: Session, purchase: Purchase) -> None:
     """The attempt is resolved: others of the same SKU may go, alerts and tasks end."""
     session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
-    end_tasks(session, f"unclear:{purchase.id}", "evidence")
-    end_alerts(session, f"unclear:{purchase.id}")
+    if purchase.checks or purchase.tries > 1:  # else nobody was told that it is unclear
+        end_tasks(session, f"unclear:{purchase.id}", "evidence")
+        end_alerts(session, f"unclear:{purchase.id}")
 
 
-def apply_read(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> None:
-    """Store what order.get told, map its items, and let the purchase follow. Caller locked the order row."""
+def apply_read(
+    container: Container,
+    session: Session,
+    order: SupplierOrder,
+    read: OrderRead,
+    purchase: Purchase | None = None,
+) -> None:
+    """Store what order.get told, map its items, and let the purchase follow.
+
+    The caller locked the order's row, and its `purchase` if given.
+    """
     order.status, order.total, order.currency = read.status, read.total.minor, read.total.currency
     order.shipping = _forward(order.shipping, read.shipping.value)
     if order.payment != "paid":
@@ -132,7 +145,7 @@ def apply_read(container: Container, session: Session, order: SupplierOrder, rea
     order.closed = read.closed and (order.closed_seen >= 2 or order.closed)
     _items(session, order, read)
     if order.purchase_id is not None:
-        purchase = session.get_one(Purchase, order.purchase_id, with_for_update=True)
+        purchase = purchase or session.get_one(Purchase, order.purchase_id, with_for_update=True)
         follow(container, session, purchase)
 
 
@@ -222,7 +235,8 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
     state, reason, facts = computed.state(purchase, orders)
     if purchase.autopay and computed.over(purchase, orders) and any(order.payment == "paid" for order in orders):
         _autopay_overshoot(session, purchase)
-    closing.note(session, purchase)
+    if any(not order.closed for order in orders):
+        closing.note(session, purchase)
     if purchase.state == state and purchase.reason == reason:
         return
     move(session, purchase, state, actor="track", reason=reason, facts=facts)
@@ -273,9 +287,14 @@ def _covered(session: Session, purchase: Purchase) -> None:
     """All orders of a placed purchase were read: they cover everything, or a person must know what is missing."""
     found, wanted = coverage(session, purchase)
     if found >= wanted:
-        session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
-        end_tasks(session, f"partial:{purchase.id}", "evidence")
-        end_alerts(session, f"partial:{purchase.id}")
+        key = f"partial:{purchase.id}"
+        alerted = sa.exists().where(Alert.dedupe_key == key, Alert.ended_at.is_(None))
+        asked = sa.exists().where(Task.dedupe_key == key, Task.done_at.is_(None))
+        locked = sa.exists().where(Interlock.purchase_id == purchase.id)
+        if session.scalar(sa.select(sa.or_(alerted, asked, locked))):
+            session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
+            end_tasks(session, key, "evidence")
+            end_alerts(session, key)
         return
     text = f"The supplier's orders cover {found} of {wanted} pieces of purchase {purchase.id}. Look for the rest there."
     alert(session, f"partial:{purchase.id}", "partly_placed", text, shop_id=purchase.shop_id, purchase_id=purchase.id)

@@ -59,18 +59,19 @@ def _disturbed(session: Session, purchase: Purchase, how: sa.ColumnElement[bool]
 def reserve_place(session: Session, container: Container, purchase: Purchase) -> bool:
     """Whether one more send may be in flight. The last thing in T3: its lock is held until the commit."""
     session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('waybill:placing'))"))
-    flying = session.scalar(
+    flying = (
         sa.select(sa.func.count())
         .select_from(Purchase)
         .where(
             Purchase.state == "SENDING", Purchase.sent_deadline > sa.func.clock_timestamp(), Purchase.id != purchase.id
         )
+        .scalar_subquery()
     )
-    scope = f"supplier:{purchase.supplier}"
-    unclear_at = session.scalar(sa.select(Breaker.unclear_at).where(Breaker.scope == scope)) or []
+    freshly = sa.select(Breaker.unclear_at).where(Breaker.scope == f"supplier:{purchase.supplier}").scalar_subquery()
+    sends, unclear_at = session.execute(sa.select(flying, freshly)).one()
     since = container.clock.now().timestamp() - container.timers.breaker_window.total_seconds()
-    unclear: int = sum(at > since for at in unclear_at)
-    return int(flying or 0) + unclear < container.settings.creates_in_flight
+    unclear = sum(float(at) > since for at in unclear_at or ())
+    return int(sends) + unclear < container.settings.creates_in_flight
 
 
 def _trial_runs(session: Session, breaker: Breaker, purchase: Purchase) -> bool:

@@ -40,16 +40,9 @@ def lost(session: Session, purchase: Purchase) -> Counter[int]:
 
 
 def note(session: Session, purchase: Purchase) -> None:
-    """A part was closed while the rest lives: the merchant decides about the missing pieces."""
-    living = session.scalar(
-        sa.select(SupplierOrder.id)
-        .where(
-            SupplierOrder.purchase_id == purchase.id, SupplierOrder.closed.is_(False), SupplierOrder.role == "bought"
-        )
-        .limit(1)
-    )
+    """The rest lives. If a part was closed, the merchant decides about the missing pieces."""
     pieces = sum(lost(session, purchase).values())
-    if living is None or not pieces:
+    if not pieces:
         return
     order = session.get_one(StoreOrder, purchase.order_id)
     task(

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, NotFound, WaybillError
 from app.models import Attempt, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
 from app.pipeline import forgotten, locks
 from app.pipeline.adopt import apply_read, coverage, open_attempt, row, window
@@ -320,20 +320,42 @@ def unattached(session: Session, account_id: int, sent_at: datetime | None) -> l
     )
 
 
+def refuse_settled(container: Container, purchase_id: int, *, late: bool = False) -> int:
+    """The account of a purchase about which a person may say something; before anybody outside is asked.
+
+    `late`: also of one that was given up or holds a part. Raises `Conflict` if there is nothing to resolve.
+    """
+    with container.database.reading() as session:
+        purchase = session.get(Purchase, purchase_id)
+        if purchase is None:
+            raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
+        found, wanted = coverage(session, purchase)
+    still = late and (purchase.state == "VOID" or (purchase.state in PLACED and found < wanted))
+    if purchase.account_id is None or not (purchase.state in UNCLEAR or still):
+        raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+    return purchase.account_id
+
+
+def unreadable(ref: str, error: OutsideError) -> WaybillError:
+    """An order that a person names could not be read: what to do about it."""
+    if isinstance(error, MerchantMustAct):
+        text = f"Order {ref} cannot be read ({error.code}). Connect the account again first: `flask account connect`."
+        return Conflict(error.reason, text)
+    return NotFound("not_readable", f"Order {ref} could not be read just now ({error.code}). Try again in a minute.")
+
+
 def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str:
     """A person says "it is number …": verified by reading it under the purchase's account, then attached.
 
     Raises `NotFound` if it cannot be read there, and a `WaybillError` if it does not fit.
     """
-    with container.database.transaction() as session:
-        purchase = session.get(Purchase, purchase_id)
-        if purchase is None or purchase.account_id is None:
-            raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
-        account_id = purchase.account_id
+    if not (ref.isascii() and ref.isdigit()):
+        raise WaybillError("bad_number", f"{ref[:40]!r} is not an order number: it has digits only.")
+    account_id = refuse_settled(container, purchase_id, late=True)
     try:
         read = with_account(container, account_id, lambda supplier: supplier.order(ref))
     except OutsideError as error:
-        raise NotFound("not_readable", f"Order {ref} could not be read just now ({error.code}). Try again.") from error
+        raise unreadable(ref, error) from error
     if read is None:
         raise NotFound(
             "not_readable",

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
 from app.pipeline import numbers
-from app.pipeline.readiness import account_of, map_items, settle
+from app.pipeline.readiness import Links, account_of, items_of, map_items, settle
 from app.pipeline.record import audit, outbox
 
 
@@ -65,17 +65,18 @@ def next_generation(
     )
     session.add(heir)
     session.flush()  # items and audit need the id
-    for line, pieces in keep:
-        session.add(
-            PurchaseItem(
-                purchase_id=heir.id,
-                source_line_id=line.id,
-                part=purchase.part,
-                generation=generation,
-                position=1,
-                quantity=pieces,
-            )
+    items = [
+        PurchaseItem(
+            purchase_id=heir.id,
+            source_line_id=line.id,
+            part=purchase.part,
+            generation=generation,
+            position=1,
+            quantity=pieces,
         )
+        for line, pieces in keep
+    ]
+    session.add_all(items)
     session.flush()
     audit(
         session,
@@ -87,10 +88,11 @@ def next_generation(
         detail={"after": purchase.id, "generation": generation, "reason": reason},
     )
     heir_lines = [line for line, _ in keep]
+    links = Links(session, shop, heir_lines)
     if reason:
-        map_items(session, shop, heir, heir_lines)
+        map_items(session, heir, items, heir_lines, links)
     else:
-        settle(session, shop, order, heir, heir_lines, account_of(session, shop))
+        settle(session, shop, order, heir, items, heir_lines, links, account_of(session, shop))
     return heir
 
 
@@ -98,11 +100,11 @@ def reconsider(session: Session, purchase: Purchase, *, again: bool) -> None:
     """Look at a HELD or DRAFT purchase anew (a link was added, a token renewed, a person pressed retry)."""
     shop = session.get_one(Shop, purchase.shop_id)
     order = session.get_one(StoreOrder, purchase.order_id, with_for_update=True)
-    ids = session.scalars(
-        sa.select(PurchaseItem.source_line_id).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
-    ).all()
+    items = items_of(session, purchase)
+    ids = {item.source_line_id for item in items if item.quantity}
     lines = session.scalars(sa.select(SourceLine).where(SourceLine.id.in_(ids)).order_by(SourceLine.id)).all()
-    settle(session, shop, order, purchase, lines, account_of(session, shop), again=again)
+    links = Links(session, shop, lines)
+    settle(session, shop, order, purchase, items, lines, links, account_of(session, shop), again=again)
 
 
 def reject_request(session: Session, purchase: Purchase, reason: str) -> None:

@@ -154,14 +154,21 @@ def store(
     moved = _copy(container, order, fresh)
     changed_order = session.is_modified(order)
     order.read_at = read_at
-    lines, new_request, changed_lines = _lines(session, order, fresh)
+    lines, new_request, changed_lines = _lines(session, order, fresh, first=first)
     if only_changes and not (changed_order or changed_lines):
         return order.id, "as known"
     shop = session.get_one(Shop, shop_id)
     if first:
         audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
     match.derive(
-        container, session, shop, order, lines, new_address=moved and not first, new_request=new_request and not first
+        container,
+        session,
+        shop,
+        order,
+        lines,
+        first=first,
+        new_address=moved and not first,
+        new_request=new_request and not first,
     )
     container.database.after_commit(container.bell.ring)
     return order.id, "read again" if not first else "new order"
@@ -251,15 +258,13 @@ def address_dict(address: Address) -> dict[str, object]:
     return values
 
 
-def _lines(session: Session, order: StoreOrder, fresh: FreshOrder) -> tuple[list[SourceLine], bool, bool]:
+def _lines(
+    session: Session, order: StoreOrder, fresh: FreshOrder, *, first: bool
+) -> tuple[list[SourceLine], bool, bool]:
     """The order's lines as they are now, whether the merchant asked us anew to fulfil one, whether any changed."""
     new_request = False
-    known = {
-        line.external_id: line
-        for line in session.scalars(
-            sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
-        )
-    }
+    query = sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
+    known = {line.external_id: line for line in (() if first else session.scalars(query))}
     for item in fresh.lines:
         line = known.get(item.id)
         if line is None:

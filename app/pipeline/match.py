@@ -16,7 +16,6 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
 from app.models import (
     ParcelItem,
-    ProductLink,
     Purchase,
     PurchaseItem,
     ShippedParcel,
@@ -25,7 +24,7 @@ from app.models import (
     StoreOrder,
 )
 from app.pipeline import numbers, requests
-from app.pipeline.readiness import Account, account_of, links_of, settle, was_sent
+from app.pipeline.readiness import Account, Links, account_of, settle, was_sent
 from app.pipeline.record import audit, move, task
 
 ADDRESS = frozenset(("address_refused", "address_invalid", "customs_id"))
@@ -46,30 +45,28 @@ def derive(
     order: StoreOrder,
     lines: Sequence[SourceLine],
     *,
+    first: bool = False,
     new_address: bool = False,
     new_request: bool = False,
 ) -> None:
     """Bring the order's purchases in line with the order as it stands now.
 
+    `first`: the order was stored just now, so it has none yet.
     `new_request`: the merchant asks our location (again) to fulfil, which lifts what the last request was rejected for.
     """
-    purchases = session.scalars(
-        sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id).with_for_update()
-    ).all()
-    items = session.scalars(
-        sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_([purchase.id for purchase in purchases]))
-    ).all()
-    book = _Book(list(purchases), list(items), _shown(session, order, items))
+    book = _Book([], [], {}) if first else _book(session, order)
     wanted = {line.id: _wanted(order, line, book) for line in lines}
     _follow(session, order, lines, book, wanted)
     requests.answer_cancellation(session, order, lines, book.covering)
-    account = account_of(session, shop)
+    account, links = account_of(session, shop), Links(session, shop, lines)
     _leave_account(session, book, account)
     for purchase in book.purchases:
         if purchase.state in {"DRAFT", "HELD", "READY"}:
             again = (new_address and purchase.reason in ADDRESS) or (new_request and purchase.reason in REJECTED_FOR)
-            settle(session, shop, order, purchase, _lines_of(purchase, lines, book), account, again=again)
-    _create(container, session, shop, order, lines, book, wanted, account)
+            mine = [item for item in book.items if item.purchase_id == purchase.id]
+            held = _lines_of(purchase, lines, book)
+            settle(session, shop, order, purchase, mine, held, links, account, again=again)
+    _create(container, session, shop, order, lines, book, wanted, links, account)
 
 
 def derive_again(container: Container, session: Session, order_id: int) -> None:
@@ -124,6 +121,18 @@ class _Book:
         """All purchases that ever held the line."""
         ids = {item.purchase_id for item in self.items if item.source_line_id == line.id}
         return [self.by_id[purchase_id] for purchase_id in sorted(ids)]
+
+
+def _book(session: Session, order: StoreOrder) -> _Book:
+    purchases = session.scalars(
+        sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id).with_for_update()
+    ).all()
+    if not purchases:
+        return _Book([], [], {})
+    items = session.scalars(
+        sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_([purchase.id for purchase in purchases]))
+    ).all()
+    return _Book(list(purchases), list(items), _shown(session, order, items))
 
 
 def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -> dict[int, _Pieces]:
@@ -256,6 +265,7 @@ def _create(
     lines: Sequence[SourceLine],
     book: _Book,
     wanted: dict[int, _Pieces],
+    links: Links,
     account: Account,
 ) -> None:
     """New purchases for pieces that no live purchase covers and no finished one settled."""
@@ -268,26 +278,20 @@ def _create(
             continue
         parts = [item.part for item in book.items if item.source_line_id == line.id]
         part = max(parts, default=0) + 1
-        links = links_of(session, shop, line.variant_id)
-        alone = shop.one_purchase_per_line or not links or part > 1
-        seller = links[0].seller_id or f"product:{links[0].product_id}" if links else ""
-        key = (str(line.id),) if alone else (seller, links[0].service, str(part))
-        if not alone and _same_sku(session, shop, groups.get(key, []), links):
+        mine = links.of(line)
+        alone = shop.one_purchase_per_line or not mine or part > 1
+        seller = mine[0].seller_id or f"product:{mine[0].product_id}" if mine else ""
+        key = (str(line.id),) if alone else (seller, mine[0].service, str(part))
+        if not alone and _same_sku(groups.get(key, []), line, links):
             key = (str(line.id),)  # twice the same SKU in one order cannot be told apart in what the supplier tells
         groups.setdefault(key, []).append((line, missing, part))
     for group in groups.values():
-        _new_purchase(container, session, shop, order, group, account)
+        _new_purchase(container, session, shop, order, group, links, account)
 
 
-def _same_sku(
-    session: Session, shop: Shop, group: list[tuple[SourceLine, int, int]], links: Sequence[ProductLink]
-) -> bool:
-    ours = {(link.product_id, link.sku_id) for link in links}
-    return any(
-        (link.product_id, link.sku_id) in ours
-        for line, _, _ in group
-        for link in links_of(session, shop, line.variant_id)
-    )
+def _same_sku(group: list[tuple[SourceLine, int, int]], line: SourceLine, links: Links) -> bool:
+    ours = {(link.product_id, link.sku_id) for link in links.of(line)}
+    return any((link.product_id, link.sku_id) in ours for other, _, _ in group for link in links.of(other))
 
 
 def _settled_elsewhere(line: SourceLine, book: _Book) -> int:
@@ -311,6 +315,7 @@ def _new_purchase(
     shop: Shop,
     order: StoreOrder,
     group: list[tuple[SourceLine, int, int]],
+    links: Links,
     account: Account,
 ) -> None:
     lines = [line for line, _, _ in group]
@@ -326,7 +331,7 @@ def _new_purchase(
         part=part,
         generation=1,
         state="DRAFT",
-        reason="",
+        reason="new",
         facts={},
         version=1,
         fence=0,
@@ -336,13 +341,13 @@ def _new_purchase(
     )
     session.add(purchase)
     session.flush()  # items and audit need the id
-    for line, quantity, _ in group:
-        session.add(
-            PurchaseItem(
-                purchase_id=purchase.id, source_line_id=line.id, part=part, generation=1, position=1, quantity=quantity
-            )
+    items = [
+        PurchaseItem(
+            purchase_id=purchase.id, source_line_id=line.id, part=part, generation=1, position=1, quantity=quantity
         )
-    session.flush()
+        for line, quantity, _ in group
+    ]
+    session.add_all(items)
     audit(
         session,
         "purchase",
@@ -352,5 +357,4 @@ def _new_purchase(
         after="DRAFT",
         detail={"lines": [line.id for line in lines], "part": part, "generation": 1},
     )
-    purchase.reason = "new"
-    settle(session, shop, order, purchase, lines, account)
+    settle(session, shop, order, purchase, items, lines, links, account)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,8 @@ from app.errors import WaybillError
 from app.models import Instance, SourceLine
 
 PLACE = "instance:out_order_key"
+_KEYS: WeakKeyDictionary[Container, bytes] = WeakKeyDictionary()
+"""It never changes, so each process opens it once."""
 
 
 def out_order_id(
@@ -36,12 +38,10 @@ def out_order_id(
 
 def instance_key(container: Container, session: Session) -> bytes:
     """The secret that all instances share and that no key rotation changes. Raises `VaultError` under other keys."""
-    instance = session.get(Instance, 1)
-    if instance is None:
-        raise WaybillError("not_initialised", "This database has no instance key yet: start a worker once.")
-    return _opened(container, bytes(instance.out_key_sealed))
-
-
-@lru_cache(maxsize=8)
-def _opened(container: Container, sealed: bytes) -> bytes:
-    return container.vault.open(sealed, PLACE)
+    known = _KEYS.get(container)
+    if known is None:
+        instance = session.get(Instance, 1)
+        if instance is None:
+            raise WaybillError("not_initialised", "This database has no instance key yet: start a worker once.")
+        known = _KEYS[container] = container.vault.open(bytes(instance.out_key_sealed), PLACE)
+    return known

@@ -66,7 +66,7 @@ class Account:
 def account_of(session: Session, shop: Shop) -> Account:
     """The shop's default account, with why it cannot buy if so."""
     found = session.execute(
-        sa.select(SupplierAccount, Credential.state)
+        sa.select(SupplierAccount.id, SupplierAccount.supplier, Credential.state)
         .join(ShopAccount, ShopAccount.account_id == SupplierAccount.id)
         .outerjoin(Credential, Credential.account_id == SupplierAccount.id)
         .where(
@@ -78,8 +78,7 @@ def account_of(session: Session, shop: Shop) -> Account:
     ).one_or_none()
     if found is None:
         return Account(None, "", "account_missing")
-    account, state = found
-    return Account(account.id, account.supplier, "" if state == "LIVE" else "token_dead")
+    return Account(found.id, found.supplier, "" if found.state == "LIVE" else "token_dead")
 
 
 def readiness(
@@ -114,16 +113,21 @@ def settle(
     shop: Shop,
     order: StoreOrder,
     purchase: Purchase,
+    items: Sequence[PurchaseItem],
     lines: Sequence[SourceLine],
+    links: Links,
     account: Account,
     *,
     again: bool = False,
 ) -> None:
-    """Put an unsent purchase into DRAFT, HELD or READY. `again`: also lift reasons that only a new try can check."""
-    map_items(session, shop, purchase, lines)
+    """Put an unsent purchase into DRAFT, HELD or READY. `again`: also lift reasons that only a new try can check.
+
+    `items` are all those of the purchase, `lines` those of the order that it holds.
+    """
+    items = map_items(session, purchase, items, lines, links)
     if account.id != purchase.account_id and not was_sent(session, purchase):
         purchase.account_id, purchase.supplier = account.id, account.supplier or purchase.supplier
-    mapped = _mapped(session, purchase)
+    mapped = all(item.product_id for item in items if item.quantity)
     state, reason, facts = readiness(shop, order, lines, account, mapped=mapped)
     if state == "DRAFT" and purchase.state != "DRAFT":
         state = "HELD"  # paid before and not any more: it was seen, so it is no draft again
@@ -140,36 +144,38 @@ def was_sent(session: Session, purchase: Purchase) -> bool:
     return purchase.account_id is not None and session.scalar(sent) is not None
 
 
-def _mapped(session: Session, purchase: Purchase) -> bool:
-    return not session.scalar(
-        sa.select(sa.func.count())
-        .select_from(PurchaseItem)
-        .where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0, PurchaseItem.product_id == "")
-    )
+class Links:
+    """The supplier items of the variants of these lines, asked for once."""
+
+    def __init__(self, session: Session, shop: Shop, lines: Sequence[SourceLine]) -> None:
+        self._by_variant: dict[str, list[ProductLink]] = {}
+        variants = {line.variant_id for line in lines if line.variant_id is not None}
+        query = sa.select(ProductLink).where(ProductLink.shop_id == shop.id, ProductLink.variant_id.in_(variants))
+        for link in session.scalars(query.order_by(ProductLink.position)) if variants else ():
+            self._by_variant.setdefault(link.variant_id, []).append(link)
+
+    def of(self, line: SourceLine) -> list[ProductLink]:
+        """In position order."""
+        return self._by_variant.get(line.variant_id or "", [])
 
 
-def links_of(session: Session, shop: Shop, variant_id: str | None) -> list[ProductLink]:
-    """The supplier items of a variant, in position order."""
-    if variant_id is None:
-        return []
-    return list(
-        session.scalars(
-            sa.select(ProductLink)
-            .where(ProductLink.shop_id == shop.id, ProductLink.variant_id == variant_id)
-            .order_by(ProductLink.position)
-        )
-    )
+def items_of(session: Session, purchase: Purchase) -> list[PurchaseItem]:
+    """All items of a purchase."""
+    query = sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id).order_by(PurchaseItem.id)
+    return list(session.scalars(query))
 
 
-def map_items(session: Session, shop: Shop, purchase: Purchase, lines: Sequence[SourceLine]) -> None:
-    """Freeze the link into items that have none yet, adding the further items of a bundle."""
-    items = session.scalars(sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id)).all()
+def map_items(
+    session: Session, purchase: Purchase, items: Sequence[PurchaseItem], lines: Sequence[SourceLine], known: Links
+) -> list[PurchaseItem]:
+    """Freeze the link into items that have none yet, adding the further items of a bundle; gives all items."""
+    everything = list(items)
     by_line = {line.id: line for line in lines}
     for item in items:
         line = by_line.get(item.source_line_id)
         if line is None or item.position != 1:
             continue
-        links = links_of(session, shop, line.variant_id)
+        links = known.of(line)
         if not links:
             continue
         purchase.service = links[0].service
@@ -189,8 +195,10 @@ def map_items(session: Session, shop: Shop, purchase: Purchase, lines: Sequence[
                 quantity=item.quantity,
             )
             freeze(extra, link)
-            session.add(extra)
-    session.flush()  # the readiness check below counts unmapped items
+            if link.position not in present:
+                session.add(extra)
+                everything.append(extra)
+    return everything
 
 
 def freeze(item: PurchaseItem, link: ProductLink) -> None:

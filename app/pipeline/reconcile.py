@@ -158,12 +158,10 @@ def not_there(
     Staff (`by` starting with `staff:`) always need a second person. `unverified_account`: nobody can read the account,
     so nothing is checked now (`app.pipeline.unverified`). Raises `Conflict` saying what is missing.
     """
-    if not newest_seen.strip().isdigit():
-        raise Conflict(
-            "newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen)."
-        )
+    evidence.refuse_settled(container, purchase_id)
+    _check_number(newest_seen.strip())
     if by.startswith("staff:") and (not confirm_by.strip() or confirm_by.strip().casefold() == by.strip().casefold()):
-        raise Conflict("second_person", "A second person has to confirm this (--confirm-by).")
+        raise Conflict("second_person", f"A second person, another one than {by}, has to confirm this (--confirm-by).")
     newest, read = ("", None) if unverified_account else _verify_newest(container, purchase_id, newest_seen.strip())
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
@@ -211,6 +209,15 @@ def not_there(
             move(session, purchase, "CANCELLED", actor=by, reason="cancelled_by_shop")
         container.database.after_commit(container.bell.ring)
         return heir or purchase
+
+
+def _check_number(newest_seen: str) -> None:
+    if not newest_seen:
+        raise Conflict(
+            "newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen)."
+        )
+    if not newest_seen.isdigit():
+        raise Conflict("newest_missing", f"{newest_seen[:40]!r} is not an order number: it has digits only.")
 
 
 def _alone(session: Session, purchase: Purchase, *, by: str, confirm_by: str) -> None:
@@ -298,14 +305,29 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple
     try:
         read = with_account(container, account_id, lambda supplier: supplier.order(newest))
     except OutsideError as error:
-        raise Conflict(
-            "not_readable", f"Order {newest} could not be read just now ({error.code}). Try again."
-        ) from error
+        raise evidence.unreadable(newest, error) from error
     if read is None:
         raise Conflict(
             "wrong_account", f"Order {newest} cannot be read under this purchase's account: was it the right one?"
         )
+    if read.created_at is not None and (newer := _newer(container, account_id, read.created_at)):
+        raise Conflict(
+            "not_newest",
+            f"Order {newest} is not the newest one of this account: {newer} was made after it. Load the list of "
+            "orders there again, look once more, and name the order at its top.",
+        )
     return (read.created_at.isoformat() if read.created_at else "time unknown"), read
+
+
+def _newer(container: Container, account_id: int, than: datetime) -> str | None:
+    """An order of this account that we know to have been made later: the list that was looked at is an old one."""
+    with container.database.reading() as session:
+        return session.scalar(
+            sa.select(SupplierOrder.external_id)
+            .where(SupplierOrder.account_id == account_id, SupplierOrder.created_at_supplier > than)
+            .order_by(SupplierOrder.created_at_supplier.desc())
+            .limit(1)
+        )
 
 
 def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:

@@ -49,10 +49,16 @@ def due(container: Container, most: int) -> Sequence[Claim]:
 
 def run(container: Container, claimed: Claim) -> None:
     """Read one supplier order and its parcels, and store what is new."""
-    with container.database.transaction() as session:
-        order = session.get_one(SupplierOrder, claimed.id)
-        purchase = session.get(Purchase, order.purchase_id) if order.purchase_id else None
-    with container.calls.story(purchase.order_id if purchase else None, purchase.id if purchase else None) as story:
+    with container.database.reading() as session:
+        found = session.execute(
+            sa.select(SupplierOrder, Purchase.order_id, Purchase.supplier)
+            .outerjoin(Purchase, Purchase.id == SupplierOrder.purchase_id)
+            .where(SupplierOrder.id == claimed.id)
+        ).one()
+    order: SupplierOrder = found.SupplierOrder
+    order_id: int | None = found.order_id
+    supplier: str | None = found.supplier
+    with container.calls.story(order_id, order.purchase_id) as story:
         try:
             read = with_account(container, order.account_id, lambda supplier: supplier.order(order.external_id))
             parcels: tuple[SupplierParcel, ...] = ()
@@ -64,27 +70,26 @@ def run(container: Container, claimed: Claim) -> None:
             _again(container, order.id, timedelta(minutes=15) / container.settings.time_scale)
             return
         except OutsideError as error:
-            if purchase is not None and breaker.is_outage(error):
-                breaker.note_read(container, purchase.supplier, ok=False)
+            if supplier is not None and breaker.is_outage(error):
+                breaker.note_read(container, supplier, ok=False)
             wait = getattr(error, "retry_after", None) or min(2.0 ** min(order.tracks, 8), 300.0)
             _again(container, order.id, timedelta(seconds=wait) / container.settings.time_scale)
             return
-        if purchase is not None:
-            breaker.note_read(container, purchase.supplier, ok=True)
+        if supplier is not None:
+            breaker.note_read(container, supplier, ok=True)
         with container.database.transaction() as session:
-            news = _news(session, claimed.id, read, parcels)
-            _store(container, session, claimed.id, read, parcels)
+            news = _news(session, order, read, parcels)
+            _store(container, session, order, read, parcels)
             if news:
                 story.write(session)  # after the locks: its rows refer to the order, which locks that too
 
 
-def _news(session: Session, order_id: int, read: OrderRead | None, parcels: Sequence[SupplierParcel]) -> bool:
+def _news(session: Session, before: SupplierOrder, read: OrderRead | None, parcels: Sequence[SupplierParcel]) -> bool:
     """Only reads that changed something go into the order's story: it would drown in the others."""
-    order = session.get_one(SupplierOrder, order_id)
-    known = session.scalar(
-        sa.select(sa.func.count()).select_from(ShippedParcel).where(ShippedParcel.supplier_order_id == order_id)
-    )
-    return read is None or order.read_at is None or read.status != order.status or len(parcels) != known
+    if read is None or before.read_at is None or read.status != before.status:
+        return True
+    known = sa.select(sa.func.count()).select_from(ShippedParcel).where(ShippedParcel.supplier_order_id == before.id)
+    return bool(parcels) and len(parcels) != session.scalar(known)
 
 
 def _again(container: Container, order_id: int, wait: timedelta) -> None:
@@ -97,14 +102,18 @@ def _again(container: Container, order_id: int, wait: timedelta) -> None:
 
 
 def _store(
-    container: Container, session: Session, order_id: int, read: OrderRead | None, parcels: Sequence[SupplierParcel]
+    container: Container,
+    session: Session,
+    before: SupplierOrder,
+    read: OrderRead | None,
+    parcels: Sequence[SupplierParcel],
 ) -> None:
-    known = session.get_one(SupplierOrder, order_id)
-    locks.account(session, known.account_id)
-    candidates = evidence.fitting(container, session, known.account_id, read) if read and not known.purchase_id else []
-    if known.purchase_id is not None:
-        locks.purchase(session, known.purchase_id)
-    order = session.get_one(SupplierOrder, order_id, with_for_update=True, populate_existing=True)
+    locks.account(session, before.account_id)
+    # Under the lock: nobody attaches it meanwhile.
+    purchase_id = session.scalar(sa.select(SupplierOrder.purchase_id).where(SupplierOrder.id == before.id))
+    candidates = evidence.fitting(container, session, before.account_id, read) if read and not purchase_id else []
+    purchase = locks.purchase(session, purchase_id) if purchase_id is not None else None
+    order = session.get_one(SupplierOrder, before.id, with_for_update=True)
     order.track_lease_until = None
     timers = container.timers
     if order.source == unverified.SOURCE:
@@ -112,35 +121,30 @@ def _store(
     if read is None:
         order.track_run_at = sa.func.clock_timestamp() + pick(timers.push_retries, order.tracks - 1)
         return
-    if order.purchase_id is None:
+    if purchase is None:
         apply_read(container, session, order, read)
         evidence.attach(container, session, order, read, candidates, source="lookup")
         return
-    apply_read(container, session, order, read)
+    apply_read(container, session, order, read, purchase)
     for parcel in parcels:
         _parcel(session, order, parcel)
-    _remind(session, order, container.clock.now())
+    _remind(session, order, purchase, container.clock.now())
     order.track_run_at = _next(container, session, order)
     container.database.after_commit(container.bell.ring)
 
 
 def _next(container: Container, session: Session, order: SupplierOrder) -> sa.ColumnElement[datetime] | None:
     timers = container.timers
-    undelivered = session.scalar(
-        sa.select(sa.func.count())
-        .select_from(ShippedParcel)
-        .where(ShippedParcel.supplier_order_id == order.id, ShippedParcel.delivered.is_(False))
-    )
-    if order.closed or (order.shipping == "delivered" and not undelivered):
+    under_way = sa.exists().where(ShippedParcel.supplier_order_id == order.id, ShippedParcel.delivered.is_(False))
+    if order.closed or (order.shipping == "delivered" and not session.scalar(sa.select(under_way))):
         return None
     if order.closed_seen == 1:  # seen closed once: the second look makes it certain
         return sa.func.clock_timestamp() + timers.first_read
     return sa.func.clock_timestamp() + (timers.track_poll if order.payment == "paid" else timers.payment_poll)
 
 
-def _remind(session: Session, order: SupplierOrder, now: datetime) -> None:
+def _remind(session: Session, order: SupplierOrder, purchase: Purchase, now: datetime) -> None:
     """At 25, 50, 75 and 90 % of the payment window the merchant is told, each once."""
-    purchase = session.get_one(Purchase, order.purchase_id)
     if order.payment != "unpaid" or order.closed or order.pay_until is None or purchase.state != "PLACED_UNPAID":
         return
     begun = order.created_at_supplier or order.recorded_at

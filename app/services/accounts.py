@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
-from app.models import Attempt, Credential, Purchase, Shop, ShopAccount, SupplierAccount
+from app.models import Attempt, Credential, Purchase, Shop, ShopAccount, SupplierAccount, SupplierOrder
+from app.models.supplier import UNKNOWN_NUMBER
 from app.pipeline import match
 from app.pipeline.numbers import instance_key
 from app.pipeline.record import audit
 from app.ports.errors import OutsideError
 from app.ports.tokens import TokenGrant
-from app.services import shops
+from app.services import account_proof, shops
 from app.services.faults import said
 from app.services.purchases import look_again
 from app.shop_access import apply_grant, open_account, renew
@@ -41,7 +42,8 @@ def connect(
     """Let a shop buy with this account from now on; the same account again gets the new tokens.
 
     `user_id`: the account's number at the supplier. Without it the shop's present account is renewed, or an account
-    of unknown number made. Raises `Conflict` if the account belongs to another merchant (S22).
+    of unknown number made. Tokens are tried before they replace others. Raises `Conflict` if the account belongs to
+    another merchant (S22) or the tokens are another account's.
     """
     if not access_token:
         raise WaybillError("no_token", "The access token is empty.")
@@ -50,6 +52,17 @@ def connect(
     shop = shops.get(container, shop_id)
     supplier = container.connectors.supplier.name
     grant = TokenGrant(access_token, refresh_token or None, expires_at, refresh_expires_at, user_id=user_id)
+    with container.database.transaction() as session:
+        known = _known(container, session, shop, supplier, user_id, access_token, _default(session, shop_id))
+        refs = account_proof.known_orders(session, known) if known else []
+        unclear = account_proof.unclear_purchase(session, known) if known else None
+    if known is not None and unclear is not None and not (refs or user_id):
+        raise Conflict(
+            "which_account",
+            f"Purchase {unclear} may have been ordered with account {known.user_id}, and nothing shows yet that these "
+            "tokens are of the same one. Give the number of their account with --user-id.",
+        )
+    grant = account_proof.proven(container, grant, known, refs)
     with container.database.transaction() as session:
         before = _default(session, shop_id)
         account = _account(container, session, shop, supplier, user_id, access_token, before)
@@ -107,28 +120,45 @@ def _account(
     access_token: str,
     before: SupplierAccount | None,
 ) -> SupplierAccount:
+    known = _known(container, session, shop, supplier, user_id, access_token, before)
+    if known is None:
+        name = _name(container, session, supplier, user_id, access_token)
+        known = SupplierAccount(merchant_id=shop.merchant_id, supplier=supplier, user_id=name)
+        session.add(known)
+    known.state = "ACTIVE"
+    session.flush()  # its credential is sealed for its id
+    return known
+
+
+def _known(
+    container: Container,
+    session: Session,
+    shop: Shop,
+    supplier: str,
+    user_id: str,
+    access_token: str,
+    before: SupplierAccount | None,
+) -> SupplierAccount | None:
+    """The account that these tokens are said to be of, locked, if we have it. Raises `Conflict` (S22)."""
     if not user_id and before is not None and before.supplier == supplier:
-        return _revived(before)
-    # An unknown number is a digest of the token, so that the same token is not taken for two accounts.
-    digest = hmac.digest(instance_key(container, session), f"{supplier}:{access_token}".encode(), "sha256")
-    name = user_id or f"unknown:{digest.hex()[:24]}"
+        return before
     known = session.scalars(
         sa.select(SupplierAccount)
-        .where(SupplierAccount.supplier == supplier, SupplierAccount.user_id == name)
+        .where(
+            SupplierAccount.supplier == supplier,
+            SupplierAccount.user_id == _name(container, session, supplier, user_id, access_token),
+        )
         .with_for_update()
     ).one_or_none()
-    if known is None:
-        known = SupplierAccount(merchant_id=shop.merchant_id, supplier=supplier, user_id=name, state="ACTIVE")
-        session.add(known)
-        session.flush()  # its credential is sealed for its id
-    elif known.merchant_id != shop.merchant_id:
+    if known is not None and known.merchant_id != shop.merchant_id:
         raise Conflict("other_merchant", "This supplier account is connected for another merchant already.")
-    return _revived(known)
+    return known
 
 
-def _revived(account: SupplierAccount) -> SupplierAccount:
-    account.state = "ACTIVE"
-    return account
+def _name(container: Container, session: Session, supplier: str, user_id: str, access_token: str) -> str:
+    """An unknown number is a digest of the token, so that the same token is not taken for two accounts."""
+    digest = hmac.digest(instance_key(container, session), f"{supplier}:{access_token}".encode(), "sha256")
+    return user_id or f"{UNKNOWN_NUMBER}{digest.hex()[:24]}"
 
 
 def _keep_token(container: Container, session: Session, account: SupplierAccount, grant: TokenGrant) -> None:
@@ -160,7 +190,11 @@ def _make_default(session: Session, shop_id: int, account_id: int) -> None:
 
 
 def _go_on(container: Container, merchant_id: int, *, other: bool) -> None:
-    """Purchases that waited for this go on; purchases of the merchant's other shops may share the account."""
+    """What waited for this goes on: purchases, also of the merchant's other shops, and orders that were unreadable."""
+    mine = sa.select(SupplierAccount.id).where(SupplierAccount.merchant_id == merchant_id)
+    unread = sa.update(SupplierOrder).where(SupplierOrder.account_id.in_(mine), SupplierOrder.track_run_at.is_not(None))
+    with container.database.transaction() as session:
+        session.execute(unread.values(track_run_at=sa.func.least(SupplierOrder.track_run_at, sa.func.now())))
     look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(WAITING), again=False)
     if other:
         look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)

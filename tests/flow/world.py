@@ -65,7 +65,7 @@ class Served:
         self._server: BaseWSGIServer = make_server("127.0.0.1", port, self._app, threaded=True, request_handler=_Quiet)
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self._running = True
 

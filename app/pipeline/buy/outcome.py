@@ -72,10 +72,11 @@ def from_plain(data: dict[str, Any]) -> PlaceResult:
 
 
 def _record(container: Container, session: Session, attempt_id: int, result: PlaceResult, source: str) -> bool:
-    known = session.get_one(Attempt, attempt_id)
-    locks.account(session, known.account_id)
-    purchase = locks.purchase(session, known.purchase_id)
-    attempt = session.get_one(Attempt, attempt_id, with_for_update=True, populate_existing=True)
+    its = sa.select(Attempt.account_id, Attempt.purchase_id).where(Attempt.id == attempt_id)
+    account_id, purchase_id = session.execute(its).one()
+    locks.account(session, account_id)
+    purchase = locks.purchase(session, purchase_id)
+    attempt = session.get_one(Attempt, attempt_id, with_for_update=True)
     if attempt.outcome not in {"OPEN", "UNKNOWN"} or purchase.state not in UNCLEAR:
         return _late(container, session, attempt, purchase, result)
     if attempt.outcome == "UNKNOWN" and result.outcome == PlaceOutcome.UNKNOWN:

@@ -133,7 +133,12 @@ def check(container: Container, claimed: Claimed) -> Plan:
 
 def _load(container: Container, claimed: Claimed) -> _Facts:
     with container.database.reading() as session:
-        purchase = session.get_one(Purchase, claimed.id)
+        purchase, shop, order = session.execute(
+            sa.select(Purchase, Shop, StoreOrder)
+            .join(Shop, Shop.id == Purchase.shop_id)
+            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+            .where(Purchase.id == claimed.id)
+        ).one()
         if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
             raise LostClaim
         items = list(
@@ -158,7 +163,6 @@ def _load(container: Container, claimed: Claimed) -> _Facts:
         }
         pairs = sa.select(ExchangeRate.base, ExchangeRate.quote, ExchangeRate.rate)
         rates = {(base, quote): rate for base, quote, rate in session.execute(pairs)}
-        shop, order = session.get_one(Shop, purchase.shop_id), session.get_one(StoreOrder, purchase.order_id)
         ours = [lines[item.source_line_id] for item in items]
         state, reason, _ = readiness(shop, order, ours, account_of(session, shop), mapped=True)
         return _Facts(
