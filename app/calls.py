@@ -91,6 +91,8 @@ class CallLog:
             yield story
         finally:
             self._local.story = outer
+            if outer is not None:
+                outer.calls += story.calls  # what nobody wrote is the outer step's to tell
 
     def flush(self, session: Session) -> None:
         """Add this process's totals to the shared ones."""

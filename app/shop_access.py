@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.db import changed
+from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
-from app.models import Credential, Shop, SupplierAccount
+from app.models import Audit, Credential, Shop, SupplierAccount
 from app.models.supplier import UNKNOWN_NUMBER
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.ports.storefront import ShopAccess, StorefrontSession
@@ -271,7 +271,7 @@ def apply_grant(container: Container, credential: Credential, secrets: dict[str,
 
 def _die(container: Container, opened: Opened, reason: str) -> None:
     with container.database.transaction() as session:
-        session.execute(
+        died = session.execute(
             sa.update(Credential)
             .where(Credential.id == opened.credential_id, Credential.version == opened.version)
             .values(
@@ -281,4 +281,9 @@ def _die(container: Container, opened: Opened, reason: str) -> None:
                 lease_owner=None,
                 lease_until=None,
             )
-        )
+            .returning(Credential.shop_id, Credential.account_id)
+        ).one_or_none()
+        if died is not None:
+            entity, entity_id = ("shop", died.shop_id) if died.shop_id else ("account", died.account_id)
+            row = {"actor": "tokens", "entity": entity, "entity_id": entity_id, "action": "token_dead"}
+            session.execute(sa.insert(table(Audit)), row | {"detail": {"why": reason[:200]}})

@@ -57,6 +57,11 @@ def address(container: Container, ref: str, pairs: tuple[str, ...], by: str) -> 
     lines += [f"Still wrong: {one['field']}: {one['text']}" for one in data["problems"]]
     if not data["problems"]:
         lines.append("Our rules find nothing wrong with the address.")
+    if data["corrected"] and data["ordered_already"]:
+        lines.append(
+            f"Ordered already, with the address as it was: {', '.join(data['ordered_already'])}. This does not change "
+            "it there: ask the seller, or cancel it at the supplier."
+        )
     if data["went_on"]:
         lines.append(f"{len(data['went_on'])} waiting purchase(s) go on.")
     return Answer(data, "\n".join(lines))

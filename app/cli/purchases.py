@@ -31,9 +31,10 @@ def _stands(data: dict[str, Any]) -> str:
 def list_purchases(container: Container, state: str, shop_id: int | None, limit: int) -> Answer:
     """Purchases, newest first, each with why it stands where it stands."""
     rows = purchases.listed(container, state=state, shop_id=shop_id, limit=limit)
+    none = f"No purchase is {state}." if state else "There is no purchase yet."
     text = table(
         rows, "id", "order_id=order", "number", "shop", "generation=try", "state", "since=since (UTC)", "turn",
-        "supplier_orders=supplier orders", "text=why", empty="No such purchase.",
+        "supplier_orders=supplier orders", "text=why", empty=none,
     )  # fmt: skip
     return Answer(rows, text)
 
@@ -73,6 +74,10 @@ def resolve(
             by=by,
             confirm_by=confirm_by,
             unverified_account=unverified,
+        )
+    if data["id"] != purchase_id:
+        return Answer(
+            data, f"Purchase {purchase_id} is given up; purchase {data['id']} takes its place.\n{_stands(data)}"
         )
     return Answer(data, _stands(data))
 

@@ -11,6 +11,7 @@ from app.cli.story_fold import folded
 from app.services.standing import STATE_WORDS, TURN_WORDS
 
 _LONGEST = 300
+_LOOKED_FOR = frozenset(("SENDING", "UNKNOWN", "HUMAN"))
 
 
 def page(data: dict[str, Any]) -> str:
@@ -54,7 +55,7 @@ def _stands(data: dict[str, Any]) -> Iterator[str]:
     state = f" ({STATE_WORDS[stands['state']]})" if stands["state"] else ""
     yield f"  Whose turn: {TURN_WORDS[stands['turn']]}. Since {moment(stands['since'])}{age}{state}."
     if stands.get("next_try_at"):
-        yield f"  Next try: {moment(stands['next_try_at'])}."
+        yield f"  Next {'look' if stands['state'] in _LOOKED_FOR else 'try'}: {moment(stands['next_try_at'])}."
     if stands["to_do"]:
         yield f"  To do: {stands['to_do']}"
     counts = stands.get("counts", {})
@@ -70,7 +71,11 @@ def _age(now: datetime | None, since: datetime | None) -> str:
     hours, minutes = int(whole.total_seconds() // 3600), int(whole.total_seconds() // 60)
     if hours >= 48:
         return f", {hours // 24} days"
-    return f", {hours} hours" if hours else f", {minutes} minutes" if minutes else ""
+    return f", {_many(hours, 'hour')}" if hours else f", {_many(minutes, 'minute')}" if minutes else ""
+
+
+def _many(count: int, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _lines(data: dict[str, Any]) -> str:
@@ -78,7 +83,8 @@ def _lines(data: dict[str, Any]) -> str:
         {
             **line,
             "links": "; ".join(
-                f"{link['units']} x {link['product_id']}/{link['sku_id']}"
+                (f"{link['units']} of " if link["units"] != 1 else "")
+                + f"{link['product_id']}/{link['sku_id']}"
                 + (" (changed)" if link["state"] == "CHANGED" else "")
                 for link in line["links"]
             )
@@ -88,7 +94,7 @@ def _lines(data: dict[str, Any]) -> str:
     ]
     return table(
         rows, "title", "sku", "variant_id=variant", "quantity=ordered", "to_ship=to ship", "refunded", "paid",
-        "links=bought as", empty="The order has no lines.",
+        "links=bought (each) as", empty="The order has no lines.",
     )  # fmt: skip
 
 

@@ -219,8 +219,8 @@ _OUTCOMES: tuple[Row, ...] = (
         "outcome_unknown",
         "us",
         (
-            "We asked AliExpress to create this order and got no clear answer. We look for it; please do "
-            "not order it by hand.[ Found so far: {found} of {of} items.]"
+            "We asked AliExpress to create this order and got no clear answer. We look for it for an hour; if "
+            "nothing turns up, you are asked to look. Do not order it by hand.[ Found so far: {found} of {of} items.]"
         ),
         "UNKNOWN[: {code}]; never sent again to find out.",
         "none",

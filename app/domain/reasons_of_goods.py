@@ -22,8 +22,8 @@ _ACCOUNT: tuple[Row, ...] = (
         "token_dead",
         "merchant",
         (
-            "AliExpress no longer accepts the connection to your account[ {account}]. Renew it with one "
-            "click: no order is lost."
+            "AliExpress no longer accepts the connection to your account[ {account}]. Connect it again: "
+            "orders wait for it, and none is lost."
         ),
         "Access token refused and not renewable[: {code}].",
         "renew_account",
@@ -105,7 +105,10 @@ _PRODUCT: tuple[Row, ...] = (
     (
         "shipping_service",
         "merchant",
-        ("The chosen shipping service[ ({service})] is not offered for this order. Choose another one in the link."),
+        (
+            "The chosen shipping service[ ({service})] is not offered for this order. Choose another one in the link"
+            "[: {offered}]."
+        ),
         "DELIVERY_METHOD_NOT_EXIST, or missing from freight.query; seen for low stock too.",
         "choose_service",
     ),

@@ -87,6 +87,7 @@ class World:
             "ALIEXPRESS_APP_KEY": self._kept["app_key"],
             "ALIEXPRESS_APP_SECRET": self._kept["app_secret"],
             "ALIEXPRESS_API_URL": self.simulator_url("aliexpress"),
+            "ALIEXPRESS_SITE_URL": self.simulator_url("aliexpress"),
             "SHOPIFY_CLIENT_ID": self._kept["client_id"],
             "SHOPIFY_CLIENT_SECRET": self._kept["client_secret"],
             "SHOPIFY_SHOP_URL_TEMPLATE": f"{self.simulator_url('shopify')}/{{shop}}",
@@ -182,7 +183,7 @@ class World:
         """The port of a part: the wanted one, the one of the last time (shops know it), or a free one."""
         known = wanted or self._kept["ports"].get(name, 0)
         if known and not is_free(known):
-            raise PortTakenError(f"Port {known} ({name}) is in use. End what uses it, or delete {self.folder}.")
+            raise PortTakenError(_taken(known, name, self.folder))
         self._kept["ports"][name] = known or free_port()
 
     def _remembered(self) -> dict[str, Any]:
@@ -229,3 +230,9 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 def quiet(environment: Mapping[str, str]) -> dict[str, str]:
     """The same settings for a process whose output people read."""
     return {**environment, "LOG_LEVEL": "ERROR"}
+
+
+def _taken(port: int, name: str, folder: Path) -> str:
+    if name == "web":
+        return f'Port {port} is in use. End what uses it, or take another one: make run ARGS="--port {port + 1}".'
+    return f"Port {port} ({name}) is in use. End what uses it, or delete {folder}."

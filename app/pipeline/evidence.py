@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app.calls import Story
 from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
@@ -109,20 +110,31 @@ def _accounts(session: Session, supplier: str, buyer: str | None) -> list[int]:
 
 def look_up(container: Container, account_id: int, ref: str, *, source: str) -> str | None:
     """Read an order under an account and attach it if it fits exactly one unresolved attempt. None: not readable."""
-    try:
-        read = with_account(container, account_id, lambda supplier: supplier.order(ref))
-    except NotFound:
-        return None
-    if read is None:
-        return None
-    with container.database.transaction() as session:
-        locks.account(session, account_id)
-        candidates = fitting(container, session, account_id, read)
-        order = row(session, account_id, ref, source)
-        if order.purchase_id is not None:
-            return "attached already"
-        apply_read(container, session, order, read)
-        return attach(container, session, order, read, candidates, source=source)
+    with container.calls.story() as story:
+        try:
+            read = with_account(container, account_id, lambda supplier: supplier.order(ref))
+        except NotFound:
+            return None
+        if read is None:
+            return None
+        with container.database.transaction() as session:
+            locks.account(session, account_id)
+            candidates = fitting(container, session, account_id, read)
+            order = row(session, account_id, ref, source)
+            if order.purchase_id is not None:
+                return "attached already"
+            apply_read(container, session, order, read)
+            said = attach(container, session, order, read, candidates, source=source)
+            _tell(session, story, order)
+            return said
+
+
+def _tell(session: Session, story: Story, order: SupplierOrder) -> None:
+    """The call that found it belongs to the story of the order that it was given to."""
+    if order.purchase_id is not None:
+        story.purchase_id = order.purchase_id
+        story.order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == order.purchase_id))
+        story.write(session)
 
 
 def attach(

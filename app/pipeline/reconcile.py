@@ -61,12 +61,17 @@ def run(container: Container, purchase_id: int) -> None:
             breaker.note_outcome(session, container, purchase, clear=False)
         account_id, sent_at = purchase.account_id, purchase.sent_at
         refs = evidence.unattached(session, account_id or 0, sent_at)
-        _escalate(container, session, purchase)
-    for ref in {*refs, *_paid_list(container, account_id, sent_at)}:
-        try:
-            evidence.look_up(container, account_id or 0, ref, source="lookup")
-        except OutsideError as error:
-            log.info("lookup_failed", purchase=purchase_id, code=error.code)
+        _escalate(container, session, purchase, seen=len(refs))
+        order_id = purchase.order_id
+    with container.calls.story(order_id, purchase_id) as story:
+        for ref in {*refs, *_paid_list(container, account_id, sent_at)}:
+            try:
+                evidence.look_up(container, account_id or 0, ref, source="lookup")
+            except OutsideError as error:
+                log.info("lookup_failed", purchase=purchase_id, code=error.code)
+        if story.calls:
+            with container.database.transaction() as session:
+                story.write(session)
 
 
 def _paid_list(container: Container, account_id: int | None, sent_at: datetime | None) -> list[str]:
@@ -81,8 +86,11 @@ def _paid_list(container: Container, account_id: int | None, sent_at: datetime |
     return [row.order_id for row in rows]
 
 
-def _escalate(container: Container, session: Session, purchase: Purchase) -> None:
-    """Alerts and the person's list by the clock, before anyone is asked: looking around may take long."""
+def _escalate(container: Container, session: Session, purchase: Purchase, *, seen: int) -> None:
+    """Alerts and the person's list by the clock, before anyone is asked: looking around may take long.
+
+    `seen`: orders that turned up in the account since the send and belong to nobody, to be compared now.
+    """
     if purchase.state not in UNCLEAR or purchase.sent_at is None:
         return
     now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
@@ -91,6 +99,9 @@ def _escalate(container: Container, session: Session, purchase: Purchase) -> Non
     wait = pick(timers.unknown_checks, purchase.checks)
     purchase.check_at = (purchase.sent_at if purchase.checks < len(timers.unknown_checks) else now) + wait
     order = session.get_one(StoreOrder, purchase.order_id)
+    if purchase.state == "UNKNOWN":
+        looked = {"look": purchase.checks, "seen": seen, "next": f"{purchase.check_at:%H:%M:%S}"}
+        audit(session, "purchase", purchase.id, "looked", actor="reconcile", detail=looked)
     if age >= timers.alert_after and purchase.alerted_at is None:
         purchase.alerted_at = now
         alert(

@@ -46,7 +46,9 @@ def demand(container: Container, session: Session, purchase: Purchase, *, by: st
         )
     ).one_or_none()
     if dead is not None and dead[0] != "DEAD":
-        raise Conflict("readable", "The supplier account can be read: say it without --unverified, it is checked then.")
+        raise Conflict(
+            "readable", "The supplier account can be read: what is there is found and checked without such a statement."
+        )
     if dead is not None and (dead[1] is None or dead[1] < container.timers.unreadable_after):
         raise Conflict(
             "not_yet",

@@ -175,8 +175,8 @@ def idle(order: StoreOrder) -> standing.Standing:
 def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, actor: str) -> dict[str, Any]:
     """Correct fields of the address that is sent; "" takes a correction back. Waiting purchases are looked at again.
 
-    Field names are the supplier's, as `Problem.field` names them. Gives the names of the corrected fields and what is
-    still wrong; values are never shown.
+    Field names are the supplier's, as `Problem.field` names them. Gives the names of the corrected fields, what is
+    still wrong, and which supplier orders were made with the address before; values are never shown.
     """
     for name, value in changes.items():
         if name not in FIELD_ORDER:
@@ -193,12 +193,24 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
             )
             audit(session, "order", order.id, "address_fixed", actor=actor, detail={"fields": sorted(changes)})
         problems = _problems(container, order, overrides)
+        sent = session.scalars(
+            sa.select(SupplierOrder.external_id)
+            .join(Purchase, Purchase.id == SupplierOrder.purchase_id)
+            .where(Purchase.order_id == order.id, SupplierOrder.closed.is_(False))
+            .order_by(SupplierOrder.id)
+        ).all()
     went_on = (
         look_again(container, Purchase.order_id == order.id, Purchase.reason.in_(ADDRESS_REASONS), again=True)
         if changes
         else []
     )
-    return {"order_id": order.id, "corrected": sorted(overrides), "problems": problems, "went_on": went_on}
+    return {
+        "order_id": order.id,
+        "corrected": sorted(overrides),
+        "problems": problems,
+        "went_on": went_on,
+        "ordered_already": list(sent),
+    }
 
 
 def _overrides(container: Container, order: StoreOrder) -> dict[str, str]:

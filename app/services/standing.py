@@ -170,7 +170,7 @@ def _ready(purchase: Purchase, gates: Gates) -> tuple[str, str, str]:
         return because("interlocked", {"purchase": purchase.waiting_for})
     if purchase.reason in REASONS:
         return because(purchase.reason, purchase.facts)
-    return "Everything is there; it is ordered as soon as its turn comes.", "us", "none"
+    return "Nothing stands in its way; it is ordered as soon as its turn comes.", "us", "none"
 
 
 def _human(purchase: Purchase) -> tuple[str, str, str]:
@@ -188,7 +188,7 @@ def _human(purchase: Purchase) -> tuple[str, str, str]:
 
 def _placed(purchase: Purchase, orders: Sequence[SupplierOrder]) -> tuple[str, str, str]:
     ids = ", ".join(order.external_id for order in orders) or str(purchase.facts.get("orders", ""))
-    name = f"{purchase.supplier or 'supplier'} order {ids}".strip()
+    name = f"supplier order {ids}".strip()
     if purchase.reason == "unverified":
         return because("unverified", purchase.facts)
     if purchase.state == "PLACED_UNPAID":

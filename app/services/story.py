@@ -173,10 +173,15 @@ def _headline(facts: _Facts) -> dict[str, Any]:
         "state": first.state,
         "purchase_id": first.id,
         "since": first.stands_since,
-        "next_try_at": first.run_at if first.state == "READY" and first.run_at > facts.now else None,
+        "next_try_at": _ahead(first, facts.now),
         "counts": counts,
         "now": facts.now,
     }
+
+
+def _ahead(purchase: Purchase, now: datetime) -> datetime | None:
+    at = purchase.check_at if purchase.state == "UNKNOWN" else purchase.run_at if purchase.state == "READY" else None
+    return at if at is not None and at > now else None
 
 
 def _unlinked(facts: _Facts, purchase: Purchase) -> str:

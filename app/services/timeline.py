@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.reasons import REASONS, explain
 from app.logs import redact
-from app.models import Alert, Attempt, Audit, Call, Evidence, Inbox, Outbox, Task
+from app.models import Alert, Attempt, Audit, Call, Evidence, Inbox, Outbox, Purchase, StoreOrder, Task
 from app.services.standing import STATE_WORDS
 
 MOST = 1000
@@ -87,6 +87,8 @@ def _audit(
     names: Mapping[int, str],
 ) -> Iterator[dict[str, Any]]:
     attempts = sa.select(Attempt.id).where(Attempt.purchase_id.in_(purchases))
+    accounts = sa.select(Purchase.account_id).where(Purchase.id.in_(purchases))
+    since = sa.select(StoreOrder.first_seen_at).where(StoreOrder.id == order_id).scalar_subquery()
     rows = session.scalars(
         sa.select(Audit)
         .where(
@@ -96,6 +98,7 @@ def _audit(
                 sa.and_(Audit.entity == "supplier_order", Audit.entity_id.in_(bought)),
                 sa.and_(Audit.entity == "parcel", Audit.entity_id.in_(parcels)),
                 sa.and_(Audit.entity == "attempt", Audit.entity_id.in_(attempts)),
+                sa.and_(Audit.entity == "account", Audit.entity_id.in_(accounts), Audit.at >= since),
             )
         )
         .order_by(Audit.id.desc())
@@ -153,7 +156,9 @@ def _derived(row: Audit, detail: Mapping[str, Any], _names: Mapping[int, str]) -
 
 
 _ACTIONS: dict[tuple[str, str], _Told] = {
-    ("order", "seen"): lambda _, detail, __: f"The order was read for the first time ({detail.get('lines')} lines).",
+    ("order", "seen"): lambda _, detail, __: (
+        f"The order was read for the first time ({detail.get('lines')} line{'' if detail.get('lines') == 1 else 's'})."
+    ),
     ("order", "address_fixed"): lambda row, detail, _: (
         f"{row.actor} corrected the address: {', '.join(detail.get('fields', []))}."
     ),
@@ -172,6 +177,16 @@ _ACTIONS: dict[tuple[str, str], _Told] = {
     ("purchase", "buy_again"): lambda row, detail, _: (
         f"{row.actor} asked to order purchase {row.entity_id} again (purchase {detail.get('heir')})."
     ),
+    ("purchase", "looked"): lambda row, detail, _: (
+        f"Purchase {row.entity_id} was looked for in the account (look {detail.get('look')}): "
+        f"{detail.get('seen') or 'no'} order{'' if detail.get('seen') == 1 else 's'} there that nobody claims. "
+        f"Next look at {detail.get('next')}."
+    ),
+    ("account", "token_dead"): lambda row, detail, _: (
+        f"The connection to supplier account {row.entity_id} ended: {detail.get('why')}."
+    ),
+    ("account", "connected"): lambda row, _, __: f"{row.actor} connected supplier account {row.entity_id}.",
+    ("account", "refreshed"): lambda row, _, __: f"{row.actor} renewed the token of supplier account {row.entity_id}.",
     ("supplier_order", "attached"): _attached,
     ("parcel", "shown"): lambda _, detail, __: (
         f"The shop shows the parcel {detail.get('number')} (fulfilment {detail.get('fulfilment')})."
@@ -248,25 +263,34 @@ def _evidence(session: Session, purchases: Sequence[int], refs: Sequence[str]) -
         .limit(MOST)
     )
     for row in rows:
-        if row.kind == "answer":
-            continue  # the attempt tells it better
-        ref = f" about supplier order {row.supplier_order_ref}" if row.supplier_order_ref else ""
-        kind, _, who = row.kind.partition(":")
-        text = _KINDS.get(kind, f"Evidence ({kind})") + (f" ({who})" if who else "") + ref
-        if row.detail.get("attached"):
-            text += ": it is ours"
-        if row.detail.get("status"):
-            text += f": {row.detail['status']}"
-        if row.detail.get("said"):
-            text += f": {row.detail['said']}"
+        not_there = row.detail.get("said") == "not there"
+        if row.kind == "answer" or (not_there and row.purchase_id not in purchases):
+            continue  # the attempt tells it better; another order's person saw this one as the newest
+        text = _not_there(row) if not_there else _found(row)
         yield _entry(row.at, "evidence", f"{text}.", evidence=row.id, **_flat(row.detail))
 
 
+def _not_there(row: Evidence) -> str:
+    who = row.detail.get("by") or "A person"
+    second = f", confirmed by {row.detail['second']}" if row.detail.get("second") else ""
+    return f"{who} looked and said that it is not there{second}; the newest order there was {row.supplier_order_ref}"
+
+
+def _found(row: Evidence) -> str:
+    kind, _, who = row.kind.partition(":")
+    source = _KINDS.get(kind, f"Evidence ({kind})").format(who=row.detail.get("by") or who or "A person")
+    status = f": {row.detail['status']}" if row.detail.get("status") else ""
+    if not row.supplier_order_ref:
+        return f"{source} something{status}"
+    ours = " is this purchase" if row.detail.get("attached") else ""
+    return f"{source} supplier order {row.supplier_order_ref}{ours}{status}"
+
+
 _KINDS = {
-    "push": "The supplier told us something",
-    "lookup": "A look-up found something",
-    "journal": "The answer was taken from the journal",
-    "human": "A person looked",
+    "push": "A push of the supplier names",
+    "lookup": "A look into the account found that",
+    "journal": "The journal of a worker that died names",
+    "human": "{who} said that",
 }
 
 

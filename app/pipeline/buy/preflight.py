@@ -310,7 +310,8 @@ def _freight(
     wanted = facts.purchase.service
     usable = [option for option in offered if not wanted or option.service == wanted]
     if not usable:
-        raise Held("shipping_service", product=item.product_id, service=wanted)
+        names = ", ".join(sorted({option.service for option in offered})[:10])
+        raise Held("shipping_service", product=item.product_id, service=wanted, offered=names)
     longest = facts.shop.max_delivery_days
     if longest is not None:
         usable = [option for option in usable if option.max_days is not None and option.max_days <= longest]
