@@ -16,7 +16,7 @@ from tests.bench.figures import Report, cpu, family, percentile
 from tests.bench.intake import post_order
 from tests.bench.stand import Stand, wait
 
-_OPEN = {"CREATES_PER_SECOND": "10000", "CREATES_IN_FLIGHT": "4096", "WORKER_PROCESSES": "2", "WORKER_THREADS": "32"}
+_OPEN = {"CREATES_PER_SECOND": "10000", "CREATES_IN_FLIGHT": "4096", "WORKER_PROCESSES": "2"}
 _OURS = ("web", "worker", "scheduler")
 _PLACED = """
 SELECT count(*) FROM purchase WHERE state IN ('PLACED_UNPAID', 'PLACED_PAID') AND id > :since
@@ -50,7 +50,7 @@ class WholeWay:
         shops, products = len(self.stand.shops), len(next(iter(self.stand.variants.values())))
         pairs = [(number % shops, number // shops % products) for number in range(many)]
         self.stand.worker(**_OPEN)
-        self._run(self._orders(pairs[:40]))  # warm: pools, sessions, plans
+        self._run(self._orders(pairs[:200]))  # warm: pools, sessions, prepared statements
         orders = self._orders(pairs)
         with self.stand.slow_simulators():
             found = self._run(orders)
