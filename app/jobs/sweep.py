@@ -24,7 +24,7 @@ from app.models import (
     ShopAccount,
     Task,
 )
-from app.pipeline import breaker, generation, locks, unverified
+from app.pipeline import breaker, generation, locks, unverified, waiting
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert, end_alerts, next_look, task
@@ -42,6 +42,7 @@ def run_once(container: Container) -> dict[str, int]:
         "leases": free_leases(container),
         "journal": replay_journal(container),
         "held": recheck_held(container),
+        "waiting": waiting.note(container),
         "tokens": refresh_tokens(container),
     }
 
@@ -184,6 +185,7 @@ def seal_audit(container: Container) -> int:
 
 def watch(container: Container) -> None:
     """Alerts for what stands still: old inbox rows, unsealed audit rows, long interlocks. They end with their cause."""
+    waiting.note(container)
     with container.database.transaction() as session:
         _watch_inbox(session)
         _watch_audit(container, session)

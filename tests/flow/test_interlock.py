@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
-from app.models import Interlock
+from app.jobs import sweep
+from app.models import Alert, Interlock, Purchase
+from app.pipeline import evidence
 from app.services import purchases
 from tests.flow.world import SOCKS, World
 
@@ -88,3 +92,33 @@ def test_it_is_the_account_that_is_locked_not_the_shop(world: World, same: bool)
     else:
         world.settle(until=lambda: world.states() == ["UNKNOWN", "PLACED_UNPAID"], seconds=20)
     assert world.calls_of_create() == (1 if same else 2)
+
+
+def test_a_purchase_that_is_left_out_of_claims_says_for_which_it_waits_and_alerts(world: World) -> None:
+    """The claim skips it, so nobody else would write down why it stands still."""
+    variant = sell(world, "shears", SHEARS)
+    lose_the_answer(world)
+    buy(world, "shears", variant)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    buy(world, "shears", variant)
+    world.settle()
+    sweep.watch(world.container)
+    unclear, waits = world.purchases()
+    assert (waits.state, waits.waiting_for) == ("READY", unclear.id)
+    told = purchases.told(world.container, waits.id)
+    assert f"purchase {unclear.id}" in told["text"]
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(waiting_since=Purchase.waiting_since - timedelta(hours=1)))
+    sweep.watch(world.container)
+    assert alerts(world) == ["interlocked"]
+    evidence.confirm(world.container, unclear.id, world.created()[0]["order_id"], by="merchant")
+    sweep.watch(world.container)
+    assert world.purchases()[1].waiting_for is None
+    assert alerts(world) == []
+
+
+def alerts(world: World) -> list[str]:
+    """Open alerts about waiting."""
+    query = sa.select(Alert.kind).where(Alert.ended_at.is_(None), Alert.kind == "interlocked")
+    with world.container.database.transaction() as session:
+        return list(session.scalars(query))
