@@ -23,6 +23,7 @@ from flask.cli import AppGroup, with_appcontext
 from app.container import Container
 from app.errors import SettingsInvalid, WaybillError
 from app.ports.errors import OutsideError
+from app.services import shops
 from app.services.faults import said
 
 root = AppGroup("waybill")
@@ -112,6 +113,8 @@ def command(place: click.Group, name: str) -> Callable[[Act], click.Command]:
         def run(*, as_json: bool, **given: Any) -> None:
             def with_container() -> Answer:
                 parts = container()
+                if given.get("shop_id") is not None:
+                    shops.get(parts, given["shop_id"])  # a wrong number is no empty list
                 answer = act(parts, **given)
                 with parts.database.transaction() as session:
                     parts.calls.flush(session)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.cli.output import Answer, by_option, command, group, limit_option, moment, root, shop_option, table
+from app.cli.output import Answer, by_option, command, group, limit_option, moment, root, shop_option
 from app.container import Container
 from app.services import placement, todo
 
@@ -64,8 +64,13 @@ def release(container: Container, by: str, second: str) -> Answer:
 def alerts(container: Container, ended: bool, limit: int) -> Answer:  # noqa: FBT001 - click hands options over by name
     """What staff must know now."""
     rows = todo.alerts(container, ended=ended, limit=limit)
-    columns = ["id", "raised_at=since (UTC)", "kind", "shop_id=shop", "purchase_id=purchase", "text"]
-    return Answer(rows, table(rows, *columns, *(["ended_at=ended"] if ended else []), empty="No alert is open."))
+    lines = [
+        f"{row['id']}  {moment(row['raised_at'])}  {row['kind']}"
+        + (f", ended {moment(row['ended_at'])}" if row["ended_at"] else "")
+        + f": {row['text']}"
+        for row in rows
+    ]
+    return Answer(rows, "\n".join(lines) or "No alert is open.")
 
 
 @command(root, "tasks")
@@ -89,5 +94,10 @@ def tasks(
     rows = todo.tasks(container, done=done, shop_id=shop_id, limit=limit)
     if not rows:
         return Answer(rows, "Nothing is to be done.")
-    lines = [f"{row['id']}  {moment(row['created_at'])}  {row['turn']}: {row['text']}" for row in rows]
+    lines = [
+        f"{row['id']}  {moment(row['created_at'])}  {row['turn']}"
+        + (f", done {moment(row['done_at'])} by {row['done_by'] or 'nobody'}" if row["done_at"] else "")
+        + f": {row['text']}"
+        for row in rows
+    ]
     return Answer(rows, "\n".join(lines))

@@ -146,7 +146,7 @@ _MONEY: tuple[Row, ...] = (
         "margin",
         "merchant",
         (
-            "Ordering this would break your margin rule.[ It would cost {quote}; at most {limit} keeps your"
+            "Ordering these goods would break your margin rule.[ It would cost {quote}; at most {limit} keeps your"
             " margin.][ The buyer paid {paid}.] Approve it, change the price, or cancel."
         ),
         "Price guard.[ Quote {quote}][, limit {limit}][, paid {paid}].",

@@ -100,8 +100,8 @@ def _serve(world: World) -> None:
         for process in world.processes.values():
             if not process.is_running():
                 raise ProcessFailedError(
-                    f"{process.name} has ended, so all ends here. Nothing is lost: `make run` goes on with the same "
-                    f"data. The end of {process.log}:\n{process.tail()}"
+                    f"The process {process.name!r} has ended, so all ends here. Nothing is lost: `make run` goes on "
+                    f"with the same data. The end of {process.log}:\n{process.tail()}"
                 )
 
 

@@ -253,13 +253,19 @@ def _price_blocked(session: Session, purchase: Purchase, facts: dict[str, str]) 
     if (purchase.state, purchase.reason) != ("PAY_BLOCKED", "price_over_limit"):
         return
     number = session.get_one(StoreOrder, purchase.order_id).number
+    until = session.scalar(
+        sa.select(sa.func.min(SupplierOrder.pay_until)).where(
+            SupplierOrder.purchase_id == purchase.id, SupplierOrder.closed.is_(False)
+        )
+    )
+    closing_at = f" Unpaid, it is closed there at {until:%Y-%m-%d %H:%M} UTC." if until else ""
     task(
         session,
         f"price:{purchase.id}:{facts.get('total', '')}",
         "price_over_limit",
         turn="merchant",
         text=f"Order {number}: supplier order {facts['orders']} costs {facts.get('total', 'more')}, above your limit "
-        f"of {facts.get('limit', '')}. Do not pay it unless you approve this price.",
+        f"of {facts.get('limit', '')}. Do not pay it unless you approve this price.{closing_at}",
         shop_id=purchase.shop_id,
         order_id=purchase.order_id,
         purchase_id=purchase.id,

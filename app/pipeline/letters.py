@@ -219,14 +219,24 @@ def _for_shop(container: Container, session: Session, shop_id: int) -> _Draft | 
     values = {
         "about": _plain(shop.name),
         "title": f"{things} your attention",
-        "lead": f"Shop {_plain(shop.name)}: nothing is lost. Orders wait until you have decided.",
+        "lead": f"Shop {_plain(shop.name)}: nothing is lost. Each point below says what to do.",
         "groups": groups,
-        "foot": "Waybill sends this at most once an hour, and only when there is something new to decide."
+        "foot": "Waybill sends this at most once an hour, when there is something new to decide; orders that still "
+        "wait for you are named again every day."
         + (" You can answer this mail: tell us what to do and we do it for you." if container.mailer.staff else ""),
     }
-    subject = f"{things} your attention in {_plain(shop.name)}"[:150]
+    about = _only_order(session, tasks, [number for _, number in held])
+    subject = f"{about}{things} your attention in {_plain(shop.name)}"[:150]
     told = [purchase.id for purchase, _ in held]
     return _Draft((shop.contact_email,), subject, values, tasks=[task.id for task in tasks], held=told)
+
+
+def _only_order(session: Session, tasks: Sequence[Task], held: Sequence[str]) -> str:
+    """ "Order 1001: " if all that is told is about one order."""
+    ids = {task.order_id for task in tasks if task.order_id is not None}
+    numbers = {*held, *session.scalars(sa.select(StoreOrder.number).where(StoreOrder.id.in_(ids)))}
+    only = len(numbers) == 1 and all(task.order_id is not None for task in tasks)
+    return f"Order {_plain(numbers.pop())}: " if only else ""
 
 
 def _held_rows(held: Sequence[sa.Row[Purchase, str]], shop: Shop) -> list[dict[str, str]]:

@@ -14,7 +14,9 @@ def said(error: OutsideError) -> WaybillError:
     if isinstance(error, MerchantMustAct):
         known = error.reason in REASONS
         text = explain(error.reason, code=error.code, detail=error.detail).text if known else ""
-        return WaybillError(error.reason, text or f"{who} wants you to act first ({error.code}).", staff)
+        # A reason of the connector's own comes with its sentence for the merchant.
+        text = text or error.detail or f"{who} wants you to act first ({error.code})."
+        return WaybillError(error.reason, text, staff)
     if isinstance(error, TryLater):
         return WaybillError(
             "try_later", f"{who} does not answer at the moment ({error.code}). Try again in a minute.", staff

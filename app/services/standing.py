@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.domain.reasons import REASONS, TURNS, explain
-from app.models import Breaker, PlacementFreeze, Purchase, SupplierOrder
+from app.models import Breaker, Credential, PlacementFreeze, Purchase, SupplierOrder
 
 STATE_WORDS = {
     "DRAFT": "seen, not to be ordered yet",
@@ -69,10 +69,14 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What stops sending: reasons of open freezes with the account (None: all), and breakers not closed, by scope."""
+    """What stops sending: reasons of open freezes with the account (None: all), and breakers not closed, by scope.
+
+    `dead`: accounts that cannot be read, because their connection has ended.
+    """
 
     freezes: tuple[tuple[str, int | None], ...] = ()
     breakers: Mapping[str, str] | None = None
+    dead: frozenset[int] = frozenset()
 
     def frozen(self, purchase: Purchase) -> tuple[str, ...]:
         """Reasons of the freezes that this purchase is under."""
@@ -108,7 +112,11 @@ def gates(session: Session) -> Gates:
         .order_by(PlacementFreeze.id)
     ).all()
     breakers = session.execute(sa.select(Breaker.scope, Breaker.state).where(Breaker.state != "CLOSED")).all()
-    return Gates(tuple((reason, account) for reason, account in frozen), dict(breakers))
+    dead = session.scalars(
+        sa.select(Credential.account_id).where(Credential.account_id.is_not(None), Credential.state == "DEAD")
+    )
+    found = frozenset(account for account in dead if account is not None)
+    return Gates(tuple((reason, account) for reason, account in frozen), dict(breakers), found)
 
 
 def of(
@@ -130,6 +138,8 @@ def _said(purchase: Purchase, gates: Gates, orders: Sequence[SupplierOrder]) -> 
     state = purchase.state
     if state == "READY":
         return _ready(purchase, gates)
+    if state == "UNKNOWN" and purchase.account_id in gates.dead:
+        return _BLIND, "merchant", "renew_account"
     if state == "HUMAN":
         return _human(purchase)
     if state in {"PLACED_UNPAID", "PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"}:
@@ -144,6 +154,10 @@ def _said(purchase: Purchase, gates: Gates, orders: Sequence[SupplierOrder]) -> 
     return plain
 
 
+_BLIND = (
+    "We asked the supplier to create this order and got no clear answer, and the connection to the account has ended, "
+    "so we cannot look for it. Connect the account again. Do not order it by hand."
+)
 _PLAIN = {
     "DRAFT": ("The order is known, but nothing is to be bought for it yet.", "us", "none"),
     "CLAIMED": ("It is being checked once more before it is ordered.", "us", "none"),
