@@ -232,7 +232,7 @@ def _for_shop(container: Container, session: Session, shop_id: int) -> _Draft | 
 
 
 def _only_order(session: Session, tasks: Sequence[Task], held: Sequence[str]) -> str:
-    """ "Order 1001: " if all that is told is about one order."""
+    """How a subject begins whose mail is about one order only, else nothing."""
     ids = {task.order_id for task in tasks if task.order_id is not None}
     numbers = {*held, *session.scalars(sa.select(StoreOrder.number).where(StoreOrder.id.in_(ids)))}
     only = len(numbers) == 1 and all(task.order_id is not None for task in tasks)

@@ -138,7 +138,7 @@ def _said(purchase: Purchase, gates: Gates, orders: Sequence[SupplierOrder]) -> 
     state = purchase.state
     if state == "READY":
         return _ready(purchase, gates)
-    if state == "UNKNOWN" and purchase.account_id in gates.dead:
+    if state in {"UNKNOWN", "HUMAN"} and purchase.account_id in gates.dead:
         return _BLIND, "merchant", "renew_account"
     if state == "HUMAN":
         return _human(purchase)

@@ -133,7 +133,7 @@ def _moved(row: Audit) -> str:
     if row.detail.get("orders") and row.to_state != "CANCELLED":
         text += f", as {row.detail['orders']}"
     reason = str(row.detail.get("reason", ""))
-    if reason in REASONS:
+    if reason in REASONS and row.to_state != "HUMAN":  # its sentence is about looking, which is over
         facts = {key: str(value) for key, value in row.detail.items() if key != "reason"}
         return f"{text}: {explain(reason, **facts).text.strip()}"
     return f"{text}."
@@ -153,6 +153,12 @@ def _derived(row: Audit, detail: Mapping[str, Any], _names: Mapping[int, str]) -
         )
     many = len(detail.get("lines", []))
     return f"Purchase {row.entity_id} was made for {many} line{'' if many == 1 else 's'} of the order."
+
+
+def _turned_up(seen: Any) -> str:
+    if not seen:
+        return "no order has turned up in the account that could be it"
+    return "an order has turned up in the account" if seen == 1 else f"{seen} orders have turned up in the account"
 
 
 _ACTIONS: dict[tuple[str, str], _Told] = {
@@ -178,8 +184,7 @@ _ACTIONS: dict[tuple[str, str], _Told] = {
         f"{row.actor} asked to order purchase {row.entity_id} again (purchase {detail.get('heir')})."
     ),
     ("purchase", "looked"): lambda row, detail, _: (
-        f"Purchase {row.entity_id} was looked for in the account (look {detail.get('look')}): "
-        f"{detail.get('seen') or 'no'} order{'' if detail.get('seen') == 1 else 's'} there that nobody claims. "
+        f"Look {detail.get('look')} for purchase {row.entity_id}: {_turned_up(detail.get('seen'))}. "
         f"Next look at {detail.get('next')}."
     ),
     ("account", "token_dead"): lambda row, detail, _: (
