@@ -138,10 +138,8 @@ def _said(purchase: Purchase, gates: Gates, orders: Sequence[SupplierOrder]) -> 
     state = purchase.state
     if state == "READY":
         return _ready(purchase, gates)
-    if state in {"UNKNOWN", "HUMAN"} and purchase.account_id in gates.dead:
-        return _BLIND, "merchant", "renew_account"
-    if state == "HUMAN":
-        return _human(purchase)
+    if state == "HUMAN" or (state == "UNKNOWN" and purchase.account_id in gates.dead):
+        return (_BLIND, "merchant", "renew_account") if purchase.account_id in gates.dead else _human(purchase)
     if state in {"PLACED_UNPAID", "PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"}:
         return _placed(purchase, orders)
     plain = _PLAIN.get(state)
