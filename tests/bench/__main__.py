@@ -69,6 +69,8 @@ class Bench:
         try:
             if self.wants("P1", "P2", "P3"):
                 self.try_("P1", intake.against_hello)
+            if self.wants("P1"):
+                self.try_("P1", intake.gunicorn)
             if self.wants("P2"):
                 self.try_("P2", intake.slow_disk)
             if self.wants("P4", "P5"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,6 +121,16 @@ class Stand:
         process.wait_ready(lambda: answers(url, path) if path != "/" else _listens(port))
         time.sleep(1.0)  # both of its workers
         return url
+
+    def gunicorn(self, name: str, application: str, path: str) -> str:
+        """The same app object under gunicorn: two workers of sixteen threads."""
+        port = free_port()
+        words = ["--worker-class", "gthread", "--workers", "2", "--threads", "16", "--log-level", "warning"]
+        command = [sys.executable, "-m", "gunicorn", *words, "--bind", f"{LOOPBACK}:{port}", application]
+        process = self.run(name, command, self.environment)
+        process.wait_ready(lambda: _listens(port))
+        time.sleep(2.0)  # both of its workers
+        return f"http://{LOOPBACK}:{port}{path}"
 
     def worker(self, **settings: str) -> LocalProcess:
         """`flask worker`."""
