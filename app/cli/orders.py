@@ -38,6 +38,9 @@ def show(container: Container, ref: str) -> Answer:
     return Answer(data, page(data))
 
 
+_JUDGED = {True: "Still wrong", False: "Look at it (it is sent as it is)"}
+
+
 @command(order, "address")
 @click.argument("ref")
 @click.option(
@@ -54,7 +57,7 @@ def address(container: Container, ref: str, pairs: tuple[str, ...], by: str) -> 
         changes[name.strip()] = value.strip()
     data = orders.fix_address(container, ref, changes, actor=by)
     lines = [f"Corrected fields: {', '.join(data['corrected']) or 'none'}."]
-    lines += [f"Still wrong: {one['field']}: {one['text']}" for one in data["problems"]]
+    lines += [f"{_JUDGED[one['stops']]}: {one['field']}: {one['text']}" for one in data["problems"]]
     if not data["problems"]:
         lines.append("Our rules find nothing wrong with the address.")
     if data["corrected"] and data["ordered_already"]:

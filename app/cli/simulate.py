@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -60,6 +61,8 @@ def _options(pairs: Sequence[str], ledger: str, scenario: str) -> dict[str, str]
         if not sign or not key.strip():
             raise WaybillError("bad_option", f"Write options as name=value, not {pair!r}.")
         options[key.strip().replace("-", "_")] = value
+    if ledger:
+        Path(ledger).parent.mkdir(parents=True, exist_ok=True)
     return options | {key: value for key, value in (("ledger", ledger), ("scenario", scenario)) if value}
 
 

@@ -150,7 +150,8 @@ def outcome_of(error: BaseException | None) -> str:
     ):
         if isinstance(error, kind):
             return label
-    return "crash"
+    # A connector's own exception may say what it stands for; anything else is a fault of the program.
+    return str(getattr(error, "counted_as", "crash"))
 
 
 class _Session(requests.Session):

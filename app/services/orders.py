@@ -219,7 +219,7 @@ def _overrides(container: Container, order: StoreOrder) -> dict[str, str]:
     return container.vault.open_json(order.address_override_sealed, order.address_place)
 
 
-def _problems(container: Container, order: StoreOrder, overrides: dict[str, str]) -> list[dict[str, str]]:
+def _problems(container: Container, order: StoreOrder, overrides: dict[str, str]) -> list[dict[str, Any]]:
     """What the address rules still find. Their texts never repeat what the buyer typed."""
     address: Address | None = None
     if order.address_sealed is not None:
@@ -227,6 +227,9 @@ def _problems(container: Container, order: StoreOrder, overrides: dict[str, str]
         pairs = values.pop("identifiers", [])
         address = Address(**values, identifiers=tuple((str(name), str(value)) for name, value in pairs))
     prepared = prepare(address, overrides=overrides)
-    if not isinstance(prepared, AddressProblems):
-        return []
-    return [{"field": one.field, "text": one.text_for_merchant, "turn": one.turn} for one in prepared.problems]
+    found = prepared.problems if isinstance(prepared, AddressProblems) else ()
+    return [
+        {"field": one.field, "text": one.text_for_merchant, "turn": one.turn, "stops": stops}
+        for several, stops in ((found, True), (prepared.warnings, False))
+        for one in several
+    ]

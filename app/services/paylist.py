@@ -70,7 +70,7 @@ def _attached(
             "number": number,
             "shop_id": purchase.shop_id,
             "shop": shop,
-            "limit": _money(purchase.limit_minor, purchase.quote_currency),
+            "limit": _limit(purchase),
         }
         reason = _why_not(order, purchase)
         if reason:
@@ -78,6 +78,14 @@ def _attached(
         elif order.payment == "unpaid":
             pay.append({**entry, "pay_failed": order.pay_failed})
     return pay, blocked
+
+
+def _limit(purchase: Purchase) -> str:
+    """The highest sum: of the margin, or the higher one that a person approved."""
+    limit = _money(purchase.limit_minor, purchase.quote_currency)
+    if (purchase.approved_minor or 0) > (purchase.limit_minor or 0):
+        return f"{_money(purchase.approved_minor, purchase.approved_currency or purchase.quote_currency)} (approved)"
+    return limit
 
 
 def _why_not(order: SupplierOrder, purchase: Purchase) -> str:

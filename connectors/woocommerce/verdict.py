@@ -25,6 +25,8 @@ _MOVED = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT}
 class Missing(Exception):  # no outcome, only a no
     """The shop has no such thing (404 with a code that says so)."""
 
+    counted_as = "not_there"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

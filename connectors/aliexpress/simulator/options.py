@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -72,6 +72,9 @@ def _scenario(path: str) -> Mapping[str, Any]:
 def read_options(given: Mapping[str, str]) -> Options:
     """Options from texts. Raises ValueError on an unknown choice or a malformed number."""
     plain = Options()
+    strange = set(given) - {one.name for one in fields(Options)} - {"host", "port"}
+    if strange:
+        raise ValueError(f"unknown option of the AliExpress simulator: {', '.join(sorted(strange))}")
     numbers: dict[str, Any] = {
         name: float(given.get(name) or getattr(plain, name))
         for name in (

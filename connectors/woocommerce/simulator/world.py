@@ -90,10 +90,21 @@ class Shop:
         self._apply(put)
 
 
+_OPTIONS = frozenset(
+    (
+        "country", "currency", "decimals", "fulfilments", "host", "ledger", "port", "public_url", "queue_delay",
+        "scenario", "time_scale", "timezone", "trust_http",
+    )
+)  # fmt: skip
+
+
 class World:
     """Everything that one simulator process knows. `options` are texts; see `build`."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
+        strange = set(options) - _OPTIONS
+        if strange:
+            raise ValueError(f"unknown option of the WooCommerce simulator: {', '.join(sorted(strange))}")
         self.options = options
         self.lock = threading.Lock()
         self.shops: dict[str, Shop] = {}
