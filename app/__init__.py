@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
+import click
 from flask import Flask, current_app
+from flask.cli import ScriptInfo
 
 from app import cli, container, logs, web
 from app.container import Container
@@ -21,6 +25,20 @@ def create_app(parts: Container | None = None) -> Flask:
     logs.configure(parts.settings.log_level, json_lines=parts.settings.production)
     web.install(app, parts)
     return app
+
+
+def refuse_unsettled(app: Flask) -> None:
+    """End a web server's process with code 2 and the message that names all that is wrong with the settings.
+
+    It would answer 404 to every webhook, which shops take for a lost delivery and switch the webhook off. The CLI
+    goes on: its commands say it themselves, and some need no settings.
+    """
+    error = app.extensions.get("waybill_error")
+    context = click.get_current_context(silent=True)  # granian has one too, so it is asked whose it is
+    if error is None or (context is not None and context.find_object(ScriptInfo) is not None):
+        return
+    sys.stderr.write(f"{error}\n")
+    sys.exit(2)
 
 
 def container_of(app: Flask | None = None) -> Container:
