@@ -23,6 +23,7 @@ __all__ = [
     "Rates",
     "autopay_refusal",
     "guard",
+    "less_given_back",
     "part_of",
     "pay_allowed",
     "share_of_shipping",
@@ -130,6 +131,17 @@ def share_of_shipping(line_paid: Money, order_paid: Money, shipping_paid: Money)
     if order_paid.minor <= 0 or line_paid.minor <= 0:
         return Money.zero(currency)
     return Money(shipping_paid.minor * min(line_paid.minor, order_paid.minor) // order_paid.minor, currency)
+
+
+def less_given_back(paid: Money, order_paid: Money, given_back: Money) -> Money:
+    """What is left of `paid` when its share of what the buyer was given back is taken off, rounded down.
+
+    `order_paid`: what was paid for all lines and the shipping together, before. Never below zero.
+    """
+    if given_back.minor <= 0 or paid.minor <= 0:
+        return paid
+    share = -(-given_back.minor * paid.minor // max(order_paid.minor, 1))
+    return Money(max(paid.minor - share, 0), paid.currency)
 
 
 def part_of(whole: Money, quantity: int, of: int) -> Money:

@@ -29,6 +29,7 @@ class StoreOrder(Base):
     test: Mapped[bool] = mapped_column(default=False)
     total: Mapped[int]
     shipping_paid: Mapped[int]
+    given_back: Mapped[int] = mapped_column(default=0, server_default="0")
     country: Mapped[str] = mapped_column(default="")
     address_sealed: Mapped[bytes | None]
     address_override_sealed: Mapped[bytes | None]

@@ -67,7 +67,9 @@ class StoreOrder:
     `version` only grows: milliseconds of the shop's own last-modified time. `paid` follows the lifecycle's rule of
     "what is paid"; `unpaid_reason` says why not. `hold` names a hold or a high fraud risk set by the shop, else None.
     `gone`: trashed or deleted. `address` None: not supplied or not permitted (`address_problem` says which).
-    `shipping_paid`: what the buyer paid for shipping, without tax.
+    `shipping_paid`: what the buyer paid for shipping, without tax. `given_back`: what the buyer got back, or never paid,
+    without a piece of a line or the shipping above being less for it: refunds by amount, store credit, negative fees.
+    With tax where the shop tells it only so; never negative.
     """
 
     id: str
@@ -84,6 +86,7 @@ class StoreOrder:
     test: bool
     total: Money
     shipping_paid: Money
+    given_back: Money
     lines: tuple[StoreLine, ...]
     address: Address | None
     address_problem: str = ""

@@ -43,6 +43,7 @@ def store_order(
         test=bool(order.get("test")),
         total=shop_money(order["currentTotalPriceSet"]),
         shipping_paid=shipping_paid(order),
+        given_back=given_back(order),
         lines=tuple(store_line(line, routing) for line in order["lineItems"]["nodes"]),
         address=address,
         address_problem=problem,
@@ -114,6 +115,19 @@ def shipping_paid(order: Node) -> Money:
             for tax in line.get("taxLines") or []:
                 total -= shop_money(tax["priceSet"])
     return max(total, Money.zero(order["currencyCode"]))
+
+
+def given_back(order: Node) -> Money:
+    """Money refunded without pieces, and shipping that was refunded.
+
+    What the order costs now (pieces that were refunded are off it already) less what was received and kept.
+    """
+    zero = Money.zero(order["currencyCode"])
+    without_pieces = max(shop_money(order["currentTotalPriceSet"]) - shop_money(order["netPaymentSet"]), zero)
+    charged = zero
+    for line in order["shippingLines"]["nodes"]:
+        charged += shop_money(line["discountedPriceSet"])
+    return without_pieces + max(charged - shop_money(order["currentShippingPriceSet"]), zero)
 
 
 def shipping_address(order: Node, denied: Sequence[str]) -> tuple[Address | None, str]:

@@ -350,7 +350,10 @@ def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetim
 
 
 def _paid(facts: _Facts) -> Money:
-    """What the buyer paid for this purchase's pieces, with their share of the shipping, in the order's currency."""
+    """What the buyer paid for this purchase's pieces, in the order's currency.
+
+    With their share of the shipping, less their share of what was given back without naming pieces.
+    """
     currency = facts.order.currency
     whole = Money(sum(line.paid for line in facts.lines.values()), currency)
     paid = Money.zero(currency)
@@ -361,7 +364,11 @@ def _paid(facts: _Facts) -> Money:
         for_line = Money(line.paid, currency)
         share = pricing.share_of_shipping(for_line, whole, Money(facts.order.shipping_paid, currency))
         paid = paid + pricing.part_of(for_line + share, item.quantity, max(line.quantity, 1))
-    return paid
+    kept = sum(
+        line.paid * max(line.quantity - line.refunded, 0) // max(line.quantity, 1) for line in facts.lines.values()
+    )
+    everything = Money(kept + facts.order.shipping_paid, currency)
+    return pricing.less_given_back(paid, everything, Money(facts.order.given_back, currency))
 
 
 def _accept_request(container: Container, facts: _Facts) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
-from connectors.shopify.simulator import fulfilling, making
+from connectors.shopify.simulator import amounts, fulfilling, making
 from connectors.shopify.simulator.views import OPEN, line_of
 from connectors.shopify.simulator.world import ProblemError, Record, World
 
@@ -115,7 +116,10 @@ def _cancel(world: World, shop: Record, order: Record, asked: Asked) -> None:
 
 
 def _refund(world: World, shop: Record, order: Record, asked: Asked) -> None:
-    """`lines`: [{line, quantity}]; without lines only money moves."""
+    """`lines`: [{line, quantity}]; `amount`: money without pieces; `shipping`: of what was paid for it."""
+    back = {name: str(asked.get(name, "0.00")) for name in ("amount", "shipping")}
+    if Decimal(back["shipping"]) > amounts.shipping_now(order) or Decimal(back["amount"]) > amounts.kept(order):
+        raise ProblemError("more money than is left")
     given = asked.get("lines") or []
     for part in given:
         line = _line(order, part["line"])
@@ -129,7 +133,7 @@ def _refund(world: World, shop: Record, order: Record, asked: Asked) -> None:
         order["financial"] = "REFUNDED"
     else:
         order["financial"] = "PARTIALLY_REFUNDED"
-    order["refunds"].append({"id": world.new_id(), "order_id": order["id"]})
+    order["refunds"].append({"id": world.new_id(), "order_id": order["id"], **back})
     _commit(world, "order_refunded", order, status=order["financial"])
     world.tell("refunds/create", shop, order)
     world.tell("orders/updated", shop, order)

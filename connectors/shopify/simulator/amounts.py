@@ -38,10 +38,27 @@ def current_share(line: Record) -> Decimal:
     return Decimal(line["current"]) / Decimal(line["quantity"])
 
 
+def shipping_now(order: Record) -> Decimal:
+    """What shipping costs after what was refunded of it."""
+    return Decimal(order["shipping"]["amount"]) - _refunded(order, "shipping")
+
+
+def kept(order: Record) -> Decimal:
+    """What was received and not refunded: nothing of an unpaid order."""
+    if order["financial"] not in ("PAID", "PARTIALLY_REFUNDED", "REFUNDED"):
+        return Decimal(0)
+    return order_total(order, current=True) - _refunded(order, "amount")
+
+
+def _refunded(order: Record, what: str) -> Decimal:
+    return sum((Decimal(one.get(what, "0")) for one in order["refunds"]), Decimal(0))
+
+
 def order_total(order: Record, *, current: bool) -> Decimal:
     """What the order costs with tax and shipping, as ordered or as it is now."""
     shipping = order["shipping"]
-    total = Decimal(shipping["amount"]) + (Decimal(0) if order["taxes_included"] else Decimal(shipping["tax"]))
+    total = shipping_now(order) if current else Decimal(shipping["amount"])
+    total += Decimal(0) if order["taxes_included"] else Decimal(shipping["tax"])
     for line in order["lines"]:
         whole = line_gross(line) + (Decimal(0) if order["taxes_included"] else Decimal(line["tax"]))
         total += whole * (current_share(line) if current else 1)

@@ -261,6 +261,8 @@ FIELDS: dict[tuple[str, str], Resolver] = {
     },
     ("Order", "totalPriceSet"): _bag(lambda order: amounts.order_total(order, current=False)),
     ("Order", "currentTotalPriceSet"): _bag(lambda order: amounts.order_total(order, current=True)),
+    ("Order", "netPaymentSet"): _bag(amounts.kept),
+    ("Order", "currentShippingPriceSet"): _bag(amounts.shipping_now),
     ("Order", "shippingLines"): _shipping,
     ("Order", "shippingAddress"): _address,
     ("Order", "lineItems"): _lines,
