@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +13,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import Connection
 from psycopg.rows import TupleRow
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
 
@@ -72,6 +73,24 @@ DIRECT_POOL = 16
 """Most connections of a process for single statements outside SQLAlchemy."""
 
 
+DIRECT_WAIT = 2.0
+"""Seconds for which a request waits for one of them. While the database is away, all others are refused at once."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database could not be reached or broke off, rather than refused what it was asked."""
+    if isinstance(error, sa.exc.TimeoutError):
+        return True  # no connection became free
+    origin = getattr(error, "orig", None) or error
+    if not isinstance(origin, psycopg.OperationalError):
+        return False
+    return origin.sqlstate is None or origin.sqlstate.startswith(_GONE)
+
+
+_GONE = ("57P", "08")
+"""57P: the server is going down or coming up; 08: the connection failed."""
+
+
 class InTransaction(RuntimeError):
     """An outside call was about to be made while a transaction was open (decision 5)."""
 
@@ -98,6 +117,7 @@ class Database:
         self._name = application_name
         self._direct: ConnectionPool[Connection[TupleRow]] | None = None
         self._lock = threading.Lock()
+        self._away_until = 0.0
 
     def direct(self, statement: str, values: Sequence[Any]) -> TupleRow | None:
         """One statement as a transaction of its own, through psycopg itself; gives its first row.
@@ -107,18 +127,27 @@ class Database:
         """
         pool = self._direct or self._open_direct()
         for last in (False, True):
-            connection = pool.getconn()
+            connection = self._one_of(pool)
             try:
                 return connection.execute(statement, values, prepare=True).fetchone()
             except psycopg.OperationalError as error:
-                # 57P: the server is going down; 08: the connection failed. Whatever else it is, is no fault of its own.
-                if last or not (connection.closed or (error.sqlstate or "").startswith(("57P", "08"))):
+                if last or not (connection.closed or (error.sqlstate or "").startswith(_GONE)):
                     raise
                 connection.close()
                 pool.check()  # the server was started again: the others are dead too
             finally:
                 pool.putconn(connection)
         raise AssertionError("the second try returns or raises")
+
+    def _one_of(self, pool: ConnectionPool[Connection[TupleRow]]) -> Connection[TupleRow]:
+        if time.monotonic() < self._away_until:
+            raise psycopg.OperationalError("the database did not answer a moment ago")
+        try:
+            return pool.getconn()
+        except PoolTimeout:
+            # One request in a second finds out; threads that all wait would stop what needs no database as well.
+            self._away_until = time.monotonic() + 1.0
+            raise
 
     def _open_direct(self) -> ConnectionPool[Connection[TupleRow]]:
         with self._lock:  # opened at its first use: web servers fork after they have loaded us
@@ -129,7 +158,7 @@ class Database:
                     min_size=1,
                     max_size=DIRECT_POOL,
                     open=True,
-                    timeout=10,
+                    timeout=DIRECT_WAIT,
                 )
         return self._direct
 

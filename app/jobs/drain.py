@@ -16,6 +16,7 @@ from app.container import Container
 from app.jobs import guarded
 from app.jobs.periodic import claim_due, run_job
 from app.logs import logger
+from app.outage import outage
 from app.pipeline import acts, import_order, poll, reconcile, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim as claim_purchases
@@ -91,6 +92,8 @@ class Drain:
                 self.round()
             else:
                 self.round(self._more)
+            if outage.recent:
+                self._stopping.wait(1.0)  # nothing can be claimed, however often somebody rings
             self._wake.wait(max(everything + idle - time.monotonic(), 0.0))
         self._pool.shutdown(wait=True)
 
@@ -98,7 +101,7 @@ class Drain:
         """Claim once over all kinds, or over those named; gives how many rows were taken."""
         taken = 0
         for kind in [kind for kind in self._kinds if names is None or kind.name in names]:
-            if self._stopping.is_set():
+            if self._stopping.is_set() or outage.recent:
                 break
             # There may be more than we have threads for, until a claim shows otherwise: then a thread that ends looks.
             self._more.add(kind.name)

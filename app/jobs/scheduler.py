@@ -13,6 +13,7 @@ from app.boot import prepare
 from app.errors import SettingsInvalid
 from app.jobs import guarded
 from app.jobs.periodic import make_due
+from app.outage import outage
 
 
 def main() -> None:
@@ -29,7 +30,8 @@ def main() -> None:
     try:
         prepare(container)
     except SettingsInvalid as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
 
     def once() -> None:
         if make_due(container):
@@ -37,4 +39,6 @@ def main() -> None:
 
     while not stopping.wait(0.5):
         guarded("scheduler", "tick", once)
+        if outage.recent:
+            stopping.wait(1.0)
     container.close()

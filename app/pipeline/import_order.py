@@ -7,6 +7,7 @@ Events are hints. Reordering, duplicates and stale retries cannot matter, becaus
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -22,8 +23,8 @@ from app.models import Inbox, Shop, SourceLine, StoreOrder
 from app.pipeline import evidence, leave, match
 from app.pipeline.due import Claim
 from app.pipeline.receive import open_body
-from app.pipeline.record import audit
-from app.ports.errors import MerchantMustAct, OutsideError, TryLater
+from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
+from app.ports.errors import MerchantMustAct, OutsideError, Refused, TryLater
 from app.ports.inbound import Hint, HintKind
 from app.ports.storefront import Address
 from app.ports.storefront import StoreOrder as FreshOrder
@@ -32,6 +33,8 @@ from app.shop_access import with_shop
 log = logger(__name__)
 POLLED = "waybill/poll"
 """Topic of inbox rows that the poller made; their body is the order's id."""
+UNREADABLE_AFTER = 3
+"""Reads that say that an order is not as it should be, until a person is told."""
 TRIES = (5, 15, 60, 300, 900, 3600)
 """Seconds until the next try when the shop cannot be read; the last one repeats for ever: nothing is dropped."""
 
@@ -47,12 +50,33 @@ def run(container: Container, claim: Claim) -> None:
         result, order_id, again = _act(container, row, hint, claim.claimed_at)
     except MerchantMustAct as error:
         result, order_id, again = f"waits for the merchant: {error.reason}", None, timedelta(minutes=15)
+    except Refused as error:
+        result, order_id = f"the shop could not be read: {error.code}", None
+        again = timedelta(seconds=TRIES[min(row.attempts, len(TRIES)) - 1])
+        if row.attempts >= UNREADABLE_AFTER and hint.ref:
+            if ":" not in hint.ref:  # of a part of an order: the order's own event tells it
+                _unreadable(container, row, hint.ref, error)
+            hint, again = replace(hint, kind=HintKind.NOTHING, odd=True), None
     except (OutsideError, NotFound) as error:
         wait = TRIES[min(row.attempts, len(TRIES)) - 1]
         if isinstance(error, TryLater) and error.retry_after:
             wait = min(wait, max(int(error.retry_after), 1))
         result, order_id, again = f"the shop could not be read: {error.code}", None, timedelta(seconds=wait)
     _finish(container, row, hint, result, order_id, again)
+
+
+def _unreadable(container: Container, row: Inbox, ref: str, error: Refused) -> None:
+    """Asking again helps nobody: a person has to look. The next event about the order tries again."""
+    with container.database.transaction() as session:
+        shop = session.get(Shop, row.shop_id)
+        name = shop.name if shop is not None else row.source
+        text = (
+            f"Order {ref[:40]} of {name} cannot be read ({error.code} {error.detail[:100]}): nothing is bought for it. "
+            f"Look at it in the shop, then `flask inbox replay {row.id}`."
+        )
+        key = f"unreadable:{row.shop_id}:{ref[:60]}"
+        alert(session, key, "order_unreadable", text, shop_id=row.shop_id)
+        task(session, key, "order_unreadable", turn="us", text=text, shop_id=row.shop_id)
 
 
 def _hint(container: Container, row: Inbox, body: bytes) -> Hint:
@@ -126,6 +150,8 @@ def refresh(
     """
     with container.calls.story() as story:
         fresh = with_shop(container, shop_id, lambda shop: shop.order(external_id))
+        if fresh is not None and not fresh.fits:
+            raise Refused("unreadable_order", "a number too large to be true")
         with container.database.transaction() as session:
             return store(container, session, shop_id, external_id, fresh, read_at, story, only_changes=only_changes)
 
@@ -159,6 +185,8 @@ def store(
         return order.id, "as known"
     shop = session.get_one(Shop, shop_id)
     if first:
+        end_alerts(session, f"unreadable:{shop_id}:{external_id[:60]}")
+        end_tasks(session, f"unreadable:{shop_id}:{external_id[:60]}", "import")
         audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
     match.derive(
         container,

@@ -41,7 +41,7 @@ def due(container: Container, most: int) -> Sequence[Claim]:
 
 
 def run(container: Container, claimed: Claim) -> None:
-    """Walk one shop's window of changes; the cursor moves only when the whole window was read."""
+    """Walk one shop's window of changes; the cursor moves no further than what was read."""
     with container.database.transaction() as session:
         shop = session.get_one(Shop, claimed.id)
     timers, now = container.timers, claimed.claimed_at
@@ -49,9 +49,9 @@ def run(container: Container, claimed: Claim) -> None:
     since = (
         now - timers.nightly_window if nightly or shop.poll_cursor is None else shop.poll_cursor - timers.poll_overlap
     )
-    error = ""
+    error, read_until = "", since
     try:
-        _walk(container, shop, since, now, thorough=nightly)
+        read_until = _walk(container, shop, since, now, thorough=nightly)
     except MerchantMustAct as fault:
         error = fault.reason
     except (OutsideError, NotFound) as fault:
@@ -61,20 +61,25 @@ def run(container: Container, claimed: Claim) -> None:
         row.poll_lease_until, row.poll_error = None, error
         row.poll_run_at = sa.func.clock_timestamp() + timers.poll
         if not error:
-            row.poll_cursor = now
+            row.poll_cursor = read_until
+            # A night's walk that is too long goes on from where it stopped, as a usual one.
             if nightly:
                 row.poll_full_at = now
 
 
-def _walk(container: Container, shop: Shop, since: datetime, until: datetime, *, thorough: bool) -> None:
+def _walk(container: Container, shop: Shop, since: datetime, until: datetime, *, thorough: bool) -> datetime:
+    """Gives until when everything was read: `until`, or the last change of a window that is longer than one walk."""
+    last = since
     cursor: str | None = None
     for _ in range(PAGES):
         page = with_shop(container, shop.id, partial(_changed, since, until, cursor))
         note(container, shop, page.orders, thorough=thorough)
         if page.next_cursor is None:
-            return
+            return until
         cursor = page.next_cursor
+        last = max([last, *(ref.updated_at for ref in page.orders)])
     log.warning("poll_window_too_long", shop=shop.id)
+    return last
 
 
 def _changed(since: datetime, until: datetime, cursor: str | None, session: StorefrontSession) -> OrderPage:

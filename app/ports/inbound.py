@@ -81,9 +81,10 @@ class Hint:
         for name in ("ref", "account_ref", "status", "detail"):
             text = getattr(self, name)
             if text is not None:
-                object.__setattr__(self, name, _storable(text))
-        object.__setattr__(self, "extra", {_storable(key): _storable(text) for key, text in self.extra.items()})
+                object.__setattr__(self, name, storable(text))
+        object.__setattr__(self, "extra", {storable(key): storable(text) for key, text in self.extra.items()})
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Without what no database text can hold: NUL and half characters. Shops, and their plugins, send both."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

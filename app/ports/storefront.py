@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from app.ports.inbound import Delivery, Hint, InboundRequest
+from app.ports.inbound import Delivery, Hint, InboundRequest, storable
 from app.ports.money import Money
 from app.ports.tokens import TokenGrant
 
@@ -59,6 +59,10 @@ class StoreLine:
     at_our_location: bool = False
     request: str = "none"
 
+    def __post_init__(self) -> None:
+        for name in ("id", "product_id", "variant_id", "sku", "title"):
+            _clean(self, name)
+
 
 @dataclass(frozen=True, slots=True)
 class StoreOrder:
@@ -67,7 +71,7 @@ class StoreOrder:
     `version` only grows: milliseconds of the shop's own last-modified time. `paid` follows the lifecycle's rule of
     "what is paid"; `unpaid_reason` says why not. `hold` names a hold or a high fraud risk set by the shop, else None.
     `gone`: trashed or deleted. `address` None: not supplied or not permitted (`address_problem` says which).
-    `shipping_paid`: what the buyer paid for shipping, without tax. `given_back`: what the buyer got back, or never paid,
+    `shipping_paid`: what was paid for shipping, without tax. `given_back`: what the buyer got back, or never paid,
     without a piece of a line or the shipping above being less for it: refunds by amount, store credit, negative fees.
     With tax where the shop tells it only so; never negative.
     """
@@ -91,6 +95,26 @@ class StoreOrder:
     address: Address | None
     address_problem: str = ""
     ignored: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("number", "unpaid_reason", "hold"):
+            _clean(self, name)
+
+    @property
+    def fits(self) -> bool:
+        """Whether its numbers are ones that a shop may mean and a database can keep."""
+        sums = (self.total, self.shipping_paid, self.given_back, *(line.paid for line in self.lines))
+        counts = (count for line in self.lines for count in (line.quantity, line.to_ship, line.refunded))
+        return all(abs(one.minor) < _MOST_MONEY for one in sums) and all(0 <= one < _MOST_PIECES for one in counts)
+
+
+_MOST_MONEY, _MOST_PIECES = 10**16, 10**7
+
+
+def _clean(row: StoreOrder | StoreLine, name: str) -> None:
+    text = getattr(row, name)
+    if isinstance(text, str):
+        object.__setattr__(row, name, storable(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from app.container import Container
 from app.errors import SettingsInvalid, WaybillError
 from app.logs import logger
+from app.outage import outage
 from app.web import ops, security, webhooks
 
 log = logger(__name__)
@@ -40,7 +41,11 @@ def _http(error: HTTPException) -> tuple[Response, int]:
     return jsonify(error=(error.name or "error").lower().replace(" ", "_")), error.code or 500
 
 
-def _unknown(error: Exception) -> tuple[Response, int]:
+def _unknown(error: Exception) -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
+    if outage.note(error):
+        # Shops and people try again: a delivery that is not stored must not be answered with anything good.
+        away = jsonify(error="database_down", message="The database does not answer. Try again in a moment.")
+        return away, 503, {"Retry-After": "5"}
     number = uuid.uuid4().hex[:12]
     log.error("unexpected_fault", error_id=number, kind=type(error).__name__, exc_info=error)
     return jsonify(error="internal", message=f"Something went wrong on our side. Quote {number} to support."), 500

@@ -13,6 +13,15 @@ from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refu
 from app.ports.http import TransportError
 
 _MERCHANT = {402: "shop_frozen", 403: "shop_permission", 404: "shop_gone", 423: "shop_frozen"}
+_BEFORE_EXECUTION = frozenset(
+    (
+        "argumentLiteralsIncompatible", "argumentNotAccepted", "BAD_REQUEST", "fieldConflict", "invalidArguments",
+        "INVALID_VARIABLE", "MAX_COST_EXCEEDED", "missingRequiredArguments", "missingRequiredInputObjectAttribute",
+        "parse_error", "selectionMismatch", "undefinedField", "undefinedType", "variableMismatch",
+        "variableNotDefined", "variableRequiresValidType",
+    )
+)  # fmt: skip
+"""What validation says of a document or its variables: no mutation has begun. Any other code may come after it."""
 _TOO_MANY = 429
 _SERVER = 500
 _MAX_WAIT = 3600.0
@@ -37,9 +46,11 @@ def of_status(status: int, body: bytes, retry_after: str | None, *, effect: bool
         return MerchantMustAct(_MERCHANT[status], str(status))
     if status == _TOO_MANY:
         return TryLater("429", retry_after=seconds(retry_after))
-    if status >= _SERVER:
-        return OutcomeUnknown(str(status)) if effect else TryLater(str(status), retry_after=seconds(retry_after))
-    return Refused(str(status))
+    said = HTTPStatus.BAD_REQUEST <= status < _SERVER and status != HTTPStatus.REQUEST_TIMEOUT
+    if said:
+        return Refused(str(status))
+    # Broken, a proxy's word, or an answer that nobody has described: no refusal.
+    return OutcomeUnknown(str(status)) if effect else TryLater(str(status), retry_after=seconds(retry_after))
 
 
 def of_errors(errors: Any, *, effect: bool) -> OutsideError:
@@ -54,8 +65,10 @@ def of_errors(errors: Any, *, effect: bool) -> OutsideError:
         return MerchantMustAct("shop_frozen", "SHOP_INACTIVE")
     if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}:
         return OutcomeUnknown("INTERNAL_SERVER_ERROR") if effect else TryLater("INTERNAL_SERVER_ERROR")
-    # What is left failed before execution: syntax, unknown fields, variables, cost.
-    return Refused(min(codes, default="graphql_errors"), messages_of(errors))
+    code = min(codes, default="graphql_errors")
+    if effect and not (codes and codes <= _BEFORE_EXECUTION):
+        return OutcomeUnknown(code, messages_of(errors))
+    return Refused(code, messages_of(errors))
 
 
 def codes_of(errors: Any) -> set[str]:

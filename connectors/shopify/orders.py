@@ -103,14 +103,33 @@ def rest_of(connection: dict[str, Any], page: Callable[[str], dict[str, Any] | N
 def changed_orders(client: GraphQLClient, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
     """One page of the orders changed in [since, until], oldest change first.
 
-    `updatedAt` has whole seconds, so `until` is widened to the end of its second.
+    `updatedAt` has whole seconds, so `until` is widened to the end of its second. A query can be paged through for
+    25,000 objects only (reference 3.2), so a new one begins at the last time seen after `RESTART` pages.
     """
+    start, after, pages = _place(cursor, since)
     upper = until.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
-    query = f"updated_at:>='{_text(since)}' AND updated_at:<'{_text(upper)}'"
-    orders = client.run("orders_changed", query=query, after=cursor).data["orders"]
+    query = f"updated_at:>='{_text(start)}' AND updated_at:<'{_text(upper)}'"
+    orders = client.run("orders_changed", query=query, after=after).data["orders"]
     info = orders["pageInfo"]
     refs = tuple(OrderRef(number_of(node["id"]), moment(node["updatedAt"])) for node in orders["nodes"])
-    return OrderPage(refs, info["endCursor"] if info["hasNextPage"] else None)
+    if not info["hasNextPage"]:
+        return OrderPage(refs, None)
+    last = refs[-1].updated_at if refs else start
+    if pages >= RESTART and last > start:
+        return OrderPage(refs, f"{last.isoformat()}||0")
+    return OrderPage(refs, f"{start.isoformat()}|{info['endCursor']}|{pages + 1}")
+
+
+RESTART = 100
+"""Pages of 100 orders after which a query begins anew."""
+
+
+def _place(cursor: str | None, since: datetime) -> tuple[datetime, str | None, int]:
+    """Where the walk stands: from when on, after which of Shopify's cursors, how many pages of this query."""
+    if cursor is None:
+        return since, None, 1
+    start, after, pages = cursor.split("|", 2)
+    return datetime.fromisoformat(start), after or None, int(pages)
 
 
 def _text(when: datetime) -> str:

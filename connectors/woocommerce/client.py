@@ -20,7 +20,7 @@ VENDOR = "woocommerce"
 PAGE = 100
 _MAX_PAGES = 200
 #: Shops are slow: a page of a hundred orders may take ten seconds on a cheap host.
-_LIMITS = Limits(connect=5.0, total=25.0)
+_LIMITS = Limits(connect=5.0, total=15.0)
 
 Clock = Callable[[], datetime]
 

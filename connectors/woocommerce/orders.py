@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.ports.errors import Refused
+from app.ports.errors import Refused, TryLater
 from app.ports.storefront import OrderPage, OrderRef, StoreOrder
 from connectors.woocommerce import fulfilment, payload, translate
 from connectors.woocommerce.client import PAGE, VENDOR, ShopClient
-from connectors.woocommerce.verdict import Missing
+from connectors.woocommerce.verdict import ORDER_GONE, Missing
 
 #: `any` leaves the trash out; asking for both at once gives `any` alone, so there are two passes.
 _PASSES = ("any", "trash")
@@ -36,7 +36,9 @@ def raw_order(shop: ShopClient, order_id: str) -> Mapping[str, Any] | None:
         return None
     try:
         found = payload.mapping(shop.get("orders.get", f"orders/{order_id}").value)
-    except Missing:
+    except Missing as missing:
+        if str(missing) != ORDER_GONE:
+            raise TryLater(f"strange_404: {missing}"[:100], vendor=VENDOR, operation="orders.get") from missing
         return None
     return found if payload.identifier(found.get("id")) == order_id else None
 

@@ -17,6 +17,9 @@ PERMISSION = "shop_permission"
 ADDRESS = "shop_address"
 NO_ROUTE = "rest_no_route"
 
+ORDER_GONE = "woocommerce_rest_shop_order_invalid_id"
+_NOT_THERE = re.compile(r"woocommerce_rest_[a-z_]*invalid_id|0")
+"""Codes of what does not exist; the fulfilments endpoint has none of its own and says 0."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _MOVED = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT})
@@ -55,13 +58,16 @@ def judge(answer: HTTPAnswer, *, write: bool) -> Answer:
         raise OutcomeUnknown("html_answer") if write else TryLater("html_answer")
     envelope = payload.mapping(value)
     code = payload.text(envelope.get("code"))[:100]
+    if write and answer.status < HTTPStatus.BAD_REQUEST:
+        # Neither done nor refused in WooCommerce's own words: a proxy or plugin may have done it all the same.
+        raise OutcomeUnknown(code or f"http_{answer.status}")
     if answer.status in range(300, 400):
         raise _redirected(answer.status)
     if answer.status in _BUSY:
         raise TryLater(code or f"http_{answer.status}", retry_after=_retry_after(answer.headers))
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise _failed(code or f"http_{answer.status}", answer, write=write)
-    raise _refusal(answer.status, code, envelope, is_json=is_json)
+    raise _refusal(answer.status, code, envelope, is_json=is_json, write=write)
 
 
 def is_trouble(status: int) -> bool:
@@ -91,8 +97,10 @@ def _failed(code: str, answer: HTTPAnswer, *, write: bool) -> OutsideError:
     return TryLater(code, retry_after=_retry_after(answer.headers))
 
 
-def _refusal(status: int, code: str, envelope: Mapping[str, Any], *, is_json: bool) -> OutsideError | Missing:
-    if not is_json:
+def _refusal(
+    status: int, code: str, envelope: Mapping[str, Any], *, is_json: bool, write: bool
+) -> OutsideError | Missing:
+    if not is_json or status < HTTPStatus.BAD_REQUEST:
         # The host's or a firewall's own page, not WooCommerce's word.
         return TryLater(f"http_{status}", "not an answer of WooCommerce")
     if status == HTTPStatus.UNAUTHORIZED:
@@ -101,7 +109,10 @@ def _refusal(status: int, code: str, envelope: Mapping[str, Any], *, is_json: bo
     if status == HTTPStatus.FORBIDDEN:
         return MerchantMustAct(PERMISSION, code)
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and code != NO_ROUTE:
-        return Missing(code)
+        if _NOT_THERE.fullmatch(code):
+            return Missing(code)
+        # Maintenance and security plugins answer 404 too: that nothing is there only WooCommerce can say.
+        return OutcomeUnknown(code or f"http_{status}") if write else TryLater(code or f"http_{status}")
     names = payload.mapping(payload.mapping(envelope.get("data")).get("params"))
     return Refused(code or f"http_{status}", ", ".join(sorted(map(payload.text, names)))[:200])
 

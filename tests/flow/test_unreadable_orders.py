@@ -1,0 +1,75 @@
+"""Orders that are not as orders are: a person is told, nothing repeats for ever, nothing breaks."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from app.models import Alert, Inbox, StoreOrder
+from app.pipeline import import_order
+from app.pipeline.due import Claim
+from tests.flow.world import World
+
+SHOP = "bottles.myshopify.com"
+
+
+def open_alerts(world: World) -> list[str]:
+    with world.container.database.transaction() as session:
+        return list(session.scalars(sa.select(Alert.kind).where(Alert.ended_at.is_(None))))
+
+
+def due_again(world: World) -> None:
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Inbox).where(Inbox.state == "DUE").values(run_at=sa.func.now()))
+
+
+def test_an_order_that_cannot_be_read_is_told_and_rests(world: World) -> None:
+    world.woocommerce_shop("coins")
+    product = world.woocommerce_product("coins", "COIN")
+    world.woocommerce_order("coins", [{"product_id": int(product), "quantity": 1}], currency="POINTS")
+    world.settle(until=lambda: world.inbox_rows() > 0)
+    for _ in range(4):
+        due_again(world)
+        world.settle()
+    with world.container.database.transaction() as session:
+        assert set(session.scalars(sa.select(Inbox.state))) == {"ODD"}
+    assert open_alerts(world) == ["order_unreadable"]
+    assert world.tasks() == ["order_unreadable"]
+
+
+def test_texts_and_numbers_that_no_database_holds(world: World) -> None:
+    shop = world.shopify_shop(SHOP)
+    made = [
+        world.shopify.control(
+            "orders", {"shop": SHOP, "lines": [{"sku": "x\u0000y", "title": "N\u0000L", "quantity": 1}]}
+        ),
+        world.shopify.control(
+            "orders", {"shop": SHOP, "lines": [{"sku": "many", "quantity": 9_223_372_036_854_775_808}]}
+        ),
+    ]
+    for _ in range(4):
+        world.settle()
+        due_again(world)
+    world.settle()
+    with world.container.database.transaction() as session:
+        known = session.scalars(sa.select(StoreOrder.external_id).where(StoreOrder.shop_id == shop)).all()
+    assert known == [str(made[0]["id"])]
+    assert open_alerts(world) == ["order_unreadable"]
+
+
+def test_a_strange_404_does_not_make_an_order_gone(world: World) -> None:
+    """Maintenance and security plugins answer so: only WooCommerce's own word says that an order is not there."""
+    shop = world.woocommerce_shop("bottles")
+    product = world.woocommerce_product("bottles", "BOTTLE")
+    order = world.woocommerce_order("bottles", [{"product_id": int(product), "quantity": 1}])
+    world.settle(until=lambda: world.reasons() == ["mapping_missing"])
+    strange = {"op": "orders.get", "kind": "status", "status": 404, "body": {"code": "rest_maintenance"}, "times": 1}
+    world.woocommerce.control("faults", strange)
+    with world.container.database.transaction() as session:
+        row = session.scalars(sa.select(Inbox).order_by(Inbox.id)).first()
+        assert row is not None
+        row.state, row.run_at, row.seen = "DUE", sa.func.clock_timestamp(), row.seen + 1
+        claim = Claim(row.id, world.container.clock.now())
+    import_order.run(world.container, claim)
+    assert world.reasons() == ["mapping_missing"]
+    assert not world.orders()[0].gone
+    assert (shop, str(order["id"])) == (world.orders()[0].shop_id, world.orders()[0].external_id)
