@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -105,9 +107,11 @@ def _remembered(container: Container) -> dict[str, Any]:
 def _remember(container: Container, facts: dict[str, Any]) -> None:
     folder = container.settings.folder
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f"epoch.{os.getpid()}.tmp"
-    draft.write_text(json.dumps(facts))
-    draft.replace(folder / "epoch.json")
+    # A name of its own: processes of several containers, each number 1 there, may share the folder.
+    handle, draft = tempfile.mkstemp(prefix="epoch.", suffix=".tmp", dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(json.dumps(facts))
+    Path(draft).replace(folder / "epoch.json")
 
 
 def _suspicious(remembered: dict[str, Any], seen: dict[str, Any], epoch: int) -> list[str]:

@@ -89,6 +89,7 @@ class Mailer:
             MAIL_DEFAULT_SENDER=settings.mail_default_sender,
         )
         self._sender = settings.mail_default_sender
+        self._suppressed = settings.mail_suppress_send
         Mail(self._app)
 
     def render(self, letter: Letter) -> tuple[str, str]:
@@ -106,6 +107,8 @@ class Mailer:
         Raises `Refused` if it will never be taken (bad header, recipient turned down), `TryLater` for everything else.
         """
         message = self._message(letter)
+        if self._suppressed:
+            return  # as Flask-Mail does with this name: everything but the sending
         try:
             with self._app.app_context(), _Connection(self._app.extensions["mail"]) as connection:
                 connection.send(message)

@@ -6,13 +6,17 @@ import base64
 import binascii
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from redis.connection import parse_url
 
 from app.errors import SettingsInvalid
 
@@ -55,11 +59,12 @@ class Settings(BaseModel):
     creates_in_flight: int = Field(default=4, ge=1, le=4096)
     metrics_token: SecretStr = SecretStr("")
     mail_server: str = ""
-    mail_port: int = 25
+    mail_port: int = Field(default=25, ge=1, le=65_535)
     mail_use_tls: bool = False
     mail_use_ssl: bool = False
     mail_username: str = ""
     mail_password: SecretStr = SecretStr("")
+    mail_suppress_send: bool = False
     mail_default_sender: str = "Waybill <no-reply@localhost>"
     staff_email: str = ""
 
@@ -83,18 +88,64 @@ class Settings(BaseModel):
     def _postgresql_only(cls, value: SecretStr) -> SecretStr:
         url = value.get_secret_value()
         scheme, rest = url.split("://", 1) if "://" in url else ("", url)
-        if scheme in {"postgres", "postgresql"}:
-            return SecretStr(f"postgresql+psycopg://{rest}")
-        if scheme != "postgresql+psycopg":
+        if scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
             raise ValueError("must be a PostgreSQL address: postgresql://user:password@host/database")
+        try:
+            told = conninfo_to_dict(f"postgresql://{rest}")
+        except psycopg.ProgrammingError as error:
+            raise ValueError("is no PostgreSQL address: host, port or an option after ? is malformed") from error
+        ports = str(told.get("port") or "5432").split(",")
+        if not all(port.isdecimal() and 0 < int(port) < _PORTS for port in ports):
+            raise ValueError("names a port that is no number from 1 to 65535")
+        return SecretStr(f"postgresql+psycopg://{rest}")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        try:
+            told, path = parse_url(url), urlsplit(url).path  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError) as error:
+            raise ValueError("must be a Redis address: redis://:password@host:6379/0") from error
+        if not url.startswith("unix:") and not re.fullmatch(r"/?\d{0,5}", path):
+            raise ValueError("must end with the number of the database, like redis://host:6379/0")
+        if not 0 < int(told.get("port") or 6379) < _PORTS:
+            raise ValueError("names a port that is no number from 1 to 65535")
+        return value
+
+    @field_validator("state_dir")
+    @classmethod
+    def _writable(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            there = next(place for place in (value, *value.absolute().parents) if place.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                raise ValueError(f"must be a folder that this user may write into; {there} is not")
+        return value
+
+    @field_validator("outbound_ca_bundle")
+    @classmethod
+    def _certificates(cls, value: str) -> str:
+        if value:
+            try:
+                ssl.create_default_context().load_verify_locations(value)
+            except (OSError, ssl.SSLError) as error:
+                raise ValueError("must be a readable file of certificates in PEM form") from error
         return value
 
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("must be the address under which shops reach Waybill, like https://waybill.example")
+        plain = re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", parts.netloc.rpartition(":")[0] or parts.netloc)
+        try:
+            fits = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            fits = False
+        extra = parts.query or parts.fragment or "@" in parts.netloc or any(each.isspace() for each in value)
+        if parts.scheme not in {"http", "https"} or not fits or extra or not plain:
+            raise ValueError(
+                "must be the address under which shops reach Waybill, like https://waybill.example, and nothing more"
+            )
         return value.rstrip("/")
 
     @field_validator("secret_key")
@@ -116,7 +167,8 @@ class Settings(BaseModel):
     def _sender(cls, value: str) -> str:
         named = getaddresses([value])
         name, address = named[0] if len(named) == 1 else ("", "")
-        if not re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", address) or any(ord(each) < 32 for each in name + value):
+        strange = any(ord(each) < 32 for each in name + value) or not address.isascii()
+        if not re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", address) or strange:
             raise ValueError("must be an address, like Waybill <waybill@example.com>")
         return value
 
@@ -127,9 +179,15 @@ class Settings(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _production_rules(self) -> Settings:
-        if not self.production:
-            return self
+    def _rules(self) -> Settings:
+        problems = self._production_rules() if self.production else []
+        if self.mail_use_tls and self.mail_use_ssl:
+            problems.append("MAIL_USE_TLS and MAIL_USE_SSL exclude each other: TLS begins in the clear, SSL does not")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _production_rules(self) -> list[str]:
         problems = []
         if self.outbound_allow_private:
             problems.append("OUTBOUND_ALLOW_PRIVATE must not be set in production")
@@ -141,11 +199,18 @@ class Settings(BaseModel):
             problems.append("TIME_SCALE must be 1 in production")
         if not self.public_url.startswith("https://"):
             problems.append("PUBLIC_URL must be https in production")
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+        return problems
 
 
+_PORTS = 65_536
+_STAND_INS = {
+    "database_url": "postgresql://stand-in/stand-in",
+    "redis_url": "redis://stand-in",
+    "public_url": "https://stand-in.example",
+    "secret_key": "stand-in " * 5,
+    "vault_keys": "stand-in:" + base64.b64encode(bytes(32)).decode(),
+}
+"""In the place of what is missing or malformed, so that rules between the others are judged all the same."""
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 
 
@@ -191,6 +256,16 @@ def read_fragment(model: type[Fragment], environment: Mapping[str, str], problem
         return None
 
 
+def _with_stand_ins(environment: Mapping[str, str], problems: list[str]) -> Settings | None:
+    """The settings with stand-ins for those that `problems` name; faults between the others are appended."""
+    named = {problem.partition(" ")[0] for problem in problems}
+    rest = {name: value for name, value in environment.items() if name not in named}
+    more: list[str] = []
+    settings = read_fragment(Settings, {key.upper(): value for key, value in _STAND_INS.items()} | rest, more)
+    problems += more
+    return settings
+
+
 def load(
     fragments: Mapping[str, type[BaseModel]],
     environment: Mapping[str, str] | None = None,
@@ -204,8 +279,9 @@ def load(
     values = os.environ if environment is None else environment
     problems: list[str] = []
     settings = read_fragment(Settings, values, problems)
-    if settings is not None and check is not None:
-        problems += check(settings)
+    judged = settings or _with_stand_ins(values, problems)
+    if judged is not None and check is not None:
+        problems += check(judged)
     parts = {name: read_fragment(model, values, problems) for name, model in fragments.items()}
     if problems or settings is None:
         raise SettingsInvalid(problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -31,6 +32,18 @@ class ShopifySettings(BaseModel):
     @classmethod
     def _empty_is_absent(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("shopify_shop_url_template")
+    @classmethod
+    def _https_or_loopback(cls, value: str) -> str:
+        parts = urlsplit(value.replace("{shop}", "shop.myshopify.com"))
+        try:
+            host, _ = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise ValueError("not an address") from error
+        if parts.scheme == "http" and host not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("http is for a simulator on loopback only; use https")
+        return value
 
     @field_validator("shopify_client_secret_previous_until", mode="before")
     @classmethod

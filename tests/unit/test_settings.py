@@ -92,3 +92,57 @@ def test_timers_that_break_a_promise_are_refused_by_name_with_all_other_faults()
     assert "QUARANTINE_SECONDS must be at least 10 x KILL_LIMIT_SECONDS" in told
     assert "SHOPIFY_CLIENT_SECRET" in told
     assert "a send must end before its worker is killed" in faults(SEND_SECONDS="60")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://u:p@host:notaport/db"),
+        ("DATABASE_URL", "postgresql://u:p@host:99999999/db"),
+        ("DATABASE_URL", "postgresql://u:p@[::1/db"),
+        ("DATABASE_URL", "postgresql://u:p@host/db?foo=bar"),
+        ("REDIS_URL", "foo"),
+        ("REDIS_URL", "http://host:1"),
+        ("REDIS_URL", "redis://host:notaport/0"),
+        ("REDIS_URL", "redis://host:999999/0"),
+        ("REDIS_URL", "redis://host:1/zz"),
+        ("REDIS_URL", "redis://host:1/0?socket_timeout=abc"),
+        ("STATE_DIR", "/etc/passwd"),
+        ("STATE_DIR", "/etc/passwd/state"),
+        ("PUBLIC_URL", "https://way bill.example"),
+        ("PUBLIC_URL", "https://waybill.example:99999"),
+        ("PUBLIC_URL", "https://u:p@waybill.example"),
+        ("PUBLIC_URL", "https://waybill.example/?x=1"),
+        ("PUBLIC_URL", "https://waybill.example/#frag"),
+        ("MAIL_PORT", "0"),
+        ("MAIL_PORT", "99999"),
+        ("MAIL_DEFAULT_SENDER", "a@\u00fc.example"),
+        ("OUTBOUND_CA_BUNDLE", "/nonexistent"),
+        ("OUTBOUND_CA_BUNDLE", "/etc/passwd"),
+        ("SHOPIFY_SHOP_URL_TEMPLATE", "http://{shop}"),
+        ("SHOPIFY_SHOP_URL_TEMPLATE", "https://[{shop}"),
+    ],
+)
+def test_malformed_values_are_named_and_not_repeated(name: str, value: str) -> None:
+    told = faults(**{name: value})
+    assert name in told
+    assert "u:p@" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:secret@host:6379/0", "rediss://host", "unix:///run/valkey.sock", "redis://h/"]
+)
+def test_addresses_of_redis(url: str) -> None:
+    settings, _ = read_settings({**GOOD, "REDIS_URL": url})
+    assert settings.redis_url.get_secret_value() == url
+
+
+def test_rules_between_settings_are_told_beside_missing_ones() -> None:
+    told = faults(APP_ENV="production", REDIS_URL="", TIME_SCALE="2", OUTBOUND_ALLOW_PRIVATE="1", SECRET_KEY="short")
+    for name in ("REDIS_URL", "TIME_SCALE", "OUTBOUND_ALLOW_PRIVATE", "SECRET_KEY", "STATE_DIR"):
+        assert name in told
+    assert told.count("SECRET_KEY") == 1
+
+
+def test_both_kinds_of_tls_for_mail_exclude_each_other() -> None:
+    assert "MAIL_USE_SSL" in faults(MAIL_USE_TLS="1", MAIL_USE_SSL="1")
