@@ -56,10 +56,20 @@ def readiness(container: Container) -> Readiness:
     """Look at everything. Never raises for a thing that is away; takes a few seconds at most."""
     checks = {"state_dir": _state_dir(container), "redis": _redis(container), "mail": _mail(container)}
     try:
-        checks |= _database(container)
+        checks |= _twice(container)
     except sa.exc.SQLAlchemyError as error:
         checks["database"] = Check("down", f"the database does not answer ({type(error).__name__})")
     return Readiness(checks)
+
+
+def _twice(container: Container) -> dict[str, Check]:
+    """A connection that a restarted database left behind says nothing about the database: it is replaced."""
+    try:
+        return _database(container)
+    except sa.exc.OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        return _database(container)
 
 
 def _database(container: Container) -> dict[str, Check]:

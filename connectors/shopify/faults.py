@@ -15,10 +15,15 @@ from app.ports.http import TransportError
 _MERCHANT = {402: "shop_frozen", 403: "shop_permission", 404: "shop_gone", 423: "shop_frozen"}
 _BEFORE_EXECUTION = frozenset(
     (
-        "argumentLiteralsIncompatible", "argumentNotAccepted", "BAD_REQUEST", "fieldConflict", "invalidArguments",
-        "INVALID_VARIABLE", "MAX_COST_EXCEEDED", "missingRequiredArguments", "missingRequiredInputObjectAttribute",
-        "parse_error", "selectionMismatch", "undefinedField", "undefinedType", "variableMismatch",
-        "variableNotDefined", "variableRequiresValidType",
+        # Shopify's own.
+        "BAD_REQUEST", "INVALID_VARIABLE", "MAX_COST_EXCEEDED",
+        # The static validation of graphql-ruby, on which the API runs.
+        "argumentLiteralsIncompatible", "argumentNotAccepted", "argumentNotUnique", "cannotSpreadFragment",
+        "defaultValueInvalidType", "directiveCannotBeApplied", "fieldConflict", "fragmentNotUnique",
+        "fragmentOnNonCompositeType", "inputFieldNotUnique", "missingRequiredArguments",
+        "missingRequiredInputObjectAttribute", "selectionMismatch", "undefinedDirective", "undefinedField",
+        "undefinedType", "useAndDefineFragment", "variableMismatch", "variableNotDefined", "variableNotUnique",
+        "variableNotUsed", "variableRequiresValidType",
     )
 )  # fmt: skip
 """What validation says of a document or its variables: no mutation has begun. Any other code may come after it."""
@@ -59,7 +64,9 @@ def of_errors(errors: Any, *, effect: bool) -> OutsideError:
         dead = "access token" in errors.lower()
         return MerchantMustAct("shop_token_dead", "invalid_token") if dead else Refused("errors", errors[:200])
     codes = codes_of(errors)
-    if "ACCESS_DENIED" in codes:
+    # Of a mutation: denied itself, or only a field of the answer after it was executed?
+    below = effect and any("." in path for path in fields_of(errors))
+    if "ACCESS_DENIED" in codes and not below:
         return MerchantMustAct("shop_permission", "ACCESS_DENIED", ", ".join(fields_of(errors))[:200])
     if "SHOP_INACTIVE" in codes:
         return MerchantMustAct("shop_frozen", "SHOP_INACTIVE")

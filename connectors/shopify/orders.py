@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -111,13 +111,21 @@ def changed_orders(client: GraphQLClient, since: datetime, until: datetime, curs
     query = f"updated_at:>='{_text(start)}' AND updated_at:<'{_text(upper)}'"
     orders = client.run("orders_changed", query=query, after=after).data["orders"]
     info = orders["pageInfo"]
-    refs = tuple(OrderRef(number_of(node["id"]), moment(node["updatedAt"])) for node in orders["nodes"])
+    refs = tuple(ref for node in orders["nodes"] if (ref := _reference(node)) is not None)
     if not info["hasNextPage"]:
         return OrderPage(refs, None)
     last = refs[-1].updated_at if refs else start
     if pages >= RESTART and last > start:
         return OrderPage(refs, f"{last.isoformat()}||0")
     return OrderPage(refs, f"{start.isoformat()}|{info['endCursor']}|{pages + 1}")
+
+
+def _reference(node: Mapping[str, Any]) -> OrderRef | None:
+    """None for a node that is none of Shopify's: one odd order must not hide all others."""
+    try:
+        return OrderRef(number_of(node["id"]), moment(node["updatedAt"]))
+    except ValueError:
+        return None
 
 
 RESTART = 100

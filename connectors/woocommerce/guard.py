@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,9 +59,10 @@ def check(shop: ShopClient, callback_url: str) -> WebhookReport:
 
 def _is_ours(delivery_url: str, callback_url: str) -> bool:
     try:
-        return delivery_url == callback_url or urlsplit(delivery_url).path.rsplit("/", 1)[-1] == _token(callback_url)
+        last = urlsplit(delivery_url).path.rsplit("/", 1)[-1]
     except ValueError:
         return False
+    return delivery_url == callback_url or hmac.compare_digest(last.encode(), _token(callback_url).encode())
 
 
 def _token(callback_url: str) -> str:

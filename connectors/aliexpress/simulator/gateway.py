@@ -182,19 +182,23 @@ def _distort(api: str, body: dict[str, Any], rule: Rule) -> None:
 
 def _hang_up(request: Request) -> Response:
     """Close the connection without an answer; works under werkzeug's servers."""
-    connection: socket.socket | None = request.environ.get("werkzeug.socket")
+    _close(request.environ.get("werkzeug.socket"))
+    return Response(status=502)
+
+
+def _close(connection: socket.socket | None) -> None:
     if connection is not None:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-    return Response(status=502)
 
 
 def _cut(request: Request, body: dict[str, Any]) -> Response:
     """The whole length is announced, half of it is sent."""
     text = json.dumps(body, separators=(",", ":")).encode()
+    connection: socket.socket | None = request.environ.get("werkzeug.socket")  # the request is over when half is sent
 
     def half() -> Iterator[bytes]:
         yield text[: len(text) // 2]
-        _hang_up(request)
+        _close(connection)
 
     return Response(half(), content_type=_JSON, headers={"Content-Length": str(len(text))})

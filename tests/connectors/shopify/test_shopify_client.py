@@ -200,7 +200,9 @@ def test_error_layers() -> None:
     cases: list[tuple[Any, bool, type[OutsideError]]] = [
         ("[API] Invalid API key or access token", False, MerchantMustAct),
         ("something else", False, Refused),
-        (denied, True, MerchantMustAct),
+        (denied, False, MerchantMustAct),
+        (denied, True, OutcomeUnknown),  # a field of the answer is hidden: what was asked for may have been done
+        ([{"message": "x", "extensions": {"code": "ACCESS_DENIED"}, "path": ["fulfill"]}], True, MerchantMustAct),
         ([{"message": "x", "extensions": {"code": "SHOP_INACTIVE"}}], True, MerchantMustAct),
         ([{"message": "x", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}], True, OutcomeUnknown),
         ([{"message": "x", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}], False, TryLater),
