@@ -32,22 +32,24 @@ def prepare(container: Container) -> None:
         instance = _instance(container, session)
         _check_keys(container, session)
         seen = _database(session)
-        remembered = _remembered(container)
-        reasons = _suspicious(remembered, seen, instance.epoch)
-        for reason in reasons:
-            session.execute(
-                insert(PlacementFreeze)
-                .values(reason=reason, frozen_by="boot", released_by="", second="")
-                .on_conflict_do_nothing()
-            )
-            text = f"Buying is frozen: {reason}. Check, then `flask placement release`."
-            alert(session, f"frozen:{reason}", "placement_frozen", text)
-            audit(session, "placement", 0, "frozen", actor="boot", detail={"reason": reason})
-            log.error("placement_frozen", reason=reason)
+        _freeze_if_strange(container, session, seen, instance.epoch)
         instance.epoch += 1
         epoch = instance.epoch
     # The freeze is in the database now; it stays until a person releases it, and is not made anew at the next start.
     _remember(container, {**seen, "epoch": epoch})
+
+
+def _freeze_if_strange(container: Container, session: Session, seen: dict[str, Any], epoch: int) -> None:
+    for reason in _suspicious(_remembered(container), seen, epoch):
+        session.execute(
+            insert(PlacementFreeze)
+            .values(reason=reason, frozen_by="boot", released_by="", second="")
+            .on_conflict_do_nothing()
+        )
+        text = f"Buying is frozen: {reason}. Check, then `flask placement release`."
+        alert(session, f"frozen:{reason}", "placement_frozen", text)
+        audit(session, "placement", 0, "frozen", actor="boot", detail={"reason": reason})
+        log.error("placement_frozen", reason=reason)
 
 
 def check_keys(container: Container) -> None:
@@ -65,13 +67,18 @@ def _check_keys(container: Container, session: Session) -> None:
 
 
 def advance(container: Container) -> None:
-    """Count on, in the database and in `STATE_DIR`: a backup restored later is then older than what is remembered."""
+    """Count on, in the database and in `STATE_DIR`: a backup restored later is then older than what is remembered.
+
+    Compared first: the database may have been exchanged under running workers.
+    """
     with container.database.transaction() as session:
         instance = session.get(Instance, 1, with_for_update=True)
         if instance is None:
             return
+        seen = _database(session)
+        _freeze_if_strange(container, session, seen, instance.epoch)
         instance.epoch += 1
-        facts = {**_database(session), "epoch": instance.epoch}
+        facts = {**seen, "epoch": instance.epoch}
     _remember(container, facts)
 
 
@@ -109,9 +116,13 @@ def _remember(container: Container, facts: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # A name of its own: processes of several containers, each number 1 there, may share the folder.
     handle, draft = tempfile.mkstemp(prefix="epoch.", suffix=".tmp", dir=folder)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(json.dumps(facts))
-    Path(draft).replace(folder / "epoch.json")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(json.dumps(facts))
+        Path(draft).replace(folder / "epoch.json")
+    except OSError as error:
+        Path(draft).unlink(missing_ok=True)  # a full disk must not be filled with drafts
+        log.warning("state_not_remembered", error=type(error).__name__, folder=str(folder))
 
 
 def _suspicious(remembered: dict[str, Any], seen: dict[str, Any], epoch: int) -> list[str]:

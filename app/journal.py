@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ class Journal:
 
     def append(self, entry: Entry) -> None:
         """Write and fsync. Raises OSError if the disk refuses: the outcome then still goes to the database."""
-        line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
+        # It begins a line of its own: a full disk may have cut the one before.
+        line = b"\n" + json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
         with self._lock:
             file = self._open()
             os.write(file, line)
@@ -53,15 +54,25 @@ class Journal:
             self._written += 1
 
     def _open(self) -> int:
-        if self._file is not None and self._pid == os.getpid() and self._written < SEGMENT:
+        mine = self._file is not None and self._pid == os.getpid() and self._written < SEGMENT
+        if self._file is not None and mine and os.fstat(self._file).st_nlink:  # else somebody removed it under us
             return self._file
         if self._file is not None:
             os.close(self._file)
         self._pid, self._written, self._segment = os.getpid(), 0, self._segment + 1
-        path = self._folder / f"{HOST}-{self._pid}-{self._segment}.jsonl"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = self._next_file()
         _sync_folder(self._folder)  # else a power cut may lose the new file's name, and with it what was fsync'd
         return self._file
+
+    def _next_file(self) -> int:
+        """A new file. One of an earlier process with our number (containers count from 1 again) is left alone."""
+        while True:
+            path = self._folder / f"{HOST}-{self._pid}-{self._segment}.jsonl"
+            try:
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            except FileExistsError:
+                self._segment += 1
 
     def entries(self) -> Iterator[Entry]:
         """Every readable entry of every file; a line cut by a crash is passed over."""
@@ -71,7 +82,10 @@ class Journal:
     def tidy(self, recorded: set[int]) -> None:
         """Remove files that nobody writes any more once all their attempts are recorded."""
         for path in self._folder.glob("*.jsonl"):
-            host, pid, segment = path.stem.rsplit("-", 2)
+            named = path.stem.rsplit("-", 2)
+            if len(named) != 3 or not (named[1].isdecimal() and named[2].isdecimal()):
+                continue  # not one of ours
+            host, pid, segment = named
             newest = not (self._folder / f"{host}-{pid}-{int(segment) + 1}.jsonl").exists()
             if newest and (host != HOST or _alive(int(pid))):
                 continue  # another host's process cannot be asked: its newest file stays
@@ -82,13 +96,32 @@ class Journal:
     def _of(path: Path) -> Iterator[Entry]:
         try:
             lines = path.read_bytes().splitlines()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return
         for line in lines:
-            try:
-                yield Entry(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
+            entry = _entry(line)
+            if entry is not None:
+                yield entry
+
+
+_LARGEST = 2**63 - 1
+
+
+def _entry(line: bytes) -> Entry | None:
+    """None for what is no entry: cut by a crash, or written by nobody of ours."""
+    try:
+        raw: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(raw, dict):
+        return None
+    attempt, purchase, number, result = (raw.get(one.name) for one in fields(Entry))
+    for whole in (attempt, purchase):
+        if type(whole) is not int or not 0 < whole <= _LARGEST:
+            return None
+    if not (isinstance(number, str) and isinstance(result, dict)):
+        return None
+    return Entry(int(str(attempt)), int(str(purchase)), number, result)
 
 
 def _sync_folder(folder: Path) -> None:

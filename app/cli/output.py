@@ -283,7 +283,12 @@ class Amount(click.ParamType[Decimal]):
             self.fail(f"{value!r} is not a number", param, ctx)
         if not number.is_finite():
             self.fail(f"{value!r} is not a number", param, ctx)
+        if abs(number) >= _LARGEST_AMOUNT:
+            self.fail(f"{value!r} is too large", param, ctx)
         return number
+
+
+_LARGEST_AMOUNT = Decimal(10) ** 12
 
 
 by_option = click.option("--by", default="cli", show_default=True, help="Who does this, for the history.")

@@ -32,6 +32,7 @@ from app.pipeline.buy.watch import Slots, adopt
 log = logs.logger(__name__)
 WRONG_SETTINGS = 2
 """Exit code of a worker, and then of its supervisor, that may not work with these settings."""
+SHORT_LIFE, LONGEST_PAUSE = 10.0, 5.0
 LOOK = 0.1
 """Seconds between two looks of the supervisor."""
 
@@ -40,6 +41,10 @@ LOOK = 0.1
 class _Worker:
     process: ForkProcess
     slots: Slots
+    started: float
+    failures: int = 0
+    """Ends in a row within the first seconds."""
+    waits_since: float | None = None
 
 
 def main() -> None:
@@ -68,10 +73,7 @@ def main() -> None:
                 _end(workers, clock)
                 sys.exit(WRONG_SETTINGS)
             if not worker.process.is_alive():
-                log.warning("worker_ended", pid=worker.process.pid, code=worker.process.exitcode)
-                time.sleep(0.2)
-                worker.slots.reset()
-                workers[place] = _start(context, worker.slots)
+                workers[place] = _replaced(context, worker)
     _end(workers, clock)
 
 
@@ -87,10 +89,23 @@ def _end(workers: list[_Worker], clock: SystemClock) -> None:
     log.info("supervisor_ended")
 
 
-def _start(context: multiprocessing.context.ForkContext, slots: Slots) -> _Worker:
+def _replaced(context: multiprocessing.context.ForkContext, worker: _Worker) -> _Worker:
+    """Another worker in the place of one that ended; later and later while none gets beyond its start."""
+    lived = time.monotonic() - worker.started
+    if worker.waits_since is None:
+        log.warning("worker_ended", pid=worker.process.pid, code=worker.process.exitcode)
+        worker.failures = worker.failures + 1 if lived < SHORT_LIFE else 1
+        worker.waits_since = time.monotonic()
+    if time.monotonic() - worker.waits_since < min(0.1 * 2**worker.failures, LONGEST_PAUSE):
+        return worker
+    worker.slots.reset()
+    return _start(context, worker.slots, worker.failures)
+
+
+def _start(context: multiprocessing.context.ForkContext, slots: Slots, failures: int = 0) -> _Worker:
     process = context.Process(target=work, args=(slots, os.getpid()), name="waybill-worker")
     process.start()
-    return _Worker(process, slots)
+    return _Worker(process, slots, time.monotonic(), failures)
 
 
 def work(slots: Slots, parent: int) -> None:

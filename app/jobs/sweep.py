@@ -75,8 +75,10 @@ def recheck_held(container: Container) -> int:
                     ("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")
                 ),
                 Purchase.run_at <= sa.func.clock_timestamp(),
-                # What the supplier refused is sent again only after a repair, not because time went by.
+                # What the supplier refused is sent again only after a repair, not because time went by. Once it was
+                # claimed, it had been repaired: what it is held for since then may pass by itself.
                 Purchase.previous_id.is_(None)
+                | (Purchase.fence > 0)
                 | (sa.select(before.state).where(before.id == Purchase.previous_id).scalar_subquery() != "REJECTED"),
             )
             .order_by(Purchase.run_at)

@@ -136,6 +136,7 @@ def apply_read(
         order.payment = read.payment.value
     order.created_at_supplier, order.paid_at = read.created_at, read.paid_at
     now = container.clock.now()
+    first = order.read_at is None
     another_look = order.read_at is None or now - order.read_at >= container.timers.first_read / 2
     order.pay_until, order.read_at = read.pay_until, now
     if not read.closed:
@@ -144,9 +145,32 @@ def apply_read(
         order.closed_seen += 1
     order.closed = read.closed and (order.closed_seen >= 2 or order.closed)
     _items(session, order, read)
+    if first and order.source == "answer" and order.purchase_id is not None:
+        _check_clock(container, session, order, read)
     if order.purchase_id is not None:
         purchase = purchase or session.get_one(Purchase, order.purchase_id, with_for_update=True)
         follow(container, session, purchase)
+
+
+CLOCK = "supplier-clock"
+
+
+def _check_clock(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> None:
+    """A clear order tells whether we read the supplier's times in the right zone: matching depends on it."""
+    sent = session.scalar(sa.select(sa.func.max(Attempt.sent_at)).where(Attempt.purchase_id == order.purchase_id))
+    instants = read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
+    if sent is None or not instants:
+        return
+    before, after = window(container)
+    if any(sent - before <= at <= sent + after for at in instants):
+        end_alerts(session, CLOCK)
+        return
+    text = (
+        f"Supplier order {order.external_id} was made at {instants[0]:%Y-%m-%d %H:%M} UTC as we read it, but sent at "
+        f"{sent:%H:%M}: the time zone of the supplier's times is set wrong (ALIEXPRESS_GMT_CREATE_ZONE). Until it is "
+        "right no unclear order can be matched, and “not there” is not accepted."
+    )
+    alert(session, CLOCK, "supplier_clock", text)
 
 
 _SHIPPING = ("none", "part", "shipped", "delivered")
@@ -235,13 +259,15 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
     state, reason, facts = computed.state(purchase, orders)
     if purchase.autopay and computed.over(purchase, orders) and any(order.payment == "paid" for order in orders):
         _autopay_overshoot(session, purchase)
-    if any(not order.closed for order in orders):
+    # Seen closed once is not yet closed, but nothing that "goes on" either.
+    if any(not order.closed and not order.closed_seen for order in orders):
         closing.note(session, purchase)
     if purchase.state == state and purchase.reason == reason:
         return
     move(session, purchase, state, actor="track", reason=reason, facts=facts)
     _price_blocked(session, purchase, facts)
     if state == "EXPIRED":
+        end_tasks(session, f"partly-closed:{purchase.id}", "closed as a whole")
         _expired(container, session, purchase)
     if state in {"SUPPLIER_CANCELLED", "REFUNDED"}:
         closing.whole(session, purchase)
@@ -364,6 +390,21 @@ def match_shop(session: Session, shop_id: int) -> Shop:
 def _expired(container: Container, session: Session, purchase: Purchase) -> None:
     """Closed unpaid: order again by itself at most once, then it is the merchant's decision."""
     order = session.get_one(StoreOrder, purchase.order_id)
+    found, wanted = coverage(session, purchase)
+    if found < wanted:
+        task(
+            session,
+            f"expired:{purchase.id}",
+            "expired_unpaid",
+            turn="merchant",
+            text=f"Order {order.number}: the supplier closed an unpaid order that held {found} of {wanted} pieces. The "
+            "rest may stand in another order there: look first, and do not pay twice. If nothing is there, "
+            f"`flask purchase again {purchase.id}`.",
+            shop_id=purchase.shop_id,
+            order_id=order.id,
+            purchase_id=purchase.id,
+        )
+        return
     again = purchase.generation > 1
     heir = generation.next_generation(
         container,

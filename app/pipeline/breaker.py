@@ -62,9 +62,8 @@ def reserve_place(session: Session, container: Container, purchase: Purchase) ->
     flying = (
         sa.select(sa.func.count())
         .select_from(Purchase)
-        .where(
-            Purchase.state == "SENDING", Purchase.sent_deadline > sa.func.clock_timestamp(), Purchase.id != purchase.id
-        )
+        # Past its deadline too: until its outcome is recorded, or it is taken for unclear, it may be either.
+        .where(Purchase.state == "SENDING", Purchase.id != purchase.id)
         .scalar_subquery()
     )
     freshly = sa.select(Breaker.unclear_at).where(Breaker.scope == f"supplier:{purchase.supplier}").scalar_subquery()

@@ -101,13 +101,16 @@ def _refuse(session: Session, purchase: Purchase) -> None:
     gone = lost(session, purchase)
     if purchase.state not in PLACED or not gone:
         raise Conflict("nothing_lost", f"Purchase {purchase.id} is {purchase.state}: no piece of it was closed.")
-    bundled = session.scalar(
-        sa.select(PurchaseItem.id).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.position > 1).limit(1)
-    )
-    if bundled is not None:
+    if bundled(session, purchase):
         raise Conflict(
             "bundle", "A part of a bundle was closed. Order the missing piece at the supplier by hand, or refund."
         )
+
+
+def bundled(session: Session, purchase: Purchase) -> bool:
+    """Whether one of its lines is bought as several supplier items: a part of that cannot be ordered again alone."""
+    further = sa.exists().where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.position > 1)
+    return bool(session.scalar(sa.select(further)))
 
 
 def _concerned(session: Session, purchase: Purchase) -> dict[str, set[tuple[str, str]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -332,17 +333,18 @@ def unattached(session: Session, account_id: int, sent_at: datetime | None) -> l
     )
 
 
-def refuse_settled(container: Container, purchase_id: int, *, late: bool = False) -> int:
+def refuse_settled(container: Container, purchase_id: int, *, late: Literal["void", "gap"]) -> int:
     """The account of a purchase about which a person may say something; before anybody outside is asked.
 
-    `late`: also of one that was given up or holds a part. Raises `Conflict` if there is nothing to resolve.
+    Of an unclear one, and of one that holds only a part; `late` "void": also of one that was given up. Raises
+    `Conflict` if there is nothing to resolve.
     """
     with container.database.reading() as session:
         purchase = session.get(Purchase, purchase_id)
         if purchase is None:
             raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
         found, wanted = coverage(session, purchase)
-    still = late and (purchase.state == "VOID" or (purchase.state in PLACED and found < wanted))
+    still = (purchase.state in PLACED and found < wanted) or (late == "void" and purchase.state == "VOID")
     if purchase.account_id is None or not (purchase.state in UNCLEAR or still):
         raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
     return purchase.account_id
@@ -363,7 +365,7 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
     """
     if not (ref.isascii() and ref.isdigit()):
         raise WaybillError("bad_number", f"{ref[:40]!r} is not an order number: it has digits only.")
-    account_id = refuse_settled(container, purchase_id, late=True)
+    account_id = refuse_settled(container, purchase_id, late="void")
     try:
         read = with_account(container, account_id, lambda supplier: supplier.order(ref))
     except OutsideError as error:

@@ -92,8 +92,9 @@ def _act(
 ) -> tuple[str, int | None, timedelta | None]:
     if hint.kind == HintKind.SUPPLIER_ORDER:
         return evidence.push(container, row, hint)
-    if row.shop_id is None:
-        return "about no shop", None, None
+    left = row.shop_id is not None and hint.kind != HintKind.UNINSTALLED and _left(container, row.shop_id)
+    if row.shop_id is None or left:
+        return "the shop has removed the app" if left else "about no shop", None, None
     if hint.kind in {HintKind.ORDER, HintKind.ORDER_GONE} and hint.ref:
         known = _read_since(container, row, hint.ref)
         if known is not None:
@@ -103,6 +104,12 @@ def _act(
     if hint.kind == HintKind.UNINSTALLED:
         return leave.uninstalled(container, row.shop_id), None, None
     return hint.detail or f"nothing to do for {hint.kind.value}", None, None
+
+
+def _left(container: Container, shop_id: int) -> bool:
+    """Whether the shop uninstalled us: its key is gone, and nobody can read its orders any more (S27)."""
+    with container.database.reading() as session:
+        return session.scalar(sa.select(Shop.state).where(Shop.id == shop_id)) == "UNINSTALLED"
 
 
 def _read_since(container: Container, row: Inbox, external_id: str) -> int | None:

@@ -22,10 +22,11 @@ from app.models import (
     Shop,
     SourceLine,
     StoreOrder,
+    SupplierOrder,
 )
 from app.pipeline import numbers, requests
 from app.pipeline.readiness import Account, Links, account_of, settle, was_sent
-from app.pipeline.record import audit, move, task
+from app.pipeline.record import audit, end_tasks, move, task
 
 ADDRESS = frozenset(("address_refused", "address_invalid", "customs_id"))
 """Reasons that another address lifts."""
@@ -169,7 +170,8 @@ def _follow(
 ) -> None:
     """Unsent purchases take the order's quantities; sent ones get a flag and a task when they hold too much."""
     for line in lines:
-        left = wanted[line.id].most
+        # Pieces of a generation that died and waits for the merchant's decision are not given to another part.
+        left = wanted[line.id].most - _settled_elsewhere(line, book)
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
         left -= sum(item.quantity for _, item in sent)
@@ -182,6 +184,7 @@ def _follow(
                 take = max(left, 0)
                 left -= take
                 _set_quantity(session, book, purchase, item, take)
+    _wanted_again(session, lines, book, _unwanted(order, lines, book))
     for purchase in book.purchases:
         if purchase.state in UNSENT and not any(
             item.quantity for item in book.items if item.purchase_id == purchase.id
@@ -224,6 +227,26 @@ def _unwanted(order: StoreOrder, lines: Sequence[SourceLine], book: _Book) -> se
     live = {line.id for line in lines if not (order.cancelled or order.gone) and line.quantity > line.refunded}
     wanted = {item.purchase_id for item in book.items if item.source_line_id in live and item.quantity}
     return {purchase.id for purchase in book.purchases} - wanted
+
+
+def _wanted_again(session: Session, lines: Sequence[SourceLine], book: _Book, unwanted: set[int]) -> None:
+    """What was cancelled after it had been sent, and was restored since: it is to be paid and followed as before.
+
+    A cancellation that was asked of our own location stands as long as the shop shows it.
+    """
+    asked = {line.id for line in lines if line.request in {requests.ASKED, "cancel_rejected"}}
+    for purchase in book.purchases:
+        its = {item.source_line_id for item in book.items if item.purchase_id == purchase.id}
+        if purchase.cancel_requested_at is None or purchase.id in unwanted or its & asked:
+            continue
+        purchase.cancel_requested_at = None
+        purchase.version += 1
+        audit(session, "purchase", purchase.id, "wanted_again", actor="match")
+        # Whether it may be paid is computed from its orders, its price among them: read them now.
+        mine = sa.update(SupplierOrder).where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.closed.is_(False))
+        session.execute(mine.values(track_run_at=sa.func.clock_timestamp()))
+        for line_id in its:
+            end_tasks(session, f"too-much:{line_id}", "wanted again")
 
 
 def _too_much(

@@ -14,6 +14,7 @@ from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.logs import logger
 from app.models import (
+    Alert,
     Attempt,
     Evidence,
     Purchase,
@@ -24,7 +25,7 @@ from app.models import (
     SupplierOrderItem,
 )
 from app.pipeline import breaker, closing, evidence, generation, locks, match, unverified
-from app.pipeline.adopt import coverage, follow, open_attempt
+from app.pipeline.adopt import CLOCK, coverage, follow, open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
 from app.ports.errors import OutsideError
@@ -169,15 +170,23 @@ def not_there(
     Staff (`by` starting with `staff:`) always need a second person. `unverified_account`: nobody can read the account,
     so nothing is checked now (`app.pipeline.unverified`). Raises `Conflict` saying what is missing.
     """
-    evidence.refuse_settled(container, purchase_id)
+    evidence.refuse_settled(container, purchase_id, late="gap")
     _check_number(newest_seen.strip())
     if by.startswith("staff:") and (not confirm_by.strip() or confirm_by.strip().casefold() == by.strip().casefold()):
         raise Conflict("second_person", f"A second person, another one than {by}, has to confirm this (--confirm-by).")
     newest, read = ("", None) if unverified_account else _verify_newest(container, purchase_id, newest_seen.strip())
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
-        if purchase.state not in {"UNKNOWN", "HUMAN"}:
+        _refuse_wrong_clock(session)
+        found, asked = coverage(session, purchase)
+        if purchase.state not in {"UNKNOWN", "HUMAN"} and not (purchase.state in PLACED and found < asked):
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+        if found and closing.bundled(session, purchase):
+            raise Conflict(
+                "bundle",
+                "A part of a bundle was found, and the rest cannot be ordered alone. Order the missing piece at the "
+                "supplier by hand and give its number (--found), or refund your buyer.",
+            )
         if unverified_account:
             unverified.demand(container, session, purchase, by=by, confirm_by=confirm_by)
         _alone(session, purchase, by=by, confirm_by=confirm_by)
@@ -220,6 +229,15 @@ def not_there(
             move(session, purchase, "CANCELLED", actor=by, reason="cancelled_by_shop")
         container.database.after_commit(container.bell.ring)
         return heir or purchase
+
+
+def _refuse_wrong_clock(session: Session) -> None:
+    if session.scalar(sa.select(Alert.id).where(Alert.dedupe_key == CLOCK, Alert.ended_at.is_(None))):
+        raise Conflict(
+            "supplier_clock",
+            "We read the supplier's times in a wrong zone, so an order that is there would not be recognised. "
+            "Staff have an alert about it; nothing can be given up until it is mended.",
+        )
 
 
 def _check_number(newest_seen: str) -> None:

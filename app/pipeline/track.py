@@ -23,7 +23,7 @@ from app.models import (
 from app.pipeline import breaker, evidence, locks, unverified
 from app.pipeline.adopt import apply_read
 from app.pipeline.due import Claim, claim
-from app.pipeline.record import outbox, task
+from app.pipeline.record import alert, end_alerts, end_tasks, outbox, task
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.ports.supplier import SupplierParcel
@@ -94,11 +94,9 @@ def _news(session: Session, before: SupplierOrder, read: OrderRead | None, parce
 
 def _again(container: Container, order_id: int, wait: timedelta) -> None:
     with container.database.transaction() as session:
-        session.execute(
-            sa.update(SupplierOrder)
-            .where(SupplierOrder.id == order_id)
-            .values(track_run_at=sa.func.clock_timestamp() + wait, track_lease_until=None)
-        )
+        order = session.get_one(SupplierOrder, order_id, with_for_update=True)
+        order.track_run_at, order.track_lease_until = sa.func.clock_timestamp() + wait, None
+        _unreadable(container, session, order)
 
 
 def _store(
@@ -120,7 +118,11 @@ def _store(
         unverified.check_order(container, session, order, read)
     if read is None:
         order.track_run_at = sa.func.clock_timestamp() + pick(timers.push_retries, order.tracks - 1)
+        _unreadable(container, session, order)
         return
+    if order.read_at is None and order.tracks > 1:
+        end_alerts(session, f"unread:{order.id}")
+        end_tasks(session, f"unread:{order.id}", "track")
     if purchase is None:
         apply_read(container, session, order, read)
         evidence.attach(container, session, order, read, candidates, source="lookup")
@@ -131,6 +133,25 @@ def _store(
     _remind(session, order, purchase, container.clock.now())
     order.track_run_at = _next(container, session, order)
     container.database.after_commit(container.bell.ring)
+
+
+def _unreadable(container: Container, session: Session, order: SupplierOrder) -> None:
+    """A number that the supplier gave and nobody can read for an hour: it may wait to be paid unseen, and be closed."""
+    age = container.clock.now() - order.recorded_at
+    if order.read_at is not None or order.role != "bought" or age < container.timers.human_after:
+        return
+    text = f"Supplier order {order.external_id} was given to us but cannot be read. Look for it in the account there."
+    alert(session, f"unread:{order.id}", "order_unread", text, purchase_id=order.purchase_id)
+    task(
+        session,
+        f"unread:{order.id}",
+        "order_unread",
+        turn="merchant",
+        text=f"{text} If it is there and unpaid, pay it there.",
+        shop_id=session.scalar(sa.select(Purchase.shop_id).where(Purchase.id == order.purchase_id)),
+        order_id=session.scalar(sa.select(Purchase.order_id).where(Purchase.id == order.purchase_id)),
+        purchase_id=order.purchase_id,
+    )
 
 
 def _next(container: Container, session: Session, order: SupplierOrder) -> sa.ColumnElement[datetime] | None:

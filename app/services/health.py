@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from app.queue import connect
 
 OLD_INBOX = 300.0
 """Seconds (at TIME_SCALE 1) after which an unprocessed event is a reason to look."""
+LEAST_FREE = 10 * 1024 * 1024
+"""Bytes that the journal's disk should have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,12 @@ def _redis(container: Container) -> Check:
 def _state_dir(container: Container) -> Check:
     if container.settings.state_dir is None:
         return Check("degraded", "STATE_DIR is not set: journal and epoch are lost with this folder (var/state)")
-    if not container.settings.folder.is_dir():
-        return Check("degraded", "STATE_DIR is not there")
+    folder = container.settings.folder
+    if not folder.is_dir() or not (folder / "journal").is_dir():
+        return Check("degraded", "STATE_DIR is not there, or not as it was made: restart the workers")
+    if not os.access(folder / "journal", os.W_OK | os.X_OK):
+        return Check("degraded", "STATE_DIR cannot be written: answers of the supplier are kept in the database only")
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        return Check("degraded", f"STATE_DIR is nearly full: {free // 1024} kB are free")
     return Check("ok")

@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.domain.purchase_flow import UNCLEAR
 from app.models import Purchase, Shop, StoreOrder, SupplierAccount, SupplierOrder
+from app.pipeline import computed
 from app.ports.money import Money
 from app.services import standing
 
@@ -52,6 +54,7 @@ def _attached(
             sa.or_(
                 Purchase.state.in_(("PLACED_UNPAID", "PAY_BLOCKED")),
                 SupplierOrder.role == "duplicate",
+                sa.and_(SupplierOrder.payment == "unpaid", Purchase.state.in_(UNCLEAR)),
                 # A second order of a purchase that is paid otherwise: it turned up late.
                 sa.and_(
                     SupplierOrder.payment == "unpaid", Purchase.state.in_(("PLACED_PAID", "PART_SHIPPED", "SHIPPED"))
@@ -72,12 +75,22 @@ def _attached(
             "shop": shop,
             "limit": _limit(purchase),
         }
-        reason = _why_not(order, purchase)
+        reason = _why_not(order, purchase) or _over(order, purchase)
         if reason:
             blocked.append({**entry, "reason": reason, "pay_url": ""})
         elif order.payment == "unpaid":
             pay.append({**entry, "pay_failed": order.pay_failed})
     return pay, blocked
+
+
+def _over(order: SupplierOrder, purchase: Purchase) -> str:
+    """An order of a purchase that is paid otherwise is still none that may cost more than the limit."""
+    if order.total is None or computed.approved(purchase, Money(order.total, order.currency)):
+        return ""
+    if not computed.over(purchase, [order]):
+        return ""
+    facts = {"total": _money(order.total, order.currency), "limit": _limit(purchase)}
+    return standing.because("price_over_limit", facts)[0]
 
 
 def _limit(purchase: Purchase) -> str:
@@ -93,6 +106,8 @@ def _why_not(order: SupplierOrder, purchase: Purchase) -> str:
         return standing.because("duplicate_risk", {"order": order.external_id})[0]
     if purchase.cancel_requested_at is not None:
         return "The shop cancelled it: do not pay, the supplier closes it by itself."
+    if purchase.state in UNCLEAR:
+        return "What was ordered is not clear yet: do not pay it before the rest is found or given up."
     if purchase.state == "PAY_BLOCKED":
         return standing.because(purchase.reason, purchase.facts)[0]
     return ""

@@ -25,13 +25,17 @@ CONFIG_CODES = frozenset(
 )
 PASSING_CODES = frozenset({"InternalError", "SystemError", "ServiceTimeout", "ServiceUnavailable"})
 REFUSED_CODES = CONFIG_CODES | {"InvalidCode", "AUTH_TYPE_UNSUPPORTED", "isv.402"}
+LONGEST_BAN = 900.0
 _BAN = re.compile(r"last\s+([0-9]{1,6})\s+second")
 
 
 def ban_seconds(message: str) -> float | None:
-    """How long a call limit lasts, in seconds, as the message says; None when it does not."""
+    """How long a call limit lasts, in seconds, as the message says, at most a quarter of an hour; None if it does not.
+
+    A longer one would stop all buying on the word of one text; after it the next call is told the rest.
+    """
     found = _BAN.search(message)
-    return float(found.group(1)) if found else None
+    return min(float(found.group(1)), LONGEST_BAN) if found else None
 
 
 def is_unreadable(error: GatewayError) -> bool:

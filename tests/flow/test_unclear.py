@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import Conflict
 from app.jobs import sweep
-from app.models import Breaker
+from app.models import Purchase
 from app.pipeline import evidence, reconcile
 from tests.flow.world import BOTTLE, World
 
@@ -109,7 +110,7 @@ def test_two_unclear_purchases_of_one_sku_never_run_at_once(world: World) -> Non
     order(world)
     world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
     order(world)
-    world.settle()
+    world.settle(until=lambda: len(world.states()) == 2, seconds=20)
     world.settle()
     assert world.states() == ["UNKNOWN", "READY"]
     assert world.calls_of_create() == 1
@@ -125,48 +126,40 @@ def test_stock_error_after_execution_is_not_believed(world: World) -> None:
     assert world.calls_of_create() == 1
 
 
-def test_an_outage_leaves_few_unclear_purchases(world: World) -> None:
-    """Everything answers 503: the breaker opens, nothing is sent to find out, and buying goes on by itself."""
+@pytest.mark.parametrize("kind", ["outage", "drop_after"])
+def test_an_outage_leaves_few_unclear_purchases(world: World, kind: str) -> None:
+    """Creates fail while reads are well: the breaker opens after a few, and nothing is sent to find out."""
     shop = world.shopify_shop(SHOP)
-    skus = [("1005006000000008", "12000036000000801"), ("1005006000000002", "12000036000000201")]
-    for place, target in enumerate(skus):
-        world.link(shop, world.shopify_variant(SHOP, f"S{place}"), target)
-    variants = list(world.variant_ids.values())
-    world.aliexpress.control("faults", [{"op": "*", "kind": "outage", "times": -1}])
-    for place in range(12):
-        world.shopify.control("orders", {"shop": SHOP, "lines": [{"variant_id": variants[place % 2], "quantity": 1}]})
-    for _ in range(4):
+    for place in (1, 2, 3, 4, 5, 6, 8, 9):
+        product = f"100500600000000{place}"
+        world.link(shop, world.shopify_variant(SHOP, f"P{place}", "199.00"), (product, world.sku_of(product)))
+    world.aliexpress.control("push", {"lost": 1000})
+    world.aliexpress.control("faults", [{"op": "order.create", "kind": kind, "times": -1}])
+    for variant in world.variant_ids.values():
+        world.shopify.control("orders", {"shop": SHOP, "lines": [{"variant_id": variant, "quantity": 1}]})
+    world.settle(until=lambda: len(world.states()) == 8, seconds=20)
+    for _ in range(20):
+        sweep.probe(world.container)
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Purchase).where(Purchase.state == "READY").values(run_at=sa.func.now()))
         world.settle()
     unclear = [state for state in world.states() if state in {"SENDING", "UNKNOWN", "HUMAN"}]
-    assert len(unclear) <= 5
-    assert len(world.states()) == 12
+    assert 3 <= len(unclear) <= 5
+    assert len(set(world.states())) > 1, "the others wait"
+
+
+def test_after_an_outage_buying_goes_on_by_itself(world: World) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    world.aliexpress.control("faults", [{"op": "*", "kind": "outage", "times": -1}])
+    for _ in range(6):
+        order(world)
+    for _ in range(4):
+        world.settle()
+    sent = len(world.created())
     world.aliexpress.control("faults", [])
     sweep.probe(world.container)
     world.settle(
         until=lambda: all(state in {"PLACED_UNPAID", "UNKNOWN", "HUMAN"} for state in world.states()), seconds=60
     )
-    assert len(world.created()) + len(unclear) >= 12
-
-
-def test_the_lost_order_itself_is_no_proof_that_it_is_not_there(world: World) -> None:
-    world.aliexpress.control("push", {"lost": 1000})
-    fault(world, "drop_after")
-    order(world)
-    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
-    world.pass_time("quarantine")
-    lost = world.created()[0]["order_id"]
-    with pytest.raises(Conflict, match="--found"):
-        reconcile.not_there(world.container, world.purchases()[0].id, newest_seen=lost, by="merchant:1")
-    assert len(world.created()) == 1
-
-
-def test_account_breaker_gets_its_trial_when_its_pause_is_over(world: World) -> None:
-    order(world)
-    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
-    with world.container.database.transaction() as session:
-        session.add(Breaker(scope="account:1", state="OPEN", unclear_at=[]))
-    order(world)
-    world.settle()
-    assert world.states() == ["PLACED_UNPAID", "READY"]
-    sweep.probe(world.container)
-    world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
+    assert len(world.created()) > sent

@@ -102,7 +102,7 @@ def test_killed_in_the_middle_of_a_send_it_is_ordered_once(world: World) -> None
 
 def test_stopped_past_the_send_limit_it_is_killed_by_its_supervisor(world: World) -> None:
     variant = shop_with_bottle(world)
-    world.aliexpress.control("faults", [{"op": "order.create", "kind": "latency", "times": 1, "seconds": 2.0}])
+    world.aliexpress.control("faults", [{"op": "order.create", "kind": "latency", "times": 1, "seconds": 10.0}])
     with worker(world) as process:
         order(world, variant)
         wait(lambda: world.states() == ["SENDING"], world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from app import journal as journals
@@ -40,3 +41,54 @@ def test_full_files_are_removed_while_the_process_lives(tmp_path: Path, monkeypa
     assert len(list((tmp_path / "journal").glob("*.jsonl"))) == 2
     journal.tidy(set(range(journals.SEGMENT + 1)))
     assert [one.attempt_id for one in journal.entries()] == [journals.SEGMENT]
+
+
+def test_what_is_no_entry_stands_in_nobodys_way(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(entry(1))
+    good = next((tmp_path / "journal").glob("*.jsonl"))
+    lines = [
+        b"[" * 200_000,
+        b'{"attempt_id":"x","purchase_id":1,"number":"1","result":{}}',
+        b'{"attempt_id":99999999999999999999999,"purchase_id":1,"number":"1","result":{}}',
+        b'{"attempt_id":[1],"purchase_id":1,"number":"1","result":{}}',
+        b'{"attempt_id":true,"purchase_id":1,"number":"1","result":{}}',
+        b'{"attempt_id":1,"purchase_id":1,"number":"1","result":[]}',
+        b"\x00\xff",
+        b"null",
+    ]
+    good.with_name(f"{journals.HOST}-999999999-1.jsonl").write_bytes(b"\n".join(lines))
+    (tmp_path / "journal" / "folder.jsonl").mkdir()
+    again = Journal(tmp_path)
+    assert [one.attempt_id for one in again.entries()] == [1]
+    again.tidy({1})
+
+
+def test_an_entry_after_one_that_a_full_disk_cut_is_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(entry(1))
+    file = next((tmp_path / "journal").glob("*.jsonl"))
+    with file.open("ab") as cut:
+        cut.write(b'{"attempt_id":2,"purch')
+    journal.append(entry(3))
+    assert [one.attempt_id for one in Journal(tmp_path).entries()] == [1, 3]
+
+
+def test_a_restarted_container_with_the_same_process_number_takes_a_file_of_its_own(tmp_path: Path) -> None:
+    old = Journal(tmp_path)
+    for number in range(1, journals.SEGMENT + 2):
+        old.append(entry(number))
+    old.tidy(set(range(1, journals.SEGMENT + 2)))
+    new = Journal(tmp_path)
+    new.append(entry(600))
+    new.tidy(set(range(1, 601)))
+    new.append(entry(601))
+    assert 601 in {one.attempt_id for one in Journal(tmp_path).entries()}
+
+
+def test_a_file_that_was_removed_under_a_running_process_is_made_anew(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(entry(1))
+    shutil.rmtree(tmp_path / "journal")
+    journal.append(entry(2))
+    assert [one.attempt_id for one in Journal(tmp_path).entries()] == [2]

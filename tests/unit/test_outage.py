@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
 from app import container as containers
-from app import create_app
+from app import create_app, logs
 from app.db import DIRECT_WAIT, Database, is_away
 from app.jobs import guarded
 from app.outage import Outage, outage
@@ -70,6 +70,7 @@ def test_an_outage_is_told_once_and_its_end_too() -> None:
         raise sa.exc.OperationalError("SELECT 1", {}, psycopg.OperationalError("connection refused"))
 
     outage.over()  # another test's
+    logs.configure("INFO", json_lines=True)
     with capture_logs() as lines:
         for _ in range(50):
             assert not guarded("buy", "claim", away)

@@ -46,7 +46,8 @@ UPDATE purchase SET version = version + 1, lease_owner = NULL, lease_until = NUL
     facts = CASE WHEN lost_claims + 1 >= :most THEN jsonb_build_object('code', 'worker_lost',
         'message', 'checking it did not come to an end ' || lost_claims + 1 || ' times') ELSE facts END,
     held_for = CASE WHEN lost_claims + 1 >= :most THEN 'needs_person' ELSE held_for END,
-    held_since = CASE WHEN lost_claims + 1 >= :most THEN clock_timestamp() ELSE held_since END
+    held_since = CASE WHEN lost_claims + 1 >= :most THEN clock_timestamp() ELSE held_since END,
+    held_told_at = CASE WHEN lost_claims + 1 >= :most THEN NULL ELSE held_told_at END
 WHERE id IN (SELECT id FROM purchase WHERE state = 'CLAIMED' AND lease_until < clock_timestamp()
              FOR UPDATE SKIP LOCKED)
 RETURNING id, state

@@ -207,20 +207,35 @@ def _within_line(session: Session, lines: dict[int, SourceLine], items: list[Pur
 def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
     """An order at the supplier that belongs to nobody and holds one of these items may be ours from before.
 
-    From before: since the previous generation was sent, or, of a first one, since the buyer ordered.
+    From before: since a generation that was given up was sent, or, where none was, since the buyer ordered. Likewise
+    one that turned up too late for such a generation, while it may still be paid.
     """
-    sent = sa.select(sa.func.min(Attempt.sent_at)).where(Attempt.purchase_id == purchase.previous_id).scalar_subquery()
+    given_up = (
+        sa.select(Attempt.account_id, Attempt.sent_at)
+        .join(Purchase, Purchase.id == Attempt.purchase_id)
+        .where(Purchase.order_id == purchase.order_id, Attempt.outcome == "VOID")
+        .subquery()
+    )
+    sent = sa.select(sa.func.min(given_up.c.sent_at)).scalar_subquery()
     placed = sa.select(StoreOrder.placed_at).where(StoreOrder.id == purchase.order_id).scalar_subquery()
-    since = sa.func.coalesce(sent - timedelta(minutes=2), placed)
+    made = sa.func.coalesce(SupplierOrder.created_at_supplier, SupplierOrder.recorded_at)
+    # After a send that was given up, what turned up since is suspicious whatever its own time says.
+    lately = sa.case(
+        (sent.is_(None), made >= placed),
+        else_=sa.func.greatest(made, SupplierOrder.recorded_at) >= sent - timedelta(minutes=2),
+    )
+    siblings = sa.select(Purchase.id).where(Purchase.order_id == purchase.order_id)
     stray = session.scalar(
         sa.select(SupplierOrder.external_id)
         .join(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
         .where(
-            SupplierOrder.account_id == purchase.account_id,
-            SupplierOrder.purchase_id.is_(None),
-            SupplierOrder.role == "orphan",
+            (SupplierOrder.account_id == purchase.account_id)
+            | SupplierOrder.account_id.in_(sa.select(given_up.c.account_id)),
+            sa.or_(
+                sa.and_(SupplierOrder.purchase_id.is_(None), SupplierOrder.role == "orphan", lately),
+                sa.and_(SupplierOrder.role == "duplicate", SupplierOrder.purchase_id.in_(siblings)),
+            ),
             SupplierOrder.closed.is_(False),
-            sa.func.coalesce(SupplierOrder.created_at_supplier, SupplierOrder.recorded_at) >= since,
             sa.tuple_(SupplierOrderItem.product_id, SupplierOrderItem.sku_id).in_(
                 [(item.order_product_id, item.sku_id) for item in items]
             ),
@@ -267,7 +282,7 @@ def _reserve(container: Container, session: Session, purchase: Purchase, attempt
     today = container.clock.now().date()
     if shop.state != "ACTIVE" or (plan.order.autopay and not shop.autopay):
         raise _Stop("HELD", "changed")
-    over = caps.over(session, shop, plan.quote, today, autopay=plan.order.autopay)
+    over = caps.over(session, shop, purchase.order_id, plan.quote, today, autopay=plan.order.autopay)
     if over is not None:
         raise _Stop("HELD", over.code, {"limit": over.limit, "spent": over.spent, "cost": over.cost})
     session.add(

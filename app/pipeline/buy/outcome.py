@@ -5,7 +5,7 @@ The same function records what the journal kept from a worker that died: an answ
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.models import Attempt, Evidence, Interlock, Purchase, Spend
 from app.pipeline import breaker, evidence, forgotten, generation, locks
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
-from app.pipeline.record import alert, audit, move
+from app.pipeline.record import alert, audit, end_alerts, end_tasks, move
 from app.ports.errors import OutsideError
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
 
@@ -43,12 +43,17 @@ def record(
     number: str = "",
 ) -> bool:
     """Record an answer to the send with our order `number`. Gives False if it had been recorded already."""
+    kept = True
     if source == "answer":
         try:
             container.journal.append(Entry(attempt_id, purchase_id, number, plain(result)))
         except OSError as error:
-            log.exception("journal_not_written", error=type(error).__name__, attempt=attempt_id)
+            kept = False
+            log.warning("journal_not_written", error=type(error).__name__, attempt=attempt_id)
     with container.database.transaction() as session:
+        if not kept:
+            text = "STATE_DIR cannot be written: an answer that the database does not get in time is lost. Make room."
+            alert(session, "journal:not-written", "journal_not_written", text)
         recorded = _record(container, session, attempt_id, result, source)
         story.write(session)  # after the locks: its rows refer to the order, which locks that too
         return recorded
@@ -60,10 +65,11 @@ def plain(result: PlaceResult) -> dict[str, Any]:
 
 
 def from_plain(data: dict[str, Any]) -> PlaceResult:
-    """The reverse of `plain`."""
+    """The reverse of `plain`, further fields left out. Raises KeyError, TypeError or ValueError for what is none."""
+    known = {one.name for one in fields(PlaceResult)}
     return PlaceResult(
         **{
-            **data,
+            **{name: value for name, value in data.items() if name in known},
             "outcome": PlaceOutcome(data["outcome"]),
             "pay": PayResult(data["pay"]),
             "order_ids": tuple(data["order_ids"]),
@@ -94,7 +100,8 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
             detail={"outcome": result.outcome.value, "code": result.code, "pay": result.pay.value},
         )
     )
-    if result.outcome not in NEUTRAL:
+    noted = purchase.state != "SENDING" and result.outcome not in CLEAR  # its silence was counted when it was over
+    if result.outcome not in NEUTRAL and not noted:
         breaker.note_outcome(session, container, purchase, clear=result.outcome in CLEAR)
     if result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
@@ -122,6 +129,8 @@ def _move_on(container: Container, session: Session, purchase: Purchase, attempt
         purchase.facts = {**purchase.facts, "hint": result.reason} if result.reason else purchase.facts
         return
     release(session, purchase, attempt)
+    end_tasks(session, f"unclear:{purchase.id}", "the supplier's answer")
+    end_alerts(session, f"unclear:{purchase.id}")
     if result.outcome == PlaceOutcome.REJECTED:
         _rejected(container, session, purchase, result, facts)
         return
@@ -194,9 +203,11 @@ def replay(container: Container) -> int:
     recorded, done = 0, set[int]()
     for attempt_id, row in known.items():
         entry = entries[attempt_id]
-        result = from_plain(entry.result)
         if row.out_order_id != entry.number:
             continue  # another send's number: the database is not the one that this was written for
+        result = _understood(container, entry)
+        if result is None:
+            continue
         if row.outcome == "OPEN":
             with container.calls.story() as story:
                 recorded += record(
@@ -207,6 +218,24 @@ def replay(container: Container) -> int:
         done.add(attempt_id)
     container.journal.tidy(done)
     return recorded
+
+
+def _understood(container: Container, entry: Entry) -> PlaceResult | None:
+    """What an entry says; another release may have written it. One that is not understood stands in no other's way."""
+    try:
+        return from_plain(entry.result)
+    except (KeyError, TypeError, ValueError) as error:
+        log.warning("journal_entry_strange", attempt=entry.attempt_id, error=type(error).__name__)
+        with container.database.transaction() as session:
+            alert(
+                session,
+                f"journal:{entry.attempt_id}",
+                "journal_strange",
+                f"The journal's entry about attempt {entry.attempt_id} is not understood: its answer is not recorded. "
+                "It stays in STATE_DIR/journal: start the release that wrote it once.",
+                purchase_id=None,
+            )
+        return None
 
 
 def _late_ids(container: Container, account_id: int, result: PlaceResult) -> bool:

@@ -57,17 +57,18 @@ def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one 
                 if committed is None:
                     return
                 result = send(container, begun, plan, claimed.supplier)
-        if result.reason == "call_limit":
-            container.pace.slow_down(result.retry_after or 1.0)
-        record(
-            container,
-            committed.attempt_id,
-            committed.purchase_id,
-            result,
-            story=story,
-            source="answer",
-            number=plan.order.out_order_id,
-        )
+            if result.reason == "call_limit":
+                container.pace.slow_down(result.retry_after or 1.0)
+            # Inside the permit: whoever comes next must see how this one ended.
+            record(
+                container,
+                committed.attempt_id,
+                committed.purchase_id,
+                result,
+                story=story,
+                source="answer",
+                number=plan.order.out_order_id,
+            )
 
 
 def _put(container: Container, claimed: Claimed, story: Story, reason: str, facts: dict[str, object]) -> None:
