@@ -93,6 +93,16 @@ _PRODUCT: tuple[Row, ...] = (
         "split_or_wait",
     ),
     (
+        "promotion_limit",
+        "merchant",
+        (
+            "A promotion lets only[ {limit}] pieces[ of {product}] be ordered at once[, and {wanted} are needed]. Link"
+            " another product, or try again when the promotion is over."
+        ),
+        "limit_strategy create_order_fail, or unknown: more than the promotion's pieces[: {wanted} > {limit}].",
+        "link_product",
+    ),
+    (
         "not_shippable",
         "merchant",
         (

@@ -29,6 +29,7 @@ CHECKED_LATER = frozenset(
         "price_unknown",
         "out_of_stock",
         "partial_stock",
+        "promotion_limit",
         "not_shippable",
         "product_gone",
         "mapping_changed",

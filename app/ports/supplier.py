@@ -16,13 +16,24 @@ from app.ports.tokens import TokenGrant
 
 @dataclass(frozen=True, slots=True)
 class SupplierSKU:
-    """One buyable variant. `attributes` is the exact text needed for ordering. `stock` None: not told."""
+    """One buyable variant. `attributes` is the exact text needed for ordering. `stock` None: not told.
+
+    `price` of one piece, with all that is added to it. `price_limit`: it is for so many pieces in one order, None for
+    any number; above, every piece costs `price_above`, or where that is None the order would be refused.
+    """
 
     sku_id: str
     attributes: str
     price: Money
     stock: int | None
     title: str = ""
+    price_limit: int | None = None
+    price_above: Money | None = None
+
+    def price_for(self, pieces: int) -> Money | None:
+        """What a piece costs in an order of so many of this SKU; None if they cannot be ordered together."""
+        over = self.price_limit is not None and pieces > self.price_limit
+        return self.price_above if over else self.price
 
 
 @dataclass(frozen=True, slots=True)

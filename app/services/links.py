@@ -27,6 +27,7 @@ LIFTED = (
     "product_gone",
     "out_of_stock",
     "partial_stock",
+    "promotion_limit",
     "not_shippable",
     "shipping_service",
 )

@@ -15,6 +15,8 @@ _PRODUCT_GET = "aliexpress.ds.product.get"
 _FREIGHT = "aliexpress.ds.freight.query"
 _OK, _NOT_HERE, _GONE, _SYSTEM = "200", "602", "605", "404"
 _NO_DELIVERY = frozenset({"505", "501"})
+_NORMAL_PRICE_ABOVE = frozenset({"back_to_normal_price", ""})
+"""Above a promotion's limit the normal price applies. Any other strategy, known or not, means that ordering fails."""
 
 
 def product(
@@ -78,12 +80,14 @@ def _order_id(result: dict[str, Any], country: str) -> str:
 def _sku(row: dict[str, Any], *, with_charges: bool) -> SupplierSKU | None:
     """One SKU; None if it has no id or no readable price (it cannot be ordered safely)."""
     sku_id, currency = wire.identity(row.get("sku_id")), wire.text(row.get("currency_code"))
-    told = wire.amount_text(row.get("offer_sale_price")) or wire.amount_text(row.get("sku_price"))
+    offered, normal = wire.amount_text(row.get("offer_sale_price")), wire.amount_text(row.get("sku_price"))
     try:
-        price = Money.parse(told, currency)
-        extra = wire.amount_text(row.get("estimated_import_charges"))
-        if with_charges and extra:
-            price = price + Money.parse(extra, currency)
+        extra = _on_top(row, currency, with_charges=with_charges)
+        price = Money.parse(offered or normal, currency) + extra
+        limit = _promotion_limit(row)
+        above = None
+        if limit is not None and normal and wire.text(row.get("limit_strategy")) in _NORMAL_PRICE_ABOVE:
+            above = max(price, Money.parse(normal, currency) + extra)
     except ValueError:
         return None
     names = (wire.mapping(part) for part in wire.rows(row.get("ae_sku_property_dtos")))
@@ -94,7 +98,29 @@ def _sku(row: dict[str, Any], *, with_charges: bool) -> SupplierSKU | None:
     )
     attributes = row.get("sku_attr")
     exact = attributes if isinstance(attributes, str) else ""
-    return SupplierSKU(sku_id, exact, price, wire.number(row.get("sku_available_stock")), title) if sku_id else None
+    stock = wire.number(row.get("sku_available_stock"))
+    return SupplierSKU(sku_id, exact, price, stock, title, limit, above) if sku_id else None
+
+
+def _on_top(row: dict[str, Any], currency: str, *, with_charges: bool) -> Money:
+    """What each piece costs beyond its price: import charges that are named at all, a tax that is said to be left out.
+
+    Raises ValueError for a tax in another currency: then nobody knows the price.
+    """
+    extra = Money.zero(currency)
+    charges = wire.amount_text(row.get("estimated_import_charges"))
+    if with_charges and charges:
+        extra += Money.parse(charges, currency)
+    tax = wire.amount_text(row.get("tax_amount"))
+    if wire.truth(row.get("price_include_tax")) is False and tax:
+        extra += Money.parse(tax, wire.text(row.get("tax_currency_code")) or currency)
+    return extra
+
+
+def _promotion_limit(row: dict[str, Any]) -> int | None:
+    """How many pieces of one order the offered price is for. Nothing, or none at all: no limit."""
+    limit = wire.number(row.get("buy_amount_limit_set_by_promotion"))
+    return limit if limit is not None and limit > 0 else None
 
 
 def freight(

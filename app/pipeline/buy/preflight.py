@@ -23,7 +23,7 @@ from app.pipeline.readiness import account_of, readiness
 from app.ports.errors import OutsideError, Refused, TryLater
 from app.ports.money import Money
 from app.ports.storefront import Address
-from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession
+from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession, SupplierSKU
 from app.shop_access import Opened, fresh, open_account, with_opened, with_shop
 
 Result = TypeVar("Result")
@@ -278,9 +278,18 @@ def _offer(container: Container, facts: _Facts, address: Address, lease: _Lease,
         lease.keep()
         option = _freight(reads, facts, item, product, address, currency)
         options[item.id], found[item.id] = option, product
-        lines.append(pricing.QuoteLine(same.sku.price, item.pieces))
+        lines.append(pricing.QuoteLine(_price(facts, item, same.sku), item.pieces))
         freight = freight + option.fee
     return _Offer(found, options, tuple(lines), freight)
+
+
+def _price(facts: _Facts, item: PurchaseItem, sku: SupplierSKU) -> Money:
+    """What a piece costs; promotions count all pieces of a SKU in the order, whichever lines they are for."""
+    together = sum(one.pieces for one in facts.items if (one.product_id, one.sku_id) == (item.product_id, item.sku_id))
+    price = sku.price_for(together)
+    if price is None:
+        raise Held("promotion_limit", product=item.product_id, limit=sku.price_limit, wanted=together)
+    return price
 
 
 def _product(item: PurchaseItem, country: str, currency: str, supplier: SupplierSession) -> SupplierProduct | None:

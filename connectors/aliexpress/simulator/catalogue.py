@@ -98,6 +98,10 @@ def _sku(row: dict[str, Any]) -> SKU:
         price=Decimal(str(row["price"])),
         stock=int(row.get("stock", 999)),
         title=str(row.get("title", "")),
+        normal_price=Decimal(str(row["normal_price"])) if row.get("normal_price") else None,
+        promotion_limit=int(row["promotion_limit"]) if row.get("promotion_limit") else None,
+        limit_strategy=str(row.get("limit_strategy", "")),
+        tax=Decimal(str(row.get("tax", "0"))),
     )
 
 
@@ -114,6 +118,10 @@ def write_product(product: Product) -> dict[str, Any]:
                 "price": str(s.price),
                 "stock": s.stock,
                 "title": s.title,
+                "normal_price": None if s.normal_price is None else str(s.normal_price),
+                "promotion_limit": s.promotion_limit,
+                "limit_strategy": s.limit_strategy,
+                "tax": str(s.tax),
             }
             for s in product.skus
         ],

@@ -161,6 +161,8 @@ def _check_lines(lines: list[Line]) -> None:
         wanted[sku.sku_id] = wanted.get(sku.sku_id, 0) + count
         if wanted[sku.sku_id] > sku.stock:
             raise BusinessRefusal("INVENTORY_HOLD_ERROR")
+        if sku.over(wanted[sku.sku_id]) and sku.limit_strategy == "create_order_fail":
+            raise BusinessRefusal(_BUILD)  # which code really comes is not documented
 
 
 def _execute(
@@ -181,7 +183,7 @@ def _execute(
     if rule and (rule.kind == "split" or rule.params.get("split")):
         parts = [[line] for line in lines]
     for part in parts:
-        items = [_item(line, factor) for line in part]
+        items = [_item(line, factor, sum(count for _, sku, count, *_ in lines if sku is line[1])) for line in part]
         total = sum((Decimal(i["price"]) * i["quantity"] + Decimal(i["shipping"]) for i in items), Decimal(0))
         order_id = world.next_order_id()
         world.record(
@@ -206,14 +208,16 @@ def _execute(
     return ids
 
 
-def _item(line: Line, factor: Decimal) -> dict[str, Any]:
+def _item(line: Line, factor: Decimal, together: int) -> dict[str, Any]:
+    """A child order. `together`: pieces of its SKU in all that was ordered, which is what a promotion counts."""
     product, sku, count, option, item = line
+    price = (sku.normal if sku.over(together) else sku.price) + sku.tax
     return {
         "product_id": str(item["product_id"]),
         "sku_id": sku.sku_id,
         "title": product.title,
         "quantity": count,
-        "price": f"{sku.price * factor:.2f}",
+        "price": f"{price * factor:.2f}",
         "shipping": f"{Decimal(str(option['fee'])):.2f}",
     }
 

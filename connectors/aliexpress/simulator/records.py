@@ -31,13 +31,30 @@ class Token:
 
 @dataclass(slots=True)
 class SKU:
-    """A variant. `price` in USD."""
+    """A variant. Prices in USD: `price` is payable, `normal_price` (None: twice that) the struck-through one.
+
+    `promotion_limit`: pieces in one order that `price` is for; above, `limit_strategy` says whether ordering fails.
+    `tax`: comes on top of the price, which then tells that it is without.
+    """
 
     sku_id: str
     sku_attr: str
     price: Decimal
     stock: int = 999
     title: str = ""
+    normal_price: Decimal | None = None
+    promotion_limit: int | None = None
+    limit_strategy: str = ""
+    tax: Decimal = Decimal(0)
+
+    @property
+    def normal(self) -> Decimal:
+        """What a piece costs without the promotion."""
+        return self.price * 2 if self.normal_price is None else self.normal_price
+
+    def over(self, count: int) -> bool:
+        """Whether so many pieces are more than the promotion allows."""
+        return self.promotion_limit is not None and count > self.promotion_limit
 
 
 @dataclass(slots=True)

@@ -81,17 +81,22 @@ def _sku(sku: SKU, currency: str) -> dict[str, Any]:
         for part in sku.title.split(",")
         if part.strip()
     ]
-    return {
+    row = {
         "sku_id": sku.sku_id,
         "sku_attr": sku.sku_attr,
         "id": sku.sku_attr or "<none>",
         "offer_sale_price": price,
-        "sku_price": _price(sku.price * 2, currency),
+        "sku_price": _price(sku.normal, currency),
         "currency_code": currency,
-        "price_include_tax": True,
+        "price_include_tax": not sku.tax,
         "sku_available_stock": sku.stock,
         "ae_sku_property_dtos": listed("ae_sku_property_d_t_o", properties),
     }
+    if sku.tax:
+        row |= {"tax_amount": _price(sku.tax, currency), "tax_currency_code": currency}
+    if sku.promotion_limit is not None:
+        row["buy_amount_limit_set_by_promotion"] = str(sku.promotion_limit)
+    return row | ({"limit_strategy": sku.limit_strategy} if sku.limit_strategy else {})
 
 
 def freight_query(world: World, _account: Account, params: Params) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from app.ports.http import DialPolicy, HTTPClient
 from app.ports.money import Money
-from app.ports.supplier import OrderPayment, OrderShipping
+from app.ports.supplier import OrderPayment, OrderShipping, SupplierSKU
 from connectors.aliexpress import envelope, wire
 from connectors.aliexpress.countries import country_code, locale
 from connectors.aliexpress.errors import ban_seconds, read_error
@@ -251,6 +251,44 @@ def test_product_samples() -> None:
         if case["name"].startswith("success-single-sku"):
             assert read.skus[0].attributes == ""
             assert read.skus[0].price == Money.parse("5.14", "USD")
+
+
+def sku(**changes: Any) -> SupplierSKU | None:
+    row = {"sku_id": "12000", "sku_attr": "", "currency_code": "USD", "offer_sale_price": "4.00", "sku_price": "9.00"}
+    found = {"ae_item_sku_info_dtos": {"ae_item_sku_info_d_t_o": [{**row, **changes}]}}
+    return next(iter(read_product("1", found, country="US", with_charges=True).skus), None)
+
+
+@pytest.mark.parametrize(
+    ("told", "prices"),
+    [
+        ({}, ["4.00"] * 3),
+        ({"limit_strategy": "create_order_fail"}, ["4.00"] * 3),
+        ({"buy_amount_limit_set_by_promotion": "0", "limit_strategy": "create_order_fail"}, ["4.00"] * 3),
+        ({"buy_amount_limit_set_by_promotion": "2"}, ["4.00", "4.00", "9.00"]),
+        ({"buy_amount_limit_set_by_promotion": 2, "limit_strategy": "back_to_normal_price"}, ["4.00", "4.00", "9.00"]),
+        ({"buy_amount_limit_set_by_promotion": 2, "limit_strategy": "create_order_fail"}, ["4.00", "4.00", None]),
+        ({"buy_amount_limit_set_by_promotion": 2, "limit_strategy": "something_new"}, ["4.00", "4.00", None]),
+        ({"buy_amount_limit_set_by_promotion": 2, "sku_price": None}, ["4.00", "4.00", None]),
+        ({"buy_amount_limit_set_by_promotion": 2, "sku_price": "1.00"}, ["4.00"] * 3),
+        ({"buy_amount_limit_set_by_promotion": 2, "estimated_import_charges": "1.00"}, ["5.00", "5.00", "10.00"]),
+        ({"price_include_tax": False, "tax_amount": "0.50"}, ["4.50"] * 3),
+        ({"price_include_tax": "false", "tax_amount": "0.50", "tax_currency_code": "USD"}, ["4.50"] * 3),
+        ({"price_include_tax": True, "tax_amount": "652"}, ["4.00"] * 3),
+        ({"price_include_tax": False}, ["4.00"] * 3),
+    ],
+    ids=str,
+)
+def test_prices_by_number_of_pieces(told: dict[str, Any], prices: list[str | None]) -> None:
+    found = sku(**told)
+    assert found is not None
+    wanted = [None if price is None else Money.parse(price, "USD") for price in prices]
+    assert [found.price_for(pieces) for pieces in (1, 2, 3)] == wanted
+
+
+def test_a_tax_in_another_currency_leaves_no_price() -> None:
+    assert sku(price_include_tax=False, tax_amount="0.50", tax_currency_code="EUR") is None
+    assert sku(price_include_tax=False, tax_amount="much") is None
 
 
 @with_samples
