@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.clock import Clock
 from app.db import table
 from app.models import Call, CallStat
-from app.ports.http import CallRecord
+from app.ports.http import DEPRECATED, OTHER_VERSION, CallRecord
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the latency histogram, in seconds."""
@@ -66,6 +66,7 @@ class CallLog:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._totals: dict[tuple[str, str, str], list[int]] = {}
+        self._notices: dict[tuple[str, str], CallRecord] = {}
 
     def __call__(self, record: CallRecord) -> None:
         """Note one finished call."""
@@ -73,6 +74,8 @@ class CallLog:
         if story is not None:
             story.calls.append((self._clock.now(), record))
         with self._lock:
+            if record.outcome in {OTHER_VERSION, DEPRECATED}:
+                self._notices[record.vendor, record.outcome] = record
             totals = self._totals.setdefault(
                 (record.vendor, record.operation, record.outcome), [0] * (len(BUCKETS) + 2)
             )
@@ -93,6 +96,12 @@ class CallLog:
             self._local.story = outer
             if outer is not None:
                 outer.calls += story.calls  # what nobody wrote is the outer step's to tell
+
+    def notices(self) -> list[CallRecord]:
+        """The last call of each vendor and kind of which staff should hear, since this was asked last."""
+        with self._lock:
+            notices, self._notices = self._notices, {}
+        return list(notices.values())
 
     def flush(self, session: Session) -> None:
         """Add this process's totals to the shared ones."""

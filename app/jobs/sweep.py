@@ -262,9 +262,16 @@ def _watch_tokens(session: Session) -> None:
 
 
 def flush_calls(container: Container) -> None:
-    """Add this process's call totals to the shared ones."""
+    """Add this process's call totals to the shared ones, and alert of interfaces that are about to change."""
     with container.database.transaction() as session:
         container.calls.flush(session)
+        for call in container.calls.notices():
+            alert(
+                session,
+                f"api-version:{call.vendor}:{call.outcome}",
+                "api_version",
+                f"The interface of {call.vendor} is not the one we ask for ({call.operation}): {call.answer}.",
+            )
 
 
 def retention(container: Container) -> None:

@@ -87,9 +87,17 @@ def _ignore(_record: CallRecord) -> None:
     return
 
 
+OTHER_VERSION, DEPRECATED = "other_version", "deprecated"
+"""Outcomes that a connector may give a call instead of the usual ones: the interface answers by another version than
+was asked for, or says that what was asked for will go. Staff are alerted; what the call noted as `answer` is told."""
+
+
 @dataclass(slots=True)
 class OutboundCall:
-    """One call being made. The connector sends through it and notes what a person may see of it."""
+    """One call being made. The connector sends through it and notes what a person may see of it.
+
+    `outcome`: only where it is another one than what the call's end says.
+    """
 
     client: HTTPClient
     vendor: str

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from app.ports.errors import OutcomeUnknown, TryLater
-from app.ports.http import HTTPAnswer, HTTPClient, Limits, OutboundCall, TransportError
+from app.ports.http import DEPRECATED, OTHER_VERSION, HTTPAnswer, HTTPClient, Limits, OutboundCall, TransportError
 from connectors.shopify import faults
 from connectors.shopify.documents import Document, document
 from connectors.shopify.throttle import Status, Throttle
@@ -24,6 +24,7 @@ VENDOR = "shopify"
 LONGEST_WAIT = 3.0
 """Seconds that a call may sleep for points; a longer wait is the caller's, as `TryLater`."""
 _TRIES = 3
+_DEPRECATED_REASON = "X-Shopify-API-Deprecated-Reason"
 _LIMITS = Limits(connect=3.0, total=15.0)
 
 
@@ -97,11 +98,16 @@ class GraphQLClient:
                 body = _body(answer, effect=asked.effect)
                 requested, status = _cost(body)
                 call.note(request_id=answer.headers.get("X-Request-Id", ""), answer=self._story(answer, body))
+                other, deprecated = self._other_version(answer), bool(answer.headers.get(_DEPRECATED_REASON))
+                # Whatever comes of it: an older version may not know our documents.
+                call.outcome = OTHER_VERSION if other else ""
                 try:
-                    return _result(body, answer, effect=asked.effect, requested=requested, status=status)
+                    result = _result(body, answer, effect=asked.effect, requested=requested, status=status)
                 except _ThrottledError:
                     call.outcome = "try_later"
                     raise
+                call.outcome = call.outcome or (DEPRECATED if deprecated else "")
+                return result
         finally:
             self.throttle.settle(self.shop, asked.name, reserved, asked=requested, status=status)
 
@@ -123,13 +129,18 @@ class GraphQLClient:
             )
         return answer
 
+    def _other_version(self, answer: HTTPAnswer) -> str:
+        """The version that answered if it is not ours: an unsupported one becomes the oldest, without an error."""
+        served = str(answer.headers.get("X-Shopify-API-Version", ""))[:20]
+        return "" if served == self.version else served
+
     def _story(self, answer: HTTPAnswer, body: Mapping[str, Any]) -> str:
         """What a person may see of the answer: the version and the cost, not the data."""
-        served = answer.headers.get("X-Shopify-API-Version", "")
         parts = [f"HTTP {answer.status}"]
-        if served and served != self.version:
-            # An unsupported version is answered by the oldest supported one, without an error.
-            parts.append(f"answered by version {served[:20]} instead of {self.version}")
+        if other := self._other_version(answer):
+            parts.append(f"answered by version {other} instead of {self.version}")
+        if reason := answer.headers.get(_DEPRECATED_REASON):
+            parts.append(f"deprecated: {reason[:200]}")
         requested, status = _cost(body)
         if requested is not None and status is not None:
             parts.append(f"cost {requested:g} of {status.available:g}")

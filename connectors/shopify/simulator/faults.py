@@ -18,6 +18,7 @@ KINDS = frozenset(
         "internal",
         "user_error",
         "version",
+        "deprecated",
         "duplicate",
         "reorder",
         "lose",

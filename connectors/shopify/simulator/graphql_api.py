@@ -65,6 +65,8 @@ class GraphQLEndpoint:
         reply = self._run(shop, plan, variables, rules)
         changed = next((rule for rule in rules if rule.kind == "version"), None)
         reply.headers["X-Shopify-API-Version"] = str(changed.params["version"]) if changed else served
+        if any(rule.kind == "deprecated" for rule in rules):
+            reply.headers["X-Shopify-API-Deprecated-Reason"] = "https://shopify.dev/api/usage/versioning"
         return reply, rules
 
     def _refused(self, shop: Record | None, headers: Mapping[str, str]) -> Reply | None:
