@@ -169,13 +169,15 @@ def _result(
         if isinstance(data, dict):
             return Result(data, api_version=version)
         raise OutcomeUnknown("no_data") if effect else TryLater("no_data")
-    codes = faults.codes_of(errors)
-    if "THROTTLED" in codes:
+    values = list(data.values()) if isinstance(data, dict) else []
+    executed = any(value is not None for value in values)
+    if "THROTTLED" in faults.codes_of(errors) and not (effect and (executed or not faults.before_execution(errors))):
         raise _ThrottledError(_wait(requested, status))
     # Protected fields come back null beside the rest: the reader decides field by field.
-    whole = isinstance(data, dict) and bool(data) and all(value is not None for value in data.values())
-    if whole and isinstance(data, dict) and codes == {"ACCESS_DENIED"}:
+    if isinstance(data, dict) and values and None not in values and faults.only_denied(errors):
         return Result(data, denied=faults.fields_of(errors), api_version=version)
+    if effect and executed:
+        raise OutcomeUnknown(min(faults.codes_of(errors), default="graphql_errors"), faults.messages_of(errors))
     raise faults.of_errors(errors, effect=effect)
 
 

@@ -13,23 +13,25 @@ from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refu
 from app.ports.http import TransportError
 
 _MERCHANT = {402: "shop_frozen", 403: "shop_permission", 404: "shop_gone", 423: "shop_frozen"}
-_BEFORE_EXECUTION = frozenset(
-    (
-        # Shopify's own.
-        "BAD_REQUEST", "INVALID_VARIABLE", "MAX_COST_EXCEEDED",
-        # The static validation of graphql-ruby, on which the API runs.
-        "argumentLiteralsIncompatible", "argumentNotAccepted", "argumentNotUnique", "cannotSpreadFragment",
-        "defaultValueInvalidType", "directiveCannotBeApplied", "fieldConflict", "fragmentNotUnique",
-        "fragmentOnNonCompositeType", "inputFieldNotUnique", "missingRequiredArguments",
-        "missingRequiredInputObjectAttribute", "selectionMismatch", "undefinedDirective", "undefinedField",
-        "undefinedType", "useAndDefineFragment", "variableMismatch", "variableNotDefined", "variableNotUnique",
-        "variableNotUsed", "variableRequiresValidType",
-    )
-)  # fmt: skip
-"""What validation says of a document or its variables: no mutation has begun. Any other code may come after it."""
+_REFUSING = frozenset((400, 405, 406, 411, 413, 414, 415, 422, 431))
+"""Statuses by which a server says that it did not take the request up; any other one says nothing about a mutation."""
 _TOO_MANY = 429
 _SERVER = 500
 _MAX_WAIT = 3600.0
+_BEFORE_EXECUTION = frozenset(
+    (
+        # Shopify's own, before anything is resolved.
+        "THROTTLED", "MAX_COST_EXCEEDED", "SHOP_INACTIVE", "BAD_REQUEST", "INVALID_VARIABLE",
+        # The static validation of graphql-ruby, on which the API runs.
+        "argumentLiteralsIncompatible", "argumentNotAccepted", "argumentNotUnique", "cannotSpreadFragment",
+        "defaultValueInvalidType", "directiveCannotBeApplied", "directiveNotUniqueForLocation", "fieldConflict",
+        "fragmentNotUnique", "fragmentOnNonCompositeType", "infiniteLoop", "inputFieldNotUnique",
+        "missingMutationConfiguration", "missingRequiredArguments", "missingRequiredInputObjectAttribute",
+        "selectionMismatch", "undefinedDirective", "undefinedField", "undefinedType", "uniquelyNamedOperations",
+        "useAndDefineFragment", "variableMismatch", "variableNotDefined", "variableNotUnique", "variableNotUsed",
+        "variableRequiresValidType",
+    )
+)  # fmt: skip
 
 
 def of_transport(error: TransportError, *, effect: bool) -> OutsideError:
@@ -51,31 +53,54 @@ def of_status(status: int, body: bytes, retry_after: str | None, *, effect: bool
         return MerchantMustAct(_MERCHANT[status], str(status))
     if status == _TOO_MANY:
         return TryLater("429", retry_after=seconds(retry_after))
-    said = HTTPStatus.BAD_REQUEST <= status < _SERVER and status != HTTPStatus.REQUEST_TIMEOUT
-    if said:
+    said_no = HTTPStatus.BAD_REQUEST <= status < _SERVER and status != HTTPStatus.REQUEST_TIMEOUT
+    if status in _REFUSING or (not effect and said_no):
         return Refused(str(status))
     # Broken, a proxy's word, or an answer that nobody has described: no refusal.
     return OutcomeUnknown(str(status)) if effect else TryLater(str(status), retry_after=seconds(retry_after))
 
 
 def of_errors(errors: Any, *, effect: bool) -> OutsideError:
-    """The top-level `errors` of a 200 answer that carries no usable data. THROTTLED is dealt with before."""
-    if isinstance(errors, str):
-        dead = "access token" in errors.lower()
-        return MerchantMustAct("shop_token_dead", "invalid_token") if dead else Refused("errors", errors[:200])
+    """The top-level `errors` of a 200 answer that carries no usable data. THROTTLED is dealt with before.
+
+    Of a mutation only errors that are known to come before execution are a no; the rest leaves open what was done.
+    """
+    if isinstance(errors, str) and "access token" in errors.lower():
+        return MerchantMustAct("shop_token_dead", "invalid_token")
     codes = codes_of(errors)
-    # Of a mutation: denied itself, or only a field of the answer after it was executed?
-    below = effect and any("." in path for path in fields_of(errors))
-    if "ACCESS_DENIED" in codes and not below:
+    if effect and not before_execution(errors):
+        return OutcomeUnknown(min(codes, default="graphql_errors"), messages_of(errors))
+    return Refused("errors", errors[:200]) if isinstance(errors, str) else _no(codes, errors)
+
+
+def _no(codes: set[str], errors: Any) -> OutsideError:
+    """What errors mean that left nothing done."""
+    if "ACCESS_DENIED" in codes:
         return MerchantMustAct("shop_permission", "ACCESS_DENIED", ", ".join(fields_of(errors))[:200])
     if "SHOP_INACTIVE" in codes:
         return MerchantMustAct("shop_frozen", "SHOP_INACTIVE")
     if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}:
-        return OutcomeUnknown("INTERNAL_SERVER_ERROR") if effect else TryLater("INTERNAL_SERVER_ERROR")
-    code = min(codes, default="graphql_errors")
-    if effect and not (codes and codes <= _BEFORE_EXECUTION):
-        return OutcomeUnknown(code, messages_of(errors))
-    return Refused(code, messages_of(errors))
+        return TryLater("INTERNAL_SERVER_ERROR")
+    return Refused(min(codes, default="graphql_errors"), messages_of(errors))
+
+
+def before_execution(errors: Any) -> bool:
+    """Whether every one of these errors proves that the document was not executed."""
+    return isinstance(errors, list) and bool(errors) and all(_is_before(error) for error in errors)
+
+
+def _is_before(error: Any) -> bool:
+    codes = codes_of([error])
+    if codes == {"ACCESS_DENIED"}:
+        # At the mutation itself it is a no; below it, a field of the answer is hidden from us after the act.
+        path = error.get("path")
+        return not isinstance(path, list) or len(path) <= 1
+    return bool(codes) and codes <= _BEFORE_EXECUTION
+
+
+def only_denied(errors: Any) -> bool:
+    """Whether nothing is wrong but that fields are hidden from us."""
+    return isinstance(errors, list) and all(codes_of([error]) == {"ACCESS_DENIED"} for error in errors)
 
 
 def codes_of(errors: Any) -> set[str]:

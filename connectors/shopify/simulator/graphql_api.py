@@ -96,12 +96,15 @@ class GraphQLEndpoint:
         if "status" in kinds:
             params = kinds["status"].params
             return Reply(int(params.get("status", 503)), params.get("body", ""), dict(params.get("headers", {})))
-        if "internal" in kinds:
-            error = {"message": "Internal error", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
-            return Reply(200, {"errors": [error]})
+        internal = kinds.get("internal")
+        if internal is not None and not internal.params.get("after"):
+            return Reply(200, {"errors": [_internal(internal)]})
         body, used = self._execute(shop, plan, variables, kinds.get("user_error"))
         actual = min(requested, used)
         status = self._buckets.settle(domain, own, requested - actual)
+        if internal is not None:
+            body["errors"] = [*body.get("errors", []), _internal(internal)]
+            body["data"] = body.get("data") if internal.params.get("data", True) else None
         body["extensions"] = {"cost": _cost(requested, actual, status)}
         fault = {"drop_after": "drop", "cut": "cut"}.get(next((kind for kind in kinds if kind in _ENDINGS), ""), "")
         return Reply(200, body, fault=fault)
@@ -126,6 +129,12 @@ class GraphQLEndpoint:
         error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
         status = self._buckets.status(domain, own)
         return Reply(200, {"errors": [error], "extensions": {"cost": _cost(requested, None, status)}})
+
+
+def _internal(rule: Rule) -> dict[str, Any]:
+    """An error in mid-air. `after`: only once all was executed; `data` false: nothing of that is shown; `code`."""
+    code = rule.params.get("code", "INTERNAL_SERVER_ERROR")
+    return {"message": "Internal error", **({"extensions": {"code": code}} if code else {})}
 
 
 _ENDINGS = ("drop_after", "cut")

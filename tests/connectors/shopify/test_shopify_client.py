@@ -117,6 +117,53 @@ def test_a_mutation_that_was_throttled_was_not_executed(simulated: Simulated) ->
     assert caught.value.retry_after is not None
 
 
+@pytest.mark.parametrize("code", ["", "SOMETHING_NEW", "INTERNAL_SERVER_ERROR"])
+@pytest.mark.parametrize("data", [True, False])
+def test_an_error_beside_an_executed_mutation_is_no_refusal(simulated: Simulated, code: str, data: bool) -> None:
+    session = simulated.session()
+    order = read(session, simulated.order()["id"])
+    simulated.fault("fulfillmentCreate", "internal", code=code, after=True, data=data)
+    assert session.fulfil(order.id, parcel(order)).tracking_numbers == ("LP0001",)
+    assert len(simulated.events("fulfillment_created")) == 1
+
+
+@pytest.mark.parametrize("code", ["", "SOMETHING_NEW"])
+def test_an_error_of_unknown_kind_leaves_a_mutation_open(simulated: Simulated, code: str) -> None:
+    session = simulated.session()
+    order = read(session, simulated.order()["id"])
+    simulated.fault("fulfillmentCreate", "internal", code=code)
+    with pytest.raises(OutcomeUnknown):
+        session.fulfil(order.id, parcel(order))
+    assert session.fulfil(order.id, parcel(order)).tracking_numbers == ("LP0001",)
+
+
+def test_an_answer_that_is_both_throttled_and_executed_is_not_sent_again(simulated: Simulated) -> None:
+    session = simulated.session()
+    order = read(session, simulated.order()["id"])
+    shown = session.fulfil(order.id, parcel(order))
+    simulated.fault("fulfillmentTrackingInfoUpdate", "internal", code="THROTTLED", after=True)
+    with pytest.raises(OutcomeUnknown):
+        session._client.run("track", id=f"gid://shopify/Fulfillment/{shown.id}", tracking={"number": "X"}, notify=False)
+
+
+@pytest.mark.parametrize("status", [202, 204, 206, 302, 307, 408, 409, 425, 430, 501])
+def test_only_a_plain_no_refuses_a_mutation(simulated: Simulated, status: int) -> None:
+    session = simulated.session()
+    order = read(session, simulated.order()["id"])
+    simulated.fault("fulfillmentCreate", "status", status=status, body="" if status == 204 else "{}")
+    with pytest.raises(OutcomeUnknown, match=str(status)):
+        session.fulfil(order.id, parcel(order))
+
+
+@pytest.mark.parametrize("status", [400, 405, 406, 413, 415, 422])
+def test_a_plain_no_refuses_a_mutation(simulated: Simulated, status: int) -> None:
+    session = simulated.session()
+    order = read(session, simulated.order()["id"])
+    simulated.fault("fulfillmentCreate", "status", status=status, body="{}")
+    with pytest.raises(Refused, match=str(status)):
+        session.fulfil(order.id, parcel(order))
+
+
 def exhaust(session: ShopifySession, order_id: str) -> None:
     for _ in range(10_000):
         session.order(order_id)
@@ -212,6 +259,9 @@ def test_error_layers() -> None:
         ([{"message": "Internal error. Looks like something went wrong on our end."}], True, OutcomeUnknown),
         ([{"message": "x", "extensions": {"code": "SOMETHING_NEW"}}], True, OutcomeUnknown),
         ([{"message": "x", "extensions": {"code": "SOMETHING_NEW"}}], False, Refused),
+        ([{"message": "x", "extensions": {"code": "undefinedField"}}, {"message": "y"}], True, OutcomeUnknown),
+        ([{"message": "x", "extensions": {"code": "undefinedField"}}, {"message": "y"}], False, Refused),
+        ("Internal Server Error", True, OutcomeUnknown),
         ({"odd": 1}, True, OutcomeUnknown),
         ([None, 5], True, OutcomeUnknown),
     ]  # fmt: skip
