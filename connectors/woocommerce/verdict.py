@@ -58,7 +58,7 @@ def judge(answer: HTTPAnswer, *, write: bool) -> Answer:
         raise OutcomeUnknown("html_answer") if write else TryLater("html_answer")
     envelope = payload.mapping(value)
     code = payload.text(envelope.get("code"))[:100]
-    if write and answer.status < HTTPStatus.BAD_REQUEST:
+    if write and (answer.status < HTTPStatus.BAD_REQUEST or answer.status == HTTPStatus.REQUEST_TIMEOUT):
         # Neither done nor refused in WooCommerce's own words: a proxy or plugin may have done it all the same.
         raise OutcomeUnknown(code or f"http_{answer.status}")
     if answer.status in range(300, 400):

@@ -95,6 +95,17 @@ def test_a_fulfilment_is_made_once_whatever_breaks(modern: Shop, kind: str) -> N
     assert session.fulfilments(str(made["id"])) == (shown,)
 
 
+@pytest.mark.parametrize("status", [202, 204, 206, 301, 302, 303, 307, 308, 408])
+@pytest.mark.parametrize("kind", ["status", "status_after", "html"])
+def test_a_write_that_was_answered_neither_way_is_unclear(modern: Shop, status: int, kind: str) -> None:
+    made, session = modern.order(), modern.session()
+    modern.simulated.fault("fulfillments.create", kind, status=status, code="odd")
+    with pytest.raises(OutcomeUnknown):
+        session.fulfil(str(made["id"]), parcel(made))
+    session.fulfil(str(made["id"]), parcel(made))
+    assert len(modern.simulated.events("fulfillment_created")) == 1
+
+
 def test_a_fulfilment_of_somebody_else_with_our_number_is_adopted(modern: Shop) -> None:
     made, session = modern.order(), modern.session()
     first = session.fulfil(str(made["id"]), parcel(made, "p1"))
