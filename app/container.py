@@ -39,7 +39,8 @@ class Container:
     pace: Pace
     mailer: Mailer
     turns: dict[str, int] = field(default_factory=dict)
-    """Where each queue's round over the shops goes on (`app.pipeline.due`)."""
+    """Numbers that a process remembers: where each queue's round over the shops goes on (`app.pipeline.due`), and how
+    far the database had counted (`app.pipeline.breaker`)."""
 
     def close(self) -> None:
         """Give back connections and threads."""

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.models import Breaker, PlacementFreeze, Purchase
+from app.models import Breaker, Instance, PlacementFreeze, Purchase
 from app.pipeline.record import alert, audit, end_alerts
 from app.ports.errors import OutsideError, TryLater
 
@@ -35,10 +35,13 @@ def scopes(purchase: Purchase) -> tuple[str, str]:
     return f"account:{purchase.account_id}", f"supplier:{purchase.supplier}"
 
 
-def check(session: Session, purchase: Purchase, *, stop: Callable[[str], Exception]) -> None:
+def check(session: Session, container: Container, purchase: Purchase, *, stop: Callable[[str], Exception]) -> None:
     """Raises what `stop` makes of the reason unless the send may go on. Takes the trial place if there is one."""
     mine = PlacementFreeze.account_id.is_(None) | (PlacementFreeze.account_id == purchase.account_id)
-    if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.released_at.is_(None), mine).limit(1)):
+    freeze = sa.exists().where(PlacementFreeze.released_at.is_(None), mine)
+    epoch = sa.select(Instance.epoch).scalar_subquery()
+    frozen, now = session.execute(sa.select(freeze, epoch)).one()
+    if frozen or _is_older(container, int(now or 0)):
         raise stop("placement_frozen")
     for scope in _disturbed(session, purchase, Breaker.state != "CLOSED"):
         breaker = session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
@@ -48,6 +51,16 @@ def check(session: Session, purchase: Purchase, *, stop: Callable[[str], Excepti
             if _trial_runs(session, breaker, purchase):
                 raise stop("breaker_open")
             breaker.trial_purchase_id = purchase.id
+
+
+def _is_older(container: Container, epoch: int) -> bool:
+    """Whether the database is older than this process has seen it: it was restored under us (`app.boot` freezes it)."""
+    seen = container.turns.get(_EPOCH, 0)
+    container.turns[_EPOCH] = max(seen, epoch)
+    return epoch < seen - 1  # another thread may have read the next number between our read and this look
+
+
+_EPOCH = "epoch seen"
 
 
 def _disturbed(session: Session, purchase: Purchase, how: sa.ColumnElement[bool]) -> list[str]:

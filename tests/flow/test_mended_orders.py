@@ -204,6 +204,20 @@ def test_a_database_that_is_restored_under_running_workers_freezes_buying(world:
     assert "placement_frozen" in alerts(world)
 
 
+def test_nothing_is_sent_after_a_restore_even_before_the_job_notices(world: World) -> None:
+    for _ in range(5):
+        boot.advance(world.container)
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    sql(world, "UPDATE instance SET epoch = 0")
+    order(world, variant)
+    world.settle(until=lambda: len(world.states()) == 2, seconds=10)
+    world.settle()
+    assert (world.states()[1], world.reasons()[1]) == ("READY", "placement_frozen")
+    assert len(world.created()) == 1
+
+
 def test_late_evidence_stops_the_part_that_took_its_place(world: World) -> None:
     """The rest was called "not there"; it turns up before the new part for it is sent."""
     world.aliexpress.control("push", {"lost": 1000})

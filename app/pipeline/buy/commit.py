@@ -75,7 +75,7 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
         raise _Stop("READY", "")
     if plan.order.autopay and container.clock.now() - plan.quoted_at > container.timers.quote_age_most:
         raise _Stop("READY", "")
-    breaker.check(session, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
+    breaker.check(session, container, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
     items = _check_lines(session, purchase, order, plan)
     _no_stray_order(session, purchase, items)
     attempt = Attempt(
