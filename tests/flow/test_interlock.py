@@ -50,7 +50,7 @@ def test_the_us_id_and_the_id_of_the_link_are_both_kept(world: World) -> None:
     world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
     assert held_items(world) == {SHEARS, SHEARS_IN_US}
     buy(world, "shears", variant)
-    world.settle()
+    world.settle(until=lambda: len(world.states()) == 2, seconds=20)
     assert (world.states()[1], world.calls_of_create()) == ("READY", 1)
     world.pass_time("human")
     world.settle(until=lambda: world.states() == ["HUMAN", "READY"], seconds=20)
@@ -70,7 +70,7 @@ def test_another_country_with_the_other_id_waits_as_well(world: World) -> None:
     germany = {"state": "DE-BE", "postcode": "10115", "country": "DE", "city": "Berlin", "phone": "+49 30 5550100"}
     address = {"first_name": "Ada", "last_name": "Example", "address_1": "1 Sample Street", **germany}
     buy(world, "shears", variant, billing=address)
-    world.settle()
+    world.settle(until=lambda: len(world.states()) == 2, seconds=20)
     assert world.states() == ["UNKNOWN", "READY"]
     assert world.calls_of_create() == 1
 
@@ -87,7 +87,7 @@ def test_it_is_the_account_that_is_locked_not_the_shop(world: World, same: bool)
     world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
     buy(world, "two", second)
     if same:
-        world.settle()
+        world.settle(until=lambda: len(world.states()) == 2, seconds=20)
         assert world.states() == ["UNKNOWN", "READY"]
     else:
         world.settle(until=lambda: world.states() == ["UNKNOWN", "PLACED_UNPAID"], seconds=20)
@@ -101,7 +101,7 @@ def test_a_purchase_that_is_left_out_of_claims_says_for_which_it_waits_and_alert
     buy(world, "shears", variant)
     world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
     buy(world, "shears", variant)
-    world.settle()
+    world.settle(until=lambda: len(world.states()) == 2, seconds=20)
     sweep.watch(world.container)
     unclear, waits = world.purchases()
     assert (waits.state, waits.waiting_for) == ("READY", unclear.id)
