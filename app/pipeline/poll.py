@@ -16,12 +16,14 @@ from app.models import Inbox, Shop, StoreOrder
 from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import seal_body
-from app.ports.errors import MerchantMustAct, OutsideError
+from app.ports.errors import MerchantMustAct, OutsideError, Refused
 from app.ports.storefront import OrderPage, OrderRef, StorefrontSession
 from app.shop_access import with_shop
 
 log = logger(__name__)
 PAGES = 400
+SHORTEST = timedelta(seconds=1)
+"""Shops tell whole seconds: a shorter window would hold the same orders."""
 WITHIN = timedelta(seconds=3)
 """The second that a time of change counts, and how far the shop's clock may be from ours."""
 
@@ -40,8 +42,11 @@ def due(container: Container, most: int) -> Sequence[Claim]:
     )
 
 
-def run(container: Container, claimed: Claim) -> None:
-    """Walk one shop's window of changes; the cursor moves no further than what was read."""
+def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
+    """Walk one shop's changes; the cursor moves no further than what was read as a whole.
+
+    A walk that takes more than `pages` is ended behind a whole window and goes on at once, when others had their turn.
+    """
     with container.database.transaction() as session:
         shop = session.get_one(Shop, claimed.id)
     timers, now = container.timers, claimed.claimed_at
@@ -49,9 +54,10 @@ def run(container: Container, claimed: Claim) -> None:
     since = (
         now - timers.nightly_window if nightly or shop.poll_cursor is None else shop.poll_cursor - timers.poll_overlap
     )
-    error, read_until = "", since
+    walk = _Walk(container, shop, since, now, pages)
+    error = ""
     try:
-        read_until = _walk(container, shop, since, now, thorough=nightly)
+        walk.go()
     except MerchantMustAct as fault:
         error = fault.reason
     except (OutsideError, NotFound) as fault:
@@ -59,27 +65,65 @@ def run(container: Container, claimed: Claim) -> None:
     with container.database.transaction() as session:
         row = session.get_one(Shop, shop.id, with_for_update=True)
         row.poll_lease_until, row.poll_error = None, error
-        row.poll_run_at = sa.func.clock_timestamp() + timers.poll
-        if not error:
-            row.poll_cursor = read_until
-            # A night's walk that is too long goes on from where it stopped, as a usual one.
+        goes_on = not error and walk.read_until < now
+        row.poll_run_at = sa.func.clock_timestamp() + (timedelta(0) if goes_on else timers.poll)
+        if walk.read_until > since:
+            # The next walk begins the overlap before the cursor: as late as what may have been told late allows.
+            row.poll_cursor = min(now, walk.read_until + timers.poll_overlap)
+            # A night's walk that was not finished goes on from there too. Begun anew it might never come to its end.
             if nightly:
                 row.poll_full_at = now
 
 
-def _walk(container: Container, shop: Shop, since: datetime, until: datetime, *, thorough: bool) -> datetime:
-    """Gives until when everything was read: `until`, or the last change of a window that is longer than one walk."""
-    last = since
-    cursor: str | None = None
-    for _ in range(PAGES):
-        page = with_shop(container, shop.id, partial(_changed, since, until, cursor))
-        note(container, shop, page.orders, thorough=thorough)
-        if page.next_cursor is None:
-            return until
-        cursor = page.next_cursor
-        last = max([last, *(ref.updated_at for ref in page.orders)])
-    log.warning("poll_window_too_long", shop=shop.id)
-    return last
+class _Walk:
+    """From `since` to `until`, in windows as long as one can be read in `pages`: in one, for nearly all shops.
+
+    `read_until`: everything that changed before it was read. It only moves behind a whole window, since a storefront
+    may list in several passes: the last order that was seen says nothing of what is still to come.
+    """
+
+    def __init__(self, container: Container, shop: Shop, since: datetime, until: datetime, pages: int) -> None:
+        self.read_until = since
+        self._container, self._shop, self._until, self._most = container, shop, until, pages
+        usual = container.timers.poll_overlap + container.timers.poll
+        self._thorough = until - since > 2 * usual
+        self._pages = 0
+
+    def go(self) -> None:
+        """Raises an `OutsideError`; what was read until then counts."""
+        end = self._until
+        while self.read_until < self._until:
+            length = end - self.read_until
+            if self._window(end, shortest=length <= SHORTEST):
+                self.read_until = end
+                # The overlap is read in one go: the next walk would begin before it again.
+                if self._pages >= self._most and end <= self._until - self._container.timers.poll_overlap:
+                    return
+                end = min(self._until, end + 2 * length)
+            else:
+                log.warning("poll_window_too_long", shop=self._shop.id, seconds=length.total_seconds())
+                end = self.read_until + max(length / 2, SHORTEST)
+
+    def _window(self, end: datetime, *, shortest: bool) -> bool:
+        """Whether all until `end` was read. The shortest window is read whatever it takes: it cannot be narrowed."""
+        cursor: str | None = None
+        asked = 0
+        while shortest or asked < self._most:
+            call = partial(_changed, self.read_until, end, cursor)
+            try:
+                page = with_shop(self._container, self._shop.id, call)
+            except Refused:
+                # So storefronts answer beyond the last page that they give; a first page refused is something else.
+                if shortest or cursor is None:
+                    raise
+                return False
+            asked += 1
+            self._pages += 1
+            note(self._container, self._shop, page.orders, thorough=self._thorough)
+            if page.next_cursor is None:
+                return True
+            cursor = page.next_cursor
+        return False
 
 
 def _changed(since: datetime, until: datetime, cursor: str | None, session: StorefrontSession) -> OrderPage:

@@ -93,7 +93,7 @@ def test_answers_in_the_journal_that_the_database_lacks_freeze_once(world: World
     outcome.replay(world.container)
     assert freezes(world) == [None]
     order(world)
-    world.settle()
+    world.settle(until=lambda: len(world.states()) == 2, seconds=20)
     assert world.states() == ["PLACED_UNPAID", "READY"]
     placement.release(world.container, by="ann", second="bob")
     outcome.replay(world.container)
