@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import redis
@@ -53,25 +53,35 @@ class UnsignedLimit:
 
 
 class BodyBudget:
-    """A bound on the memory of large bodies, however many threads receive them. Small ones always pass."""
+    """A bound on the memory of large bodies, however many threads receive them. Small ones always pass.
 
-    def __init__(self, *, most: int = 8_000_000, small: int = 65_537) -> None:
+    What counts is what has come, not what was announced: a slow sender holds no more than it sent.
+    """
+
+    def __init__(self, *, most: int = 8_000_000, small: int = 65_536) -> None:
         self._left = most
         self._small = small
         self._lock = threading.Lock()
 
     @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Set `size` bytes aside. Raises `BadDelivery` 503 when there are not so many left; shops send again."""
-        if size <= self._small:
-            yield
-            return
-        with self._lock:
-            if size > self._left:
-                raise BadDelivery(503, "busy")
-            self._left -= size
+    def body(self) -> Iterator[Callable[[int], None]]:
+        """Gives `grow`, to be told the size that a body has reached so far, in bytes, before more of it is kept.
+
+        `grow` raises `BadDelivery` 503 when there is not so much left; shops send again. All is given back at the end.
+        """
+        held = 0
+
+        def grow(size: int) -> None:
+            nonlocal held
+            more = (size if size > self._small else 0) - held
+            with self._lock:
+                if more > self._left:
+                    raise BadDelivery(503, "busy")
+                self._left -= more
+            held += more
+
         try:
-            yield
+            yield grow
         finally:
             with self._lock:
-                self._left += size
+                self._left += held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from io import BufferedIOBase, BytesIO
 
 from flask import Blueprint, request
@@ -70,9 +71,8 @@ class _Receiver:
         """Check and store the present request. Raises `BadDelivery`."""
         shop = None if token is None else self._by_token(spec, token)
         declared = _check_head(spec)
-        with self._budget.holding(spec.max_body + 1 if declared is None else declared):
-            body = _read_body(spec, declared)
-            return self._store(spec, shop, body)
+        with self._budget.body() as grow:
+            return self._store(spec, shop, _read_body(spec, declared, grow))
 
     def _store(self, spec: ConnectorSpec, shop: KnownShop | None, body: bytes) -> tuple[str, int]:
         container = self._container
@@ -132,7 +132,7 @@ def _check_head(spec: ConnectorSpec) -> int | None:
     return declared
 
 
-def _read_body(spec: ConnectorSpec, declared: int | None) -> bytes:
+def _read_body(spec: ConnectorSpec, declared: int | None, grow: Callable[[int], None]) -> bytes:
     """The raw body, at most `max_body` bytes; a length that lies or a body without one is cut off, not believed."""
     stream: BufferedIOBase = request.environ["wsgi.input"]
     wanted = spec.max_body + 1 if declared is None else declared
@@ -144,6 +144,7 @@ def _read_body(spec: ConnectorSpec, declared: int | None) -> bytes:
             raise BadDelivery(400, "body_cut_short") from error
         if not part:
             break
+        grow(parts.tell() + len(part))
         parts.write(part)
         wanted -= len(part)
     body = parts.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shlex
 import signal
 import socket
@@ -18,11 +19,14 @@ import psutil
 ROOT = Path(__file__).parents[2]
 
 
-def command(port: int, threads: int) -> list[str]:
-    """The web line of the Procfile, with one worker on a loopback port."""
+def command(port: int, threads: int | None) -> list[str]:
+    """The web line of the Procfile on a loopback port: as it stands, or with one worker of so many threads."""
     line = next(one for one in (ROOT / "Procfile").read_text("utf-8").splitlines() if one.startswith("web:"))
-    words = shlex.split(line.removeprefix("web:"))
-    chosen = {"--host": "127.0.0.1", "--port": str(port), "--workers": "1", "--blocking-threads": str(threads)}
+    defaults = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", line.removeprefix("web:"))
+    words = shlex.split(defaults)
+    chosen = {"--host": "127.0.0.1", "--port": str(port)}
+    if threads is not None:
+        chosen |= {"--workers": "1", "--blocking-threads": str(threads)}
     for place, word in enumerate(words[:-1]):
         words[place + 1] = chosen.get(word, words[place + 1])
     return [str(Path(sys.executable).parent / words[0]), *words[1:]]
@@ -31,7 +35,7 @@ def command(port: int, threads: int) -> list[str]:
 class Granian:
     """One web server process."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, *, threads: int = 8) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, *, threads: int | None = 8) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]

@@ -61,8 +61,8 @@ def without(headers: Headers, name: str) -> Headers:
     return tuple((key, value) for key, value in headers if key != name)
 
 
-def order_body(order_id: object) -> bytes:
-    return json.dumps({"id": order_id}).encode()
+def order_body(order_id: object, **more: Any) -> bytes:
+    return json.dumps({"id": order_id, **more}).encode()
 
 
 @dataclass(frozen=True)

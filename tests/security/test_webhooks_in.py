@@ -233,15 +233,18 @@ def test_s10_a_thousand_copies_and_a_late_one_have_one_effect(world: World) -> N
 
 @pytest.mark.security("S11")
 def test_s11_many_large_bodies_share_a_bounded_amount_of_memory() -> None:
-    budget = BodyBudget(most=5_000_000, small=65_537)
-    with budget.holding(2_000_001), budget.holding(2_000_001):
-        with pytest.raises(BadDelivery) as refusal, budget.holding(2_000_001):
-            pass
-        with budget.holding(60_000):  # what a shop usually sends goes on
-            pass
+    budget = BodyBudget(most=5_000_000, small=65_536)
+    with budget.body() as first, budget.body() as second, budget.body() as third:
+        first(65_537)
+        first(2_000_000)
+        second(2_000_000)
+        with pytest.raises(BadDelivery) as refusal:
+            third(2_000_000)
+        third(60_000)  # what a shop usually sends goes on
+        third(1_000_000)
     assert refusal.value.status == 503
-    with budget.holding(4_000_000):
-        pass
+    with budget.body() as alone:  # all was given back
+        alone(5_000_000)
 
 
 @pytest.mark.security("S12")
