@@ -113,6 +113,7 @@ class Timers:
     sweep: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(minutes=5)
     poll_most: timedelta = timedelta(minutes=15)
+    poll_alert: timedelta = timedelta(hours=1)
     poll_overlap: timedelta = timedelta(minutes=10)
     nightly_window: timedelta = timedelta(days=7)
     track_poll: timedelta = timedelta(hours=6)

@@ -51,6 +51,7 @@ class Shop(Base):
     poll_cursor: Mapped[datetime | None]
     poll_full_at: Mapped[datetime | None]
     poll_error: Mapped[str] = mapped_column(default="")
+    poll_failing_since: Mapped[datetime | None]
     hooks_checked_at: Mapped[datetime | None]
 
     __table_args__ = (

@@ -30,6 +30,8 @@ DEAD_MOST = timedelta(days=30)
 """How long a push waits for a dead account that it may belong to: anybody can send one that is unsigned."""
 LATE_MOST = timedelta(days=7)
 """How long the accounts of sends that were given up are asked about pushes that name no buyer."""
+ACCOUNTS_MOST = 20
+"""Accounts that are asked about one push at a time; the next try asks the next ones."""
 EARLY = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for "no time could be read": fits nothing."""
 
@@ -45,7 +47,7 @@ def push(container: Container, event: Inbox, hint: Hint) -> tuple[str, int | Non
             order_id = session.scalar(sa.select(Purchase.order_id).where(Purchase.id == known.purchase_id))
             return "known order, read again", order_id, None
         _keep(session, event, hint)
-        accounts = _accounts(session, event.source, hint.account_ref)
+        accounts = _accounts(session, event.source, hint.account_ref, turn=event.attempts - 1)
     dead = False
     for account_id in accounts:
         try:
@@ -86,27 +88,27 @@ def _keep(session: Session, event: Inbox, hint: Hint) -> None:
     )
 
 
-def _accounts(session: Session, supplier: str, buyer: str | None) -> list[int]:
-    """The account that the push names, else every account with an unresolved attempt."""
+def _accounts(session: Session, supplier: str, buyer: str | None, *, turn: int) -> list[int]:
+    """The account that the push names, else those with an unresolved attempt: `ACCOUNTS_MOST` others in each turn."""
     if buyer:
         named = session.scalar(
             sa.select(SupplierAccount.id).where(SupplierAccount.supplier == supplier, SupplierAccount.user_id == buyer)
         )
         if named is not None:
             return [named]
-    return list(
-        session.scalars(
-            sa.select(Attempt.account_id)
-            .join(Purchase, Purchase.id == Attempt.purchase_id)
-            .where(
-                sa.and_(Attempt.outcome.in_(("OPEN", "UNKNOWN")), Purchase.state.in_(UNCLEAR))
-                | sa.and_(Attempt.outcome == "VOID", Attempt.sent_at > sa.func.now() - LATE_MOST),
-                Purchase.supplier == supplier,
-            )
-            .distinct()
-            .limit(20)
+    unresolved = session.scalars(
+        sa.select(Attempt.account_id)
+        .join(Purchase, Purchase.id == Attempt.purchase_id)
+        .where(
+            sa.and_(Attempt.outcome.in_(("OPEN", "UNKNOWN")), Purchase.state.in_(UNCLEAR))
+            | sa.and_(Attempt.outcome == "VOID", Attempt.sent_at > sa.func.now() - LATE_MOST),
+            Purchase.supplier == supplier,
         )
-    )
+        .group_by(Attempt.account_id)
+        .order_by(sa.func.max(Attempt.sent_at).desc())
+    ).all()
+    start = turn * ACCOUNTS_MOST % max(len(unresolved), 1)
+    return [*unresolved[start:], *unresolved[:start]][:ACCOUNTS_MOST]
 
 
 def look_up(container: Container, account_id: int, ref: str, *, source: str) -> str | None:
@@ -386,7 +388,8 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         open_still = purchase.state in UNCLEAR | {"VOID"} or (purchase.state in PLACED and found < wanted)
         if attempt is None or not open_still:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
-        if not fits(container, session, purchase, attempt, read):
+        unread_own = order if order.purchase_id == purchase_id and order.read_at is None else None
+        if not fits(container, session, purchase, attempt, read, known=unread_own):
             raise Conflict(
                 "does_not_fit",
                 f"Order {ref} does not fit purchase {purchase_id}: "

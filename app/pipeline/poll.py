@@ -8,6 +8,7 @@ from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import NotFound
@@ -16,6 +17,7 @@ from app.models import Inbox, Shop, StoreOrder
 from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import seal_body
+from app.pipeline.record import alert, end_alerts
 from app.ports.errors import MerchantMustAct, OutsideError, Refused
 from app.ports.storefront import OrderPage, OrderRef, StorefrontSession
 from app.shop_access import with_shop
@@ -65,6 +67,7 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
     with container.database.transaction() as session:
         row = session.get_one(Shop, shop.id, with_for_update=True)
         row.poll_lease_until, row.poll_error = None, error
+        _tell(container, session, row, now)
         goes_on = not error and walk.read_until < now
         row.poll_run_at = sa.func.clock_timestamp() + (timedelta(0) if goes_on else timers.poll)
         if walk.read_until > since:
@@ -73,6 +76,23 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
             # A night's walk that was not finished goes on from there too. Begun anew it might never come to its end.
             if nightly:
                 row.poll_full_at = now
+
+
+def _tell(container: Container, session: Session, shop: Shop, now: datetime) -> None:
+    """A shop that could not be read for an hour: what its webhooks missed is not known."""
+    key = f"shop-unread:{shop.id}"
+    if not shop.poll_error:
+        if shop.poll_failing_since is not None:
+            shop.poll_failing_since = None
+            end_alerts(session, key)
+        return
+    shop.poll_failing_since = shop.poll_failing_since or now
+    if now - shop.poll_failing_since >= container.timers.poll_alert:
+        text = (
+            f"The orders of shop {shop.name} could not be listed since {shop.poll_failing_since:%Y-%m-%d %H:%M} UTC "
+            f"({shop.poll_error}): what its webhooks did not tell is not known."
+        )
+        alert(session, key, "shop_unread", text, shop_id=shop.id)
 
 
 class _Walk:

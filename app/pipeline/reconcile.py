@@ -218,6 +218,7 @@ def not_there(
         )
         end_tasks(session, f"unclear:{purchase.id}", by)
         end_alerts(session, f"unclear:{purchase.id}")
+        _let_go(session, purchase, by=by)
         if attempt is not None and coverage(session, purchase)[0]:
             return _keep_found(container, session, purchase, attempt, by=by)
         if attempt is not None:
@@ -304,6 +305,20 @@ def _refuse_own(
     )  # a part that was found; the rest is asked for
     if (owner == purchase.id and not counted) or (owner is None and lost):
         raise Conflict("it_is_there", f"Order {ref} is the one that is missing here: say so with --found {ref}.")
+
+
+def _let_go(session: Session, purchase: Purchase, *, by: str) -> None:
+    """Numbers that could not be read for a week are nobody's now: if one is read after all it is late evidence."""
+    for order in session.scalars(
+        sa.select(SupplierOrder)
+        .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.read_at.is_(None))
+        .with_for_update()
+    ):
+        order.purchase_id, order.role = None, "orphan"
+        end_tasks(session, f"unread:{order.id}", by)
+        end_alerts(session, f"unread:{order.id}")
+        audit(session, "supplier_order", order.id, "let_go", actor=by, detail={"purchase": purchase.id})
+    session.flush()
 
 
 def _keep_found(container: Container, session: Session, purchase: Purchase, attempt: Attempt, *, by: str) -> Purchase:

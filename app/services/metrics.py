@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -65,10 +66,10 @@ def render(container: Container, refusals: Counter[tuple[str, str]]) -> str:
 
 def _refused(refusals: Counter[tuple[str, str]]) -> Metric:
     family = CounterMetricFamily(
-        "waybill_deliveries_refused", "Deliveries that were not stored", labels=["source", "reason"]
+        "waybill_deliveries_refused", "Deliveries that were not stored", labels=["source", "reason", "process"]
     )
     for (source, reason), count in sorted(refusals.items()):
-        family.add_metric([source, reason], count)
+        family.add_metric([source, reason, str(os.getpid())], count)
     return family
 
 

@@ -137,6 +137,7 @@ def upgrade() -> None:
     sa.Column('poll_cursor', sa.DateTime(timezone=True), nullable=True),
     sa.Column('poll_full_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('poll_error', sa.Text(), nullable=False),
+    sa.Column('poll_failing_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('hooks_checked_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint("state IN ('ACTIVE', 'PAUSED', 'UNINSTALLED')", name=op.f('ck_shop_state')),
     sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], name=op.f('fk_shop_merchant_id_merchant')),

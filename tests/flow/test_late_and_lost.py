@@ -195,11 +195,30 @@ def test_a_poll_that_fails_half_way_loses_nothing(world: World, monkeypatch: pyt
     assert (failed.poll_cursor, failed.poll_error) == (before, "away")
     monkeypatch.setattr(poll, "_changed", whole)
     again = look()
-    assert again.poll_error == ""
+    assert (again.poll_error, again.poll_failing_since) == ("", None)
     assert again.poll_cursor is not None
     assert before is not None
     assert again.poll_cursor > before
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+
+
+def test_a_shop_that_could_not_be_listed_for_an_hour_is_told_until_it_can(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = shop(world)
+
+    def away(*_: object) -> None:
+        raise TryLater("away", vendor="shopify")
+
+    def look(after: timedelta) -> set[str]:
+        poll.run(world.container, Claim(made, world.container.clock.now() + after))
+        return kinds(world)
+
+    hour = world.container.timers.poll_alert
+    with monkeypatch.context() as broken:
+        broken.setattr(poll, "_changed", away)
+        assert [look(timedelta(0)), look(hour / 2), look(hour * 2)] == [set(), set(), {"shop_unread"}]
+    assert look(hour * 2) == set()
 
 
 def test_an_order_that_changes_while_its_window_is_walked_is_found_by_the_next_walk(

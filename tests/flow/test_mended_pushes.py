@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from app.models import SupplierOrder, SupplierOrderItem
+from app.models import Attempt, Interlock, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
 from app.pipeline import evidence
 from app.pipeline.buy import outcome, step
 from app.services import todo
-from tests.flow.test_unclear import order
+from tests.flow.test_unclear import fault, order
 from tests.flow.world import World
 
 
@@ -93,3 +94,29 @@ def test_pushes_that_arrive_twice_and_out_of_order_end_where_the_order_stands(wo
     assert (world.tasks(), todo.alerts(world.container)) == ([], [])
     assert len(world.created()) == 1
     assert len(set(world.parcel_numbers())) == len(world.parcel_numbers()) == 1
+
+
+def test_a_push_that_names_no_buyer_is_tried_under_every_unclear_account_in_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try asks a bounded number of them; those with the latest sends come first."""
+    monkeypatch.setattr(evidence, "ACCOUNTS_MOST", 1)
+    world.aliexpress.control("push", {"lost": 1000})
+    fault(world, "drop_after", times=-1)
+    order(world)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    with world.container.database.transaction() as session:
+        mine = session.scalars(sa.select(SupplierAccount)).one()
+        other = SupplierAccount(merchant_id=mine.merchant_id, supplier=mine.supplier, user_id="other")
+        session.add(other)
+        session.flush()
+        older = sa.func.now() - timedelta(hours=1)
+        session.execute(sa.update(Purchase).values(account_id=other.id))
+        session.execute(sa.update(Attempt).values(account_id=other.id, sent_at=older))
+        session.execute(sa.delete(Interlock))
+    order(world)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"] * 2, seconds=20)
+    with world.container.database.transaction() as session:
+        asked = [evidence._accounts(session, "aliexpress", None, turn=turn) for turn in range(3)]
+        assert evidence._accounts(session, "aliexpress", "other", turn=0) == [other.id]
+    assert asked == [[mine.id], [other.id], [mine.id]]

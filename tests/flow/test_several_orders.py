@@ -121,8 +121,9 @@ def test_partial_closing_leaves_the_rest_and_is_bought_again_by_the_merchant_onl
         purchases.again(world.container, world.purchases()[0].id, actor="merchant:1")
 
 
-def test_numbers_that_the_supplier_gave_are_there_though_they_cannot_be_read(world: World) -> None:
-    """Two items, so the numbers of the answer are confirmed by a read; while that fails nobody may say "not there"."""
+@pytest.fixture
+def unread(world: World) -> tuple[str, str]:
+    """(an order of two items that was never read though its number was in the answer, a newer one that was)."""
     world.aliexpress.control("push", {"lost": 1000})
     two_lines(world, {"op": "order.get", "kind": "status", "status": 503, "times": -1})
     world.settle(until=lambda: world.reasons() == ["confirming"], seconds=20)
@@ -135,11 +136,42 @@ def test_numbers_that_the_supplier_gave_are_there_though_they_cannot_be_read(wor
     world.settle(until=lambda: world.states()[1:] == ["PLACED_UNPAID"], seconds=20)
     world.pass_time("quarantine")
     lost, other = (str(line["order_id"]) for line in world.created())
+    return lost, other
+
+
+def test_numbers_that_the_supplier_gave_are_there_though_they_cannot_be_read(
+    world: World, unread: tuple[str, str]
+) -> None:
+    """Two items, so the numbers of the answer are confirmed by a read; while that fails nobody may say "not there"."""
+    lost, other = unread
     with pytest.raises(Conflict, match=lost):
         reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
     world.read_again()
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2, seconds=20)
     assert world.calls_of_create() == 2
+
+
+def test_a_person_may_name_the_very_number_that_could_not_be_read(world: World, unread: tuple[str, str]) -> None:
+    lost, _ = unread
+    purchases.resolve_found(world.container, 1, [lost], by="merchant:1")
+    assert world.states() == ["PLACED_UNPAID"] * 2
+    assert interlocks(world) == 0
+
+
+def test_a_number_that_is_read_after_a_week_of_silence_and_not_there_is_late_evidence(
+    world: World, unread: tuple[str, str]
+) -> None:
+    lost, other = unread
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
+    world.pause_shop()
+    reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    assert world.states()[0] == "VOID"
+    world.read_again()
+    world.settle(until=lambda: world.states()[0] == "PLACED_UNPAID", seconds=20)
+    assert world.reasons()[-1] == "late_evidence"
+    assert world.calls_of_create() == 2
+    assert [one["supplier_order"] for one in paylist.listed(world.container)["pay"]] == sorted([lost, other])
 
 
 def test_what_turns_up_after_not_there_and_a_cancellation_is_told(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_database_away_is_not_ready_and_no_page_of_metrics_is_lost(redis_url: st
     assert "secret" not in str(report.as_dict())
     text = metrics.render(parts, Counter({("shopify", "bad_signature"): 3}))
     assert "waybill_database_up 0.0" in text
-    assert 'waybill_deliveries_refused_total{reason="bad_signature",source="shopify"} 3.0' in text
+    labels = f'process="{os.getpid()}",reason="bad_signature",source="shopify"'
+    assert f"waybill_deliveries_refused_total{{{labels}}} 3.0" in text
     parts.close()
 
 
