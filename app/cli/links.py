@@ -18,7 +18,12 @@ link = group("link", "Links: which variant is bought as which supplier SKU.")
 @click.option("--product", required=True, help="The supplier's product id.")
 @click.option("--sku-id", required=True, help="The supplier's SKU id.")
 @click.option("--sku-attr", default=None, help="The SKU's attributes; needed only when the supplier cannot be asked.")
-@click.option("--service", default="", help="Shipping service; without it the cheapest one is taken.")
+@click.option(
+    "--service",
+    default="",
+    help="Shipping service by its code; without it the cheapest one. Which are offered depends on the address: "
+    "an order that cannot have it is held, with those that it can have.",
+)
 @click.option("--units", type=click.IntRange(1, 1000), default=1, show_default=True, help="Pieces for one piece sold.")
 @click.option("--position", type=click.IntRange(1, 50), default=1, help="2, 3 … for further items of a bundle.")
 @by_option

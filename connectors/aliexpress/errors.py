@@ -1,7 +1,4 @@
-"""Their codes, our four outcomes. Source: reference, sections 4.5 and 5; lifecycle, section 7. Default.
-
-Unknown.
-"""
+"""Their codes, our four outcomes. Source: reference, sections 4.5 and 5; lifecycle, section 7. Default: unknown."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from connectors.aliexpress.envelope import GatewayError
 
 TOKEN_CODES = frozenset({"IllegalAccessToken", "IllegalRefreshToken"})
 LIMIT_CODES = frozenset({"ApiCallLimit"})
+QUOTA_CODES = frozenset({"AppCallLimit"})
+"""The app's own quota is used up. Only known by name, so it proves nothing about a call that changes something."""
 CONFIG_CODES = frozenset(
     {
         "IncompleteSignature",
@@ -52,6 +51,8 @@ def read_error(error: GatewayError) -> OutsideError:
         return MerchantMustAct("token_dead", error.code, error.message)
     if error.code in LIMIT_CODES:
         return TryLater(error.code, error.message, retry_after=ban_seconds(error.message))
+    if error.code in QUOTA_CODES:
+        return TryLater(error.code, error.message, retry_after=ban_seconds(error.message) or LONGEST_BAN)
     if error.code in PASSING_CODES or error.sub_code.startswith("isp."):
         return TryLater(error.sub_code or error.code, error.words)
     if error.code in REFUSED_CODES or is_unreadable(error):
@@ -64,7 +65,7 @@ def write_error(error: GatewayError) -> OutsideError:
 
     What may have been executed is unknown, not passing.
     """
-    if error.code in PASSING_CODES - {"ServiceUnavailable"} or error.sub_code:
+    if error.code in (PASSING_CODES | QUOTA_CODES) - {"ServiceUnavailable"} or error.sub_code:
         return OutcomeUnknown(error.sub_code or error.code, error.words)
     return read_error(error)
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from app.ports.errors import OutcomeUnknown, TryLater
 from app.ports.http import DialPolicy, HTTPClient
 from app.ports.money import Money
 from app.ports.supplier import OrderPayment, OrderShipping, SupplierSKU
 from connectors.aliexpress import envelope, wire
 from connectors.aliexpress.countries import country_code, locale
-from connectors.aliexpress.errors import ban_seconds, read_error
+from connectors.aliexpress.errors import LONGEST_BAN, ban_seconds, read_error, write_error
 from connectors.aliexpress.instants import local_instants, zoned_instant
 from connectors.aliexpress.oauth import grant
 from connectors.aliexpress.products import read_option, read_product
@@ -331,6 +332,14 @@ def test_platform_errors_and_tokens() -> None:
             answer = envelope.open_rest("/" + name.replace(".", "/"), json.dumps(case["body"]).encode())
             if answer.error is None:
                 assert grant(answer.payload, now).access_token
+
+
+def test_a_used_up_quota_is_waited_for_long_and_proves_nothing() -> None:
+    quota = envelope.GatewayError(code="AppCallLimit", message="quota")
+    waits = read_error(quota)
+    assert isinstance(waits, TryLater)
+    assert waits.retry_after == LONGEST_BAN
+    assert isinstance(write_error(quota), OutcomeUnknown)
 
 
 @with_samples
