@@ -79,8 +79,8 @@ class Journal:
         for path in sorted(self._folder.glob("*.jsonl")):
             yield from self._of(path)
 
-    def tidy(self, recorded: set[int]) -> None:
-        """Remove files that nobody writes any more once all their attempts are recorded."""
+    def tidy(self, recorded: set[tuple[int, str]]) -> None:
+        """Remove files that nobody writes any more once all their entries, (attempt, number), are recorded."""
         for path in self._folder.glob("*.jsonl"):
             named = path.stem.rsplit("-", 2)
             if len(named) != 3 or not (named[1].isdecimal() and named[2].isdecimal()):
@@ -89,7 +89,7 @@ class Journal:
             newest = not (self._folder / f"{host}-{pid}-{int(segment) + 1}.jsonl").exists()
             if newest and (host != HOST or _alive(int(pid))):
                 continue  # another host's process cannot be asked: its newest file stays
-            if {entry.attempt_id for entry in self._of(path)} <= recorded:
+            if {(entry.attempt_id, entry.number) for entry in self._of(path)} <= recorded:
                 path.unlink(missing_ok=True)
 
     @staticmethod

@@ -25,7 +25,12 @@ link = group("link", "Links: which variant is bought as which supplier SKU.")
     "an order that cannot have it is held, with those that it can have.",
 )
 @click.option("--units", type=click.IntRange(1, 1000), default=1, show_default=True, help="Pieces for one piece sold.")
-@click.option("--position", type=click.IntRange(1, 50), default=1, help="2, 3 … for further items of a bundle.")
+@click.option(
+    "--position",
+    type=click.IntRange(1, 50),
+    default=1,
+    help="For a bundle: 2, 3 … for its further items, linked before the first.",
+)
 @by_option
 def add(
     container: Container,
@@ -60,6 +65,9 @@ def add(
     )
     if not data["verified"]:
         text += f"\nNot verified: {data['unverified_because']} It is checked at the first order."
+    if data["missing_positions"]:
+        positions = ", ".join(str(position) for position in data["missing_positions"])
+        text += f"\nThe bundle is not whole yet: link position {positions} too. Until then nothing is ordered for it."
     if data["went_on"]:
         text += f"\n{len(data['went_on'])} waiting purchase(s) go on."
     return Answer(data, text)
@@ -82,6 +90,6 @@ def list_links(container: Container, shop_id: int | None) -> Answer:
 @click.argument("link_id", type=int, metavar="ID")
 @by_option
 def remove(container: Container, link_id: int, by: str) -> Answer:
-    """Take a link away; later orders of the variant wait for another one."""
+    """Take a link away; orders of the variant that were not sent yet wait for another one."""
     data = links.remove(container, link_id, actor=by)
     return Answer(data, f"Link {link_id} is gone; variant {data['variant_id']} is linked no more at that place.")

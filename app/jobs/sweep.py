@@ -27,7 +27,7 @@ from app.models import (
 from app.pipeline import breaker, generation, locks, unverified, waiting
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
-from app.pipeline.record import alert, end_alerts, next_look, task
+from app.pipeline.record import alert, end_alerts, end_all_tasks, next_look, task
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.shop_access import open_account, open_shop, renew, with_account, with_shop
 
@@ -254,11 +254,7 @@ def _watch_tokens(session: Session) -> None:
             shop_id=shop_id,
         )
     dead = [f"token-dead:{credential}:{version}:{shop_id}" for credential, version, shop_id, _ in rows]
-    session.execute(
-        sa.update(Task)
-        .where(Task.kind == "token_dead", Task.done_at.is_(None), Task.dedupe_key.not_in(dead))
-        .values(done_at=sa.func.now(), done_by="connected again")
-    )
+    end_all_tasks(session, (Task.kind == "token_dead") & Task.dedupe_key.not_in(dead), "connected again")
 
 
 def flush_calls(container: Container) -> None:

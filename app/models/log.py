@@ -79,12 +79,16 @@ class CallStat(Base):
 
 
 class Task(Base):
-    """Something a person has to do. `turn`: us, merchant, buyer or supplier."""
+    """Something a person has to do. `turn`: us, merchant, buyer or supplier.
+
+    `done_at`: a person did it, or its cause is over. `over`: its cause is over; one that comes back makes a new task,
+    while one that a person closed is not asked for again as long as its cause lasts.
+    """
 
     __tablename__ = "task"
 
     id: Mapped[int] = identity()
-    dedupe_key: Mapped[str] = mapped_column(unique=True)
+    dedupe_key: Mapped[str]
     kind: Mapped[str]
     turn: Mapped[str]
     text: Mapped[str]
@@ -94,15 +98,17 @@ class Task(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     done_at: Mapped[datetime | None]
     done_by: Mapped[str] = mapped_column(default="")
+    over: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     mailed_at: Mapped[datetime | None]
 
     __table_args__ = (
         sa.Index("ix_task_open", "shop_id", "id", postgresql_where=sa.text("done_at IS NULL AND mailed_at IS NULL")),
         sa.Index(
-            "ix_task_open_key",
+            "uq_task_present",
             "dedupe_key",
+            unique=True,
             postgresql_ops={"dedupe_key": "text_pattern_ops"},
-            postgresql_where=sa.text("done_at IS NULL"),
+            postgresql_where=sa.text("NOT over"),
         ),
     )
 

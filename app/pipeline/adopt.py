@@ -321,7 +321,7 @@ def _covered(session: Session, purchase: Purchase) -> None:
     if found >= wanted:
         key = f"partial:{purchase.id}"
         alerted = sa.exists().where(Alert.dedupe_key == key, Alert.ended_at.is_(None))
-        asked = sa.exists().where(Task.dedupe_key == key, Task.done_at.is_(None))
+        asked = sa.exists().where(Task.dedupe_key == key, ~Task.over)
         locked = sa.exists().where(Interlock.purchase_id == purchase.id)
         if session.scalar(sa.select(sa.or_(alerted, asked, locked))):
             session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))

@@ -19,7 +19,7 @@ from app.container import Container
 from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
-from app.models import Inbox, Shop, SourceLine, StoreOrder
+from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
 from app.pipeline import evidence, leave, match
 from app.pipeline.due import Claim
 from app.pipeline.receive import open_body
@@ -187,13 +187,12 @@ def store(
     moved = _copy(container, order, fresh)
     changed_order = session.is_modified(order)
     order.read_at = read_at
+    _readable_again(session, f"unreadable:{shop_id}:{external_id[:60]}")
     lines, new_request, changed_lines = _lines(session, order, fresh, first=first)
     if only_changes and not (changed_order or changed_lines):
         return order.id, "as known"
     shop = session.get_one(Shop, shop_id)
     if first:
-        end_alerts(session, f"unreadable:{shop_id}:{external_id[:60]}")
-        end_tasks(session, f"unreadable:{shop_id}:{external_id[:60]}", "import")
         audit(session, "order", order.id, "seen", actor="import", detail={"lines": len(lines)})
     match.derive(
         container,
@@ -207,6 +206,12 @@ def store(
     )
     container.database.after_commit(container.bell.ring)
     return order.id, "read again" if not first else "new order"
+
+
+def _readable_again(session: Session, key: str) -> None:
+    if session.scalar(sa.select(Alert.id).where(Alert.dedupe_key == key, Alert.ended_at.is_(None))) is not None:
+        end_alerts(session, key)
+        end_tasks(session, key, "import")
 
 
 def _absent(

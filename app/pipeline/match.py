@@ -23,6 +23,7 @@ from app.models import (
     SourceLine,
     StoreOrder,
     SupplierOrder,
+    Task,
 )
 from app.pipeline import numbers, requests
 from app.pipeline.readiness import Account, Links, account_of, settle, was_sent
@@ -169,6 +170,7 @@ def _follow(
     session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: _Book, wanted: dict[int, _Pieces]
 ) -> None:
     """Unsent purchases take the order's quantities; sent ones get a flag and a task when they hold too much."""
+    too_much = set[str]()
     for line in lines:
         # Pieces of a generation that died and waits for the merchant's decision are not given to another part.
         left = wanted[line.id].most - _settled_elsewhere(line, book)
@@ -178,6 +180,7 @@ def _follow(
         still = 0 if order.cancelled or order.gone else line.quantity - line.refunded
         over = sum(item.quantity for _, item in sent) - max(still, 0)
         if over > 0:
+            too_much.add(f"too-much:{line.id}:{over}")
             _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
         for purchase, item in covering:
             if purchase.state in UNSENT:
@@ -185,6 +188,8 @@ def _follow(
                 left -= take
                 _set_quantity(session, book, purchase, item, take)
     _wanted_again(session, lines, book, _unwanted(order, lines, book))
+    if any(purchase.state not in UNSENT for purchase in book.purchases):
+        _end_outdated(session, order, too_much)
     for purchase in book.purchases:
         if purchase.state in UNSENT and not any(
             item.quantity for item in book.items if item.purchase_id == purchase.id
@@ -245,8 +250,14 @@ def _wanted_again(session: Session, lines: Sequence[SourceLine], book: _Book, un
         # Whether it may be paid is computed from its orders, its price among them: read them now.
         mine = sa.update(SupplierOrder).where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.closed.is_(False))
         session.execute(mine.values(track_run_at=sa.func.clock_timestamp()))
-        for line_id in its:
-            end_tasks(session, f"too-much:{line_id}", "wanted again")
+
+
+def _end_outdated(session: Session, order: StoreOrder, present: set[str]) -> None:
+    """Tasks about pieces too many that are wanted again, or are another number of pieces by now."""
+    asked = Task.dedupe_key.startswith("too-much:", autoescape=True)
+    for key in session.scalars(sa.select(Task.dedupe_key).where(Task.order_id == order.id, asked, ~Task.over)):
+        if key not in present:
+            end_tasks(session, key, "wanted again")
 
 
 def _too_much(

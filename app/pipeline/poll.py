@@ -53,9 +53,10 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
         shop = session.get_one(Shop, claimed.id)
     timers, now = container.timers, claimed.claimed_at
     nightly = shop.poll_full_at is None or now - shop.poll_full_at > timedelta(days=1) / container.settings.time_scale
-    since = (
-        now - timers.nightly_window if nightly or shop.poll_cursor is None else shop.poll_cursor - timers.poll_overlap
-    )
+    since = now - timers.nightly_window
+    if shop.poll_cursor is not None:  # nightly, too: what was not read for longer than the window is read as well
+        unread = shop.poll_cursor - timers.poll_overlap
+        since = min(since, unread) if nightly else unread
     walk = _Walk(container, shop, since, now, pages)
     error = ""
     try:

@@ -156,8 +156,9 @@ class Links:
             self._by_variant.setdefault(link.variant_id, []).append(link)
 
     def of(self, line: SourceLine) -> list[ProductLink]:
-        """In position order."""
-        return self._by_variant.get(line.variant_id or "", [])
+        """In position order; none while a bundle lacks a position before one that it has."""
+        found = self._by_variant.get(line.variant_id or "", [])
+        return found if [link.position for link in found] == [*range(1, len(found) + 1)] else []
 
 
 def items_of(session: Session, purchase: Purchase) -> list[PurchaseItem]:
@@ -169,40 +170,41 @@ def items_of(session: Session, purchase: Purchase) -> list[PurchaseItem]:
 def map_items(
     session: Session, purchase: Purchase, items: Sequence[PurchaseItem], lines: Sequence[SourceLine], known: Links
 ) -> list[PurchaseItem]:
-    """Freeze the link into items that have none yet, adding the further items of a bundle; gives all items."""
-    everything = list(items)
-    by_line = {line.id: line for line in lines}
-    for item in items:
-        line = by_line.get(item.source_line_id)
-        if line is None or item.position != 1:
-            continue
+    """Make the items of an unsent purchase what the links of its lines say now; gives all that it has then.
+
+    A bundle's line has an item for each link. A line that is linked no more keeps one that names nothing.
+    """
+    mine = {line.id for line in lines}
+    everything = [item for item in items if item.source_line_id not in mine]
+    for line in lines:
         links = known.of(line)
-        if not links:
-            continue
-        purchase.service = links[0].service
-        frozen = (item.product_id, item.sku_id, item.sku_attributes, item.units)
-        if frozen == (links[0].product_id, links[0].sku_id, links[0].sku_attributes, links[0].units):
-            continue
-        freeze(item, links[0])
-        purchase.seller_id, purchase.supplier = links[0].seller_id, links[0].supplier
-        present = {other.position: other for other in items if other.source_line_id == line.id}
-        for link in links[1:]:
-            extra = present.get(link.position) or PurchaseItem(
-                purchase_id=purchase.id,
-                source_line_id=line.id,
-                part=item.part,
-                generation=item.generation,
-                position=link.position,
-                quantity=item.quantity,
-            )
-            freeze(extra, link)
-            if link.position not in present:
-                session.add(extra)
-                everything.append(extra)
+        if links:
+            purchase.service = links[0].service
+            purchase.seller_id, purchase.supplier = links[0].seller_id, links[0].supplier
+        present = {item.position: item for item in items if item.source_line_id == line.id}
+        for position, link in enumerate(links or [None], start=1):
+            item = present.pop(position, None)
+            if item is None:
+                first = everything[-1]
+                item = PurchaseItem(
+                    purchase_id=purchase.id,
+                    source_line_id=line.id,
+                    part=first.part,
+                    generation=first.generation,
+                    position=position,
+                    quantity=first.quantity,
+                )
+                session.add(item)
+            freeze(item, link)
+            everything.append(item)
+        for item in present.values():
+            session.delete(item)
     return everything
 
 
-def freeze(item: PurchaseItem, link: ProductLink) -> None:
-    """Copy what a link says into an item."""
-    item.product_id, item.sku_id, item.sku_attributes = link.product_id, link.sku_id, link.sku_attributes
-    item.order_product_id, item.units = link.product_id, link.units
+def freeze(item: PurchaseItem, link: ProductLink | None) -> None:
+    """Copy what a link says into an item, if it says something else than the item does."""
+    named = (link.product_id, link.sku_id, link.sku_attributes, link.units) if link else ("", "", "", 1)
+    if (item.product_id, item.sku_id, item.sku_attributes, item.units) != named:
+        item.product_id, item.sku_id, item.sku_attributes, item.units = named
+        item.order_product_id = item.product_id

@@ -151,9 +151,12 @@ def task(
     order_id: int | None = None,
     purchase_id: int | None = None,
 ) -> None:
-    """Something a person has to do, once per `key`. Merchants are mailed about theirs (`app.pipeline.letters`)."""
+    """Something a person has to do, once per `key` while its cause lasts: `end_tasks` makes room for another one.
+
+    Merchants are mailed about theirs (`app.pipeline.letters`).
+    """
     session.execute(
-        _TASK.on_conflict_do_nothing(index_elements=["dedupe_key"]),
+        _TASK.on_conflict_do_nothing(index_elements=["dedupe_key"], index_where=sa.text("NOT over")),
         {
             "dedupe_key": key,
             "kind": kind,
@@ -168,10 +171,16 @@ def task(
 
 
 def end_tasks(session: Session, key: str, by: str) -> None:
-    """Close the open task of this key and those of keys below it (`unclear:1` and `unclear:1:…`, not `unclear:10`)."""
-    mine = _at_or_below(table(Task).c.dedupe_key, key)
-    open_ones = sa.update(table(Task)).where(mine, table(Task).c.done_at.is_(None))
-    session.execute(open_ones.values(done_at=sa.func.now(), done_by=by))
+    """The cause is gone: of the task of this key and of those of keys below it (`unclear:1:…`, not `unclear:10`)."""
+    end_all_tasks(session, _at_or_below(table(Task).c.dedupe_key, key), by)
+
+
+def end_all_tasks(session: Session, which: sa.ColumnElement[bool], by: str) -> None:
+    """As `end_tasks`, of any choice. Who did one before its cause was gone stays named."""
+    columns = table(Task).c
+    closed = sa.update(table(Task)).where(which, ~columns.over)
+    doer = sa.case((columns.done_at.is_(None), by), else_=columns.done_by)
+    session.execute(closed.values(over=True, done_at=sa.func.coalesce(columns.done_at, sa.func.now()), done_by=doer))
 
 
 def _at_or_below(column: sa.ColumnElement[str], key: str) -> sa.ColumnElement[bool]:

@@ -11,7 +11,7 @@ from app.container import Container
 from app.domain.matching import attribute_ids
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import ProductLink, Purchase, PurchaseItem, Shop, SourceLine
-from app.pipeline import readiness
+from app.pipeline import match, readiness
 from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.ports.storefront import VariantInfo
@@ -32,6 +32,8 @@ LIFTED = (
     "shipping_service",
 )
 """What another link may cure."""
+WAITING = ("DRAFT", "HELD", "READY")
+"""States in which a purchase follows its order and its links."""
 SHOWN = 30
 """SKUs named in an error."""
 
@@ -53,7 +55,8 @@ def add(
     """Link a variant, or link it anew. The SKU's id and attributes are frozen as the supplier tells them now.
 
     When the supplier cannot be asked, `sku_attr` is believed and the link is checked at the first order. Gives the
-    link as data, with `verified` and `went_on`: the purchases that waited for it.
+    link as data, with `verified`, `went_on`: the purchases that waited for it, and `missing_positions`: a bundle is
+    ordered when it is whole, so its first position is linked last.
     """
     if units < 1 or position < 1:
         raise WaybillError("bad_number", "Units and position must be 1 or more.")
@@ -90,7 +93,18 @@ def add(
     went_on = look_again(
         container, Purchase.shop_id == shop_id, Purchase.reason.in_(LIFTED), Purchase.id.in_(lines), again=True
     )
-    return {**told(link), "verified": read is not None, "unverified_because": why, "went_on": went_on}
+    _follow(container, shop_id, chosen.variant_id)
+    missing = _missing(container, shop_id, chosen.variant_id)
+    done = {"verified": read is not None, "unverified_because": why, "went_on": went_on, "missing_positions": missing}
+    return {**told(link), **done}
+
+
+def _missing(container: Container, shop_id: int, variant_id: str) -> list[int]:
+    """Positions of a bundle that are not linked yet; until they are, nothing is ordered by its links."""
+    query = sa.select(ProductLink.position).where(ProductLink.shop_id == shop_id, ProductLink.variant_id == variant_id)
+    with container.database.transaction() as session:
+        linked = set(session.scalars(query))
+    return sorted(set(range(1, max(linked, default=0))) - linked)
 
 
 def _variant(container: Container, shop: Shop, variant: str, sku: str) -> VariantInfo:
@@ -181,15 +195,35 @@ def _store(
         return link
 
 
+def _follow(container: Container, shop_id: int, variant_id: str) -> None:
+    """Purchases of this variant that were not sent take over what its links say now; without a link they are held."""
+    orders = (
+        sa.select(Purchase.order_id)
+        .join(PurchaseItem, PurchaseItem.purchase_id == Purchase.id)
+        .join(SourceLine, SourceLine.id == PurchaseItem.source_line_id)
+        .where(SourceLine.shop_id == shop_id, SourceLine.variant_id == variant_id, Purchase.state.in_(WAITING))
+        .distinct()
+        .order_by(Purchase.order_id)
+    )
+    with container.database.transaction() as session:
+        ids = session.scalars(orders).all()
+    for order_id in ids:
+        with container.database.transaction() as session:
+            match.derive_again(container, session, order_id)
+            container.database.after_commit(container.bell.ring)
+
+
 def remove(container: Container, link_id: int, *, actor: str) -> dict[str, Any]:
-    """Take a link away. Purchases that hold its SKU already keep it."""
+    """Take a link away. Purchases that were not sent yet are held, or go on with what is left of a bundle."""
     with container.database.transaction() as session:
         link = session.get(ProductLink, link_id, with_for_update=True)
         if link is None:
             raise NotFound("no_link", f"There is no link {link_id}. `flask link list` shows them.")
         session.delete(link)
         audit(session, "link", link_id, "unlinked", actor=actor, detail={"variant": link.variant_id})
-        return told(link)
+        gone = told(link)
+    _follow(container, gone["shop_id"], gone["variant_id"])
+    return gone
 
 
 def listed(container: Container, *, shop_id: int | None = None) -> list[dict[str, Any]]:

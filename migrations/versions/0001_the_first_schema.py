@@ -550,15 +550,15 @@ def upgrade() -> None:
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('done_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('done_by', sa.Text(), nullable=False),
+    sa.Column('over', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('mailed_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['order_id'], ['store_order.id'], name=op.f('fk_task_order_id_store_order')),
     sa.ForeignKeyConstraint(['purchase_id'], ['purchase.id'], name=op.f('fk_task_purchase_id_purchase')),
     sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_task_shop_id_shop')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_task')),
-    sa.UniqueConstraint('dedupe_key', name=op.f('uq_task_dedupe_key'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_task'))
     )
     op.create_index('ix_task_open', 'task', ['shop_id', 'id'], unique=False, postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
-    op.create_index('ix_task_open_key', 'task', ['dedupe_key'], unique=False, postgresql_ops={'dedupe_key': 'text_pattern_ops'}, postgresql_where=sa.text('done_at IS NULL'))
+    op.create_index('uq_task_present', 'task', ['dedupe_key'], unique=True, postgresql_ops={'dedupe_key': 'text_pattern_ops'}, postgresql_where=sa.text('NOT over'))
     op.create_index(op.f('ix_task_order_id'), 'task', ['order_id'], unique=False)
     op.create_table('shipped_parcel',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -633,7 +633,7 @@ def downgrade() -> None:
     op.drop_index(op.f('ix_shipped_parcel_tracking_number'), table_name='shipped_parcel')
     op.drop_index(op.f('ix_shipped_parcel_supplier_order_id'), table_name='shipped_parcel')
     op.drop_table('shipped_parcel')
-    op.drop_index('ix_task_open_key', table_name='task', postgresql_where=sa.text('done_at IS NULL'))
+    op.drop_index('uq_task_present', table_name='task', postgresql_where=sa.text('NOT over'))
     op.drop_index('ix_task_open', table_name='task', postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
     op.drop_index(op.f('ix_task_order_id'), table_name='task')
     op.drop_table('task')

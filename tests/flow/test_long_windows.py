@@ -152,3 +152,15 @@ def test_what_is_left_is_walked_at_once(world: World, shop: int, monkeypatch: py
     assert [claim.id for claim in poll.due(world.container, 5)] == [shop]
     assert reached_after(world, shop, now, pages=4, walks=12)
     assert poll.due(world.container, 5) == []
+
+
+def test_what_was_not_read_for_longer_than_a_night_looks_back_is_read_all_the_same(
+    world: World, shop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The installation was down, or the shop's keys were dead, for longer than a week."""
+    now, window = world.container.clock.now(), world.container.timers.nightly_window
+    monkeypatch.setattr(poll, "_changed", Listed([OrderRef("1", now - window * 1.2), OrderRef("2", now - window / 2)]))
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(poll_cursor=now - window * 1.5, poll_full_at=now - window * 1.5))
+    assert look(world, shop, now, pages=400).poll_cursor == now
+    assert noted(world) == 2

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from app.models import Alert, Inbox, StoreOrder
 from app.pipeline import import_order
 from app.pipeline.due import Claim
+from app.ports.errors import Refused
+from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World
 
 SHOP = "bottles.myshopify.com"
@@ -73,3 +76,24 @@ def test_a_strange_404_does_not_make_an_order_gone(world: World) -> None:
     assert world.reasons() == ["mapping_missing"]
     assert not world.orders()[0].gone
     assert (shop, str(order["id"])) == (world.orders()[0].shop_id, world.orders()[0].external_id)
+
+
+def test_a_known_order_that_is_readable_again_is_no_task_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, variant = shop(world)
+    world.pause_shop(made)
+    number = order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["shop_paused"], seconds=10)
+
+    def refuse(*_: object) -> None:
+        raise Refused("odd", vendor="shopify")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(import_order, "with_shop", refuse)
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Inbox).values(state="DUE", attempts=5, run_at=sa.func.now(), lease_until=None))
+        world.settle(until=lambda: world.tasks() == ["order_unreadable"], seconds=10)
+    world.edit(number, 2)
+    world.settle(until=lambda: world.quantities() == [2], seconds=10)
+    assert (world.tasks(), open_alerts(world)) == ([], [])

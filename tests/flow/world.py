@@ -303,6 +303,11 @@ class World:
         with self.container.database.transaction() as session:
             return list(session.scalars(sa.select(Task.kind).where(Task.done_at.is_(None)).order_by(Task.id)))
 
+    def task_texts(self) -> list[str]:
+        """What people are asked for."""
+        with self.container.database.transaction() as session:
+            return list(session.scalars(sa.select(Task.text).where(Task.done_at.is_(None)).order_by(Task.id)))
+
     def inbox_rows(self) -> int:
         """How many events are stored."""
         with self.container.database.transaction() as session:

@@ -32,10 +32,32 @@ def test_ending_looks_at_what_is_open_only(database_url: str) -> None:
         session.execute(sa.text("SET LOCAL plan_cache_mode = force_generic_plan"))
         session.execute(
             sa.text(
-                "PREPARE ending (text, text, text) AS UPDATE task SET done_at = now() "
-                "WHERE (dedupe_key = $1 OR dedupe_key ~>=~ $2 AND dedupe_key ~<~ $3) AND done_at IS NULL"
+                "PREPARE ending (text, text, text) AS UPDATE task SET over = true "
+                "WHERE (dedupe_key = $1 OR dedupe_key ~>=~ $2 AND dedupe_key ~<~ $3) AND NOT over"
             )
         )
         plan = session.scalars(sa.text("EXPLAIN EXECUTE ending ('price:1', 'price:1:', 'price:1;')")).all()
     database.dispose()
-    assert "ix_task_open_key" in "\n".join(plan)
+    assert "uq_task_present" in "\n".join(plan)
+
+
+def test_a_cause_that_comes_back_is_a_new_task_and_one_that_a_person_closed_is_not_asked_for_again(
+    database_url: str,
+) -> None:
+    database = Database(database_url)
+    with database.transaction() as session:
+
+        def ask() -> list[bool]:
+            task(session, "price:1", "price_over_limit", turn="merchant", text="text")
+            query = sa.select(Task.done_at).where(Task.dedupe_key == "price:1").order_by(Task.id)
+            return [at is None for at in session.scalars(query)]
+
+        assert [ask(), ask()] == [[True], [True]]
+        session.execute(sa.update(Task).values(done_at=sa.func.now(), done_by="ann"))
+        assert ask() == [False]
+        end_tasks(session, "price:10", "evidence")
+        assert ask() == [False]
+        end_tasks(session, "price:1", "evidence")
+        assert ask() == [False, True]
+        assert session.scalars(sa.select(Task.done_by).order_by(Task.id)).all() == ["ann", ""]
+    database.dispose()

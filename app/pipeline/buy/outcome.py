@@ -187,35 +187,32 @@ def _not_executed(
 
 def replay(container: Container) -> int:
     """Record what the journals of dead workers hold (at start, and in every slow sweep)."""
-    entries = {entry.attempt_id: entry for entry in container.journal.entries()}
+    entries = {(entry.attempt_id, entry.number): entry for entry in container.journal.entries()}
     if not entries:
         return 0
     with container.database.transaction() as session:
         query = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id)
-        known = {row.id: row for row in session.execute(query.where(Attempt.id.in_(entries)))}
-        strange = {
-            entry.number
-            for attempt_id, entry in entries.items()
-            if attempt_id not in known or known[attempt_id].out_order_id != entry.number
-        }
-        if strange:
-            forgotten.journal_knows_more(session, strange)
-    recorded, done = 0, set[int]()
-    for attempt_id, row in known.items():
-        entry = entries[attempt_id]
-        if row.out_order_id != entry.number:
-            continue  # another send's number: the database is not the one that this was written for
+        rows = session.execute(query.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
+        known = {(row.id, row.out_order_id): row for row in rows}
+        # Another send's number: the database is not the one that this was written for.
+        if strange := entries.keys() - known.keys():
+            forgotten.journal_knows_more(session, {number for _, number in strange})
+    recorded, done = 0, set[tuple[int, str]]()
+    for key, row in known.items():
+        if key not in entries:
+            continue
+        entry = entries[key]
         result = _understood(container, entry)
         if result is None:
             continue
         if row.outcome == "OPEN":
             with container.calls.story() as story:
                 recorded += record(
-                    container, attempt_id, entry.purchase_id, result, story=story, source="journal", number=entry.number
+                    container, row.id, entry.purchase_id, result, story=story, source="journal", number=entry.number
                 )
         elif row.outcome == "VOID" and not _late_ids(container, row.account_id, result):
             continue
-        done.add(attempt_id)
+        done.add(key)
     container.journal.tidy(done)
     return recorded
 
