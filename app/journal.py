@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -27,6 +28,8 @@ class Entry:
 
 HOST = "".join(sign if sign.isalnum() else "_" for sign in socket.gethostname())
 """Several hosts may share one folder; process ids mean nothing across them."""
+RESTS = 7 * 86_400
+"""Seconds without an entry after which the newest file of another host may be removed."""
 SEGMENT = 500
 """Entries per file: a full file is removed once all its attempts are in the database."""
 
@@ -66,7 +69,10 @@ class Journal:
         return self._file
 
     def _next_file(self) -> int:
-        """A new file. One of an earlier process with our number (containers count from 1 again) is left alone."""
+        """A new file, above those of an earlier process with our number (containers count from 1 again)."""
+        own = f"{HOST}-{self._pid}-"
+        numbers = [path.stem.removeprefix(own) for path in self._folder.glob(f"{own}*.jsonl")]
+        self._segment = max([self._segment, *(int(number) + 1 for number in numbers if number.isdecimal())])
         while True:
             path = self._folder / f"{HOST}-{self._pid}-{self._segment}.jsonl"
             try:
@@ -87,8 +93,8 @@ class Journal:
                 continue  # not one of ours
             host, pid, segment = named
             newest = not (self._folder / f"{host}-{pid}-{int(segment) + 1}.jsonl").exists()
-            if newest and (host != HOST or _alive(int(pid))):
-                continue  # another host's process cannot be asked: its newest file stays
+            if newest and (_alive(int(pid)) if host == HOST else _lately(path)):
+                continue
             if {(entry.attempt_id, entry.number) for entry in self._of(path)} <= recorded:
                 path.unlink(missing_ok=True)
 
@@ -130,6 +136,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _lately(path: Path) -> bool:
+    """Another host's process cannot be asked; a host that wrote nothing for a week is taken to be gone."""
+    try:
+        return time.time() - path.stat().st_mtime < RESTS
+    except FileNotFoundError:
+        return False
 
 
 def _alive(pid: int) -> bool:

@@ -110,19 +110,26 @@ def with_shop(container: Container, shop_id: int, act: Callable[[StorefrontSessi
 
 def with_account(container: Container, account_id: int, act: Callable[[SupplierSession], Result]) -> Result:
     """Do `act`, a read, with the account's session; renewal as in `with_shop`. Never used for placing."""
-    return with_opened(container, fresh(container, open_account(container, account_id)), act)
+    return AccountReads(container, fresh(container, open_account(container, account_id)))(act)
 
 
-def with_opened(container: Container, opened: Opened, act: Callable[[SupplierSession], Result]) -> Result:
-    """`with_account` for several reads of one step, which opened the account's token already."""
-    supplier = container.connectors.suppliers[opened.connector]
-    try:
-        return act(supplier.session(opened.secrets["access_token"]))
-    except MerchantMustAct as error:
-        if error.reason not in DEAD_TOKEN:
-            raise
-        renewed = renew(container, opened)
-        return act(supplier.session(renewed.secrets["access_token"]))
+class AccountReads:
+    """`with_account` for several reads of one step. `opened`: the token that the last of them went with."""
+
+    def __init__(self, container: Container, opened: Opened) -> None:
+        self._container = container
+        self.opened = opened
+
+    def __call__(self, act: Callable[[SupplierSession], Result]) -> Result:
+        """One read."""
+        supplier = self._container.connectors.suppliers[self.opened.connector]
+        try:
+            return act(supplier.session(self.opened.secrets["access_token"]))
+        except MerchantMustAct as error:
+            if error.reason not in DEAD_TOKEN:
+                raise
+            self.opened = renew(self._container, self.opened)
+            return act(supplier.session(self.opened.secrets["access_token"]))
 
 
 def fresh(container: Container, opened: Opened, life: timedelta | None = None) -> Opened:

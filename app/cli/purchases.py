@@ -9,6 +9,7 @@ import click
 from app.cli.output import Answer, by_option, command, group, limit_option, moment, root, shop_option, table
 from app.container import Container
 from app.errors import WaybillError
+from app.ports.money import Money
 from app.services import paylist, purchases
 from app.services.standing import TURN_WORDS
 
@@ -117,11 +118,20 @@ def again(container: Container, purchase_id: int, by: str) -> Answer:
 
 @command(purchase, "approve")
 @click.argument("purchase_id", type=int, metavar="ID")
+@click.option("--amount", default="", help='What you were shown, "18.91 USD": refused if it costs more by now.')
 @by_option
-def approve(container: Container, purchase_id: int, by: str) -> Answer:
+def approve(container: Container, purchase_id: int, amount: str, by: str) -> Answer:
     """Accept the price of a purchase that is held or blocked because of it."""
-    data = purchases.approve(container, purchase_id, actor=by)
+    data = purchases.approve(container, purchase_id, amount=_money(amount) if amount else None, actor=by)
     return Answer(data, _stands(data))
+
+
+def _money(text: str) -> Money:
+    number, _, currency = text.strip().partition(" ")
+    try:
+        return Money.parse(number, currency.strip().upper())
+    except ValueError as error:
+        raise WaybillError("bad_amount", f'{text[:40]!r} is no amount: write it as "18.91 USD".') from error
 
 
 @command(root, "paylist")

@@ -259,8 +259,8 @@ _OUTCOMES: tuple[Row, ...] = (
         "late_evidence",
         "us",
         (
-            "An order that seemed not to exist has turned up at AliExpress[ ({supplier_order})]. Its "
-            "replacement is stopped."
+            "An order that seemed not to exist has turned up at AliExpress[ ({supplier_order})]. What was to be "
+            "ordered after it is stopped. If you keep both, say so: `flask orphan dismiss[ {supplier_order}]`."
         ),
         "Late evidence for a generation that was given up[: {supplier_order}].",
         "none",

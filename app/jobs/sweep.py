@@ -254,7 +254,29 @@ def _watch_tokens(session: Session) -> None:
             shop_id=shop_id,
         )
     dead = [f"token-dead:{credential}:{version}:{shop_id}" for credential, version, shop_id, _ in rows]
+    _watch_keys(session)
     end_all_tasks(session, (Task.kind == "token_dead") & Task.dedupe_key.not_in(dead), "connected again")
+
+
+def _watch_keys(session: Session) -> None:
+    """A shop whose own keys are dead tells nothing and shows no parcels: its owner has to connect it again."""
+    rows = session.execute(
+        sa.select(Credential.id, Credential.version, Shop.id, Shop.name)
+        .join(Shop, Shop.id == Credential.shop_id)
+        .where(Credential.state == "DEAD", Shop.state != "UNINSTALLED")
+    ).all()
+    for credential, version, shop_id, name in rows:
+        task(
+            session,
+            f"keys-dead:{credential}:{version}",
+            "keys_dead",
+            turn="merchant",
+            text=f"{name} no longer accepts our keys, so we neither see its orders nor show it parcels. Connect the "
+            "shop again: what happened meanwhile is read then.",
+            shop_id=shop_id,
+        )
+    dead = [f"keys-dead:{credential}:{version}" for credential, version, _, _ in rows]
+    end_all_tasks(session, (Task.kind == "keys_dead") & Task.dedupe_key.not_in(dead), "connected again")
 
 
 def flush_calls(container: Container) -> None:

@@ -26,7 +26,7 @@ from app.models import (
     Task,
 )
 from app.pipeline import closing, computed, generation
-from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
+from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
 from app.ports.money import Money
 from app.ports.supplier import OrderPayment, PayResult
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -262,15 +262,24 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
     # Seen closed once is not yet closed, but nothing that "goes on" either.
     if any(not order.closed and not order.closed_seen for order in orders):
         closing.note(session, purchase)
-    if purchase.state == state and purchase.reason == reason:
+    # Of a blocked one the total counts too: it is what a person is asked about, and approves.
+    if (purchase.state, purchase.reason) == (state, reason) and (state != "PAY_BLOCKED" or purchase.facts == facts):
         return
     move(session, purchase, state, actor="track", reason=reason, facts=facts)
     _price_blocked(session, purchase, facts)
+    _ended(container, session, purchase, state)
+
+
+def _ended(container: Container, session: Session, purchase: Purchase, state: str) -> None:
+    """What follows when all its orders are closed."""
     if state == "EXPIRED":
         end_tasks(session, f"partly-closed:{purchase.id}", "closed as a whole")
         _expired(container, session, purchase)
     if state in {"SUPPLIER_CANCELLED", "REFUNDED"}:
         closing.whole(session, purchase)
+    if state in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
+        asked = (Task.order_id == purchase.order_id) & (Task.purchase_id == purchase.id)
+        end_all_tasks(session, asked & (Task.kind == "ask_supplier_to_cancel"), "closed at the supplier")
 
 
 def _price_blocked(session: Session, purchase: Purchase, facts: dict[str, str]) -> None:
@@ -352,8 +361,8 @@ def open_attempt(session: Session, purchase: Purchase) -> Attempt | None:
 
 
 def _settle_spend(session: Session, purchase: Purchase, orders: Sequence[SupplierOrder]) -> None:
-    if any(order.total is None for order in orders):
-        return
+    if any(order.total is None or order.currency != purchase.quote_currency for order in orders):
+        return  # the quote stands for it: caps are in its currency
     alive = [order for order in orders if not order.closed]
     amount = sum(order.total or 0 for order in alive)
     attempts = sa.select(Attempt.id).where(

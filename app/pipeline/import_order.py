@@ -33,7 +33,7 @@ from app.shop_access import with_shop
 log = logger(__name__)
 POLLED = "waybill/poll"
 """Topic of inbox rows that the poller made; their body is the order's id."""
-UNREADABLE_AFTER = 3
+UNREADABLE_AFTER = 5
 """Reads that say that an order is not as it should be, until a person is told."""
 TRIES = (5, 15, 60, 300, 900, 3600)
 """Seconds until the next try when the shop cannot be read; the last one repeats for ever: nothing is dropped."""

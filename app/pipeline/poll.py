@@ -175,7 +175,14 @@ def note(container: Container, shop: Shop, refs: Sequence[OrderRef], *, thorough
                 dedupe=body + seen.encode(),
                 body=seal_body(container, shop.connector, shop.id, body),
             )
-            session.execute(row.on_conflict_do_nothing(index_elements=["source", "shop_id", "topic", "dedupe"]))
+            # One that could not be read for a while is tried again by the walks of the night.
+            session.execute(
+                row.on_conflict_do_update(
+                    index_elements=["source", "shop_id", "topic", "dedupe"],
+                    set_={"state": "DUE", "run_at": sa.func.now(), "attempts": 0, "processed_at": None},
+                    where=(Inbox.state == "ODD") & sa.literal(value=thorough),
+                )
+            )
         if missed:
             container.database.after_commit(container.bell.ring)
     return len(missed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -34,6 +34,8 @@ from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
 log = logger(__name__)
+LOOKING = timedelta(minutes=15)
+"""How long a person may take from loading the list of orders to telling what stands at its top."""
 
 _CLAIM = sa.text("""
 UPDATE purchase SET check_at = clock_timestamp() + interval '20 seconds'
@@ -179,8 +181,7 @@ def not_there(
         purchase = locks.purchase(session, purchase_id)
         _refuse_wrong_clock(session)
         found, asked = coverage(session, purchase)
-        if purchase.state not in {"UNKNOWN", "HUMAN"} and not (purchase.state in PLACED and found < asked):
-            raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
+        _refuse_clear(purchase, found, asked)
         if found and closing.bundled(session, purchase):
             raise Conflict(
                 "bundle",
@@ -230,6 +231,17 @@ def not_there(
             move(session, purchase, "CANCELLED", actor=by, reason="cancelled_by_shop")
         container.database.after_commit(container.bell.ring)
         return heir or purchase
+
+
+def _refuse_clear(purchase: Purchase, found: int, asked: int) -> None:
+    if purchase.state not in {"UNKNOWN", "HUMAN"} and not (purchase.state in PLACED and found < asked):
+        raise Conflict("not_unclear", f"Purchase {purchase.id} is {purchase.state}: there is nothing to resolve.")
+    if purchase.state in PLACED and not found:
+        raise Conflict(
+            "other_items",
+            f"The supplier orders of purchase {purchase.id} hold none of the items that were ordered. Look at them "
+            "there: this has to be cleared up with the supplier, and is never ordered again by itself.",
+        )
 
 
 def _refuse_wrong_clock(session: Session) -> None:
@@ -364,11 +376,19 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple
 
 
 def _newer(container: Container, account_id: int, than: datetime) -> str | None:
-    """An order of this account that we know to have been made later: the list that was looked at is an old one."""
+    """An order of this account that we know to have been made later: the list that was looked at is an old one.
+
+    Not what was made just now, while the person was looking: an account may order every minute.
+    """
+    latest = container.clock.now() - LOOKING / container.settings.time_scale
     with container.database.reading() as session:
         return session.scalar(
             sa.select(SupplierOrder.external_id)
-            .where(SupplierOrder.account_id == account_id, SupplierOrder.created_at_supplier > than)
+            .where(
+                SupplierOrder.account_id == account_id,
+                SupplierOrder.created_at_supplier > than,
+                SupplierOrder.created_at_supplier < latest,
+            )
             .order_by(SupplierOrder.created_at_supplier.desc())
             .limit(1)
         )
@@ -393,6 +413,7 @@ def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
             raise Conflict("nothing_left", "The shop no longer expects these pieces: there is nothing to order.")
         audit(session, "purchase", purchase_id, "buy_again", actor=by, detail={"heir": made.id})
         end_tasks(session, f"closed:{purchase_id}", by)
+        end_tasks(session, f"expired:{purchase_id}", by)
         container.database.after_commit(container.bell.ring)
         return made
 

@@ -27,7 +27,9 @@ Covering = Callable[[SourceLine], Sequence[tuple[Purchase, PurchaseItem]]]
 def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
     """Whether the merchant took this line back and did not ask for it anew. `purchases`: all that ever held it."""
     return line.request not in WANTED and any(
-        purchase.state == "CANCELLED" and purchase.reason == "request_cancelled" for purchase in purchases
+        purchase.state == "CANCELLED"
+        and (purchase.reason == "request_cancelled" or purchase.cancel_requested_at is not None)
+        for purchase in purchases
     )
 
 

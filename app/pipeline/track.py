@@ -128,11 +128,25 @@ def _store(
         evidence.attach(container, session, order, read, candidates, source="lookup")
         return
     apply_read(container, session, order, read, purchase)
+    _end_outdated(session, order, purchase)
     for parcel in parcels:
         _parcel(session, order, parcel)
     _remind(session, order, purchase, container.clock.now())
     order.track_run_at = _next(container, session, order)
     container.database.after_commit(container.bell.ring)
+
+
+def _end_outdated(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+    """What a person was asked to do with this order and need not do any more."""
+    if order.reminders and not _payable(order, purchase):
+        end_tasks(session, f"pay:{order.id}", "track")
+    if order.role == "duplicate" and order.closed:
+        end_tasks(session, f"duplicate:{order.id}", "closed at the supplier")
+        end_alerts(session, f"duplicate:{order.id}")
+
+
+def _payable(order: SupplierOrder, purchase: Purchase) -> bool:
+    return order.payment == "unpaid" and not order.closed and purchase.state == "PLACED_UNPAID"
 
 
 def _unreadable(container: Container, session: Session, order: SupplierOrder) -> None:
@@ -166,7 +180,7 @@ def _next(container: Container, session: Session, order: SupplierOrder) -> sa.Co
 
 def _remind(session: Session, order: SupplierOrder, purchase: Purchase, now: datetime) -> None:
     """At 25, 50, 75 and 90 % of the payment window the merchant is told, each once."""
-    if order.payment != "unpaid" or order.closed or order.pay_until is None or purchase.state != "PLACED_UNPAID":
+    if order.pay_until is None or not _payable(order, purchase):
         return
     begun = order.created_at_supplier or order.recorded_at
     whole = (order.pay_until - begun).total_seconds()

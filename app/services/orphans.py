@@ -10,7 +10,7 @@ from app.container import Container
 from app.errors import Conflict, NotFound
 from app.models import SupplierOrder, SupplierOrderItem
 from app.pipeline import locks
-from app.pipeline.record import audit, end_tasks
+from app.pipeline.record import audit, end_alerts, end_tasks
 from app.ports.money import Money
 
 
@@ -47,6 +47,7 @@ def listed(container: Container, *, limit: int = 100) -> list[dict[str, Any]]:
 def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
     """A person says that it was made by hand, for something else: it holds nothing up any more.
 
+    Or that a duplicate which was paid is kept: what is ordered later for the same order does not wait for it.
     Raises `NotFound`, or `Conflict` if it belongs to a purchase.
     """
     with container.database.transaction() as session:
@@ -59,11 +60,19 @@ def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
             )
         locks.account(session, known.account_id)
         order = session.get_one(SupplierOrder, known.id, with_for_update=True, populate_existing=True)
-        if order.purchase_id is not None:
+        if order.role == "duplicate" and order.payment != "paid":
+            raise Conflict(
+                "duplicate_unpaid",
+                f"Supplier order {order.external_id} is a duplicate that is not paid. Do not pay it: the supplier "
+                "closes it by itself, and then it holds nothing up.",
+            )
+        if order.purchase_id is not None and order.role != "duplicate":
             raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
         order.role = "foreign"
         end_tasks(session, f"stray:{order.id}", by)
         end_tasks(session, f"orphan:{order.id}", by)
+        end_tasks(session, f"duplicate:{order.id}", by)
+        end_alerts(session, f"duplicate:{order.id}")
         audit(session, "supplier_order", order.id, "dismissed", actor=by)
         container.database.after_commit(container.bell.ring)
         return {"supplier_order": order.external_id, "role": order.role, "by": by}

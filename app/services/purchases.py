@@ -14,7 +14,7 @@ from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
 from app.pipeline import evidence, generation, locks, reconcile, unverified
 from app.pipeline.adopt import follow
-from app.pipeline.record import audit
+from app.pipeline.record import audit, end_tasks
 from app.ports.money import Money
 from app.services import standing
 
@@ -122,6 +122,8 @@ def retry(container: Container, purchase_id: int, *, actor: str) -> dict[str, An
         if purchase.state == "READY":
             purchase.run_at = sa.func.clock_timestamp()
         else:
+            if purchase.reason == "expired_unpaid":
+                end_tasks(session, f"expired:{purchase.previous_id}", actor)
             generation.reconsider(session, purchase, again=True)
         container.database.after_commit(container.bell.ring)
     return told(container, purchase_id)
@@ -132,8 +134,11 @@ def again(container: Container, purchase_id: int, *, actor: str) -> dict[str, An
     return told(container, reconcile.buy_again(container, purchase_id, by=actor).id)
 
 
-def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, Any]:
-    """Accept the price of a purchase that is blocked or held because of it: this price, not a higher one."""
+def approve(container: Container, purchase_id: int, *, amount: Money | None = None, actor: str) -> dict[str, Any]:
+    """Accept the price of a purchase that is blocked or held because of it: this price, not a higher one.
+
+    `amount`: what the person was shown. Raises `Conflict` if it costs more than that by now.
+    """
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         blocked = purchase.state == "PAY_BLOCKED" and purchase.reason == "price_over_limit"
@@ -144,9 +149,11 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
                 + (f" ({purchase.reason})" if purchase.reason else "")
                 + ": there is no price to approve.",
             )
-        amount = _asked(session, purchase)
+        price = _asked(session, purchase)
+        if amount is not None and (amount.currency != price.currency or amount.minor < price.minor):
+            raise Conflict("price_changed", f"Purchase {purchase_id} costs {price} by now, not {amount}. Look again.")
         purchase.approved_at = sa.func.clock_timestamp()
-        purchase.approved_minor, purchase.approved_currency = amount.minor, amount.currency
+        purchase.approved_minor, purchase.approved_currency = price.minor, price.currency
         purchase.version += 1
         audit(
             session,
@@ -154,7 +161,7 @@ def approve(container: Container, purchase_id: int, *, actor: str) -> dict[str, 
             purchase_id,
             "approved",
             actor=actor,
-            detail={"amount": str(amount), **{key: str(value) for key, value in purchase.facts.items()}},
+            detail={"amount": str(price), **{key: str(value) for key, value in purchase.facts.items()}},
         )
         session.flush()  # the act below reads the approval
         session.refresh(purchase)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +291,54 @@ def test_a_wrong_time_zone_is_noticed_and_nothing_is_given_up_by_it(
         with pytest.raises(Conflict, match="wrong zone"):
             reconcile.not_there(world.container, 2, newest_seen=lost, by="merchant:1", confirm_by="ann")
         assert len(world.created()) == 2
+
+
+def test_not_there_is_refused_where_other_items_came(world: World) -> None:
+    """What the supplier made for it holds none of its items: no state of the lifecycle, so nothing is guessed."""
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    world.read_again()
+    world.settle()
+    sql(world, "UPDATE supplier_order_item SET purchase_item_id = NULL, product_id = '777'")
+    sql(world, "UPDATE purchase SET quarantine_until = now() - interval '1 minute'")
+    newest = world.created()[0]["order_id"]
+    with pytest.raises(Conflict, match="none of the items"):
+        reconcile.not_there(world.container, 1, newest_seen=newest, by="merchant:1", confirm_by="ann")
+    assert world.states() == ["PLACED_UNPAID"]
+
+
+def test_a_list_that_was_loaded_just_now_is_new_enough(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account may order every minute: what was made while the person looked does not send them back."""
+    world.aliexpress.control("push", {"lost": 1000})
+    _, variant = shop(world)
+    world.aliexpress.control("faults", [{"op": "order.create", "times": 1, "kind": "drop_before"}])
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    socks = world.shopify_variant(SHOP, "SOCKS")
+    world.link(1, socks, SOCKS)
+    for many in (1, 2):
+        order(world, socks)
+        placed = ["PLACED_UNPAID"] * many
+        world.settle(until=lambda placed=placed: world.states()[1:] == placed, seconds=20)  # type: ignore[misc]
+        time.sleep(1.1)  # the supplier tells whole seconds
+    world.read_again()
+    world.settle()
+    world.pass_time("quarantine")
+    seen = str(world.created()[0]["order_id"])
+    monkeypatch.setattr(reconcile, "LOOKING", timedelta(0))
+    with pytest.raises(Conflict, match="not the newest"):
+        reconcile.not_there(world.container, 1, newest_seen=seen, by="merchant:1", confirm_by="ann")
+    monkeypatch.setattr(reconcile, "LOOKING", timedelta(hours=1))
+    reconcile.not_there(world.container, 1, newest_seen=seen, by="merchant:1", confirm_by="ann")
+    assert world.states()[0] == "VOID"
+
+
+def test_a_shop_whose_own_keys_are_dead_is_its_owners_task(world: World) -> None:
+    shop(world)
+    sql(world, "UPDATE credential SET state = 'DEAD' WHERE shop_id IS NOT NULL")
+    sweep.watch(world.container)
+    assert world.tasks() == ["keys_dead"]
+    sql(world, "UPDATE credential SET state = 'LIVE'")
+    sweep.watch(world.container)
+    assert world.tasks() == []

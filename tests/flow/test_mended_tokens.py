@@ -55,3 +55,12 @@ def test_a_final_refusal_is_asked_for_once_and_told_once(world: World, monkeypat
     assert asked == [credential(world).id]
     assert world.tasks().count("token_dead") == 1
     assert (world.states(), world.calls_of_create()) == (["HELD"] * 2, 0)
+
+
+def test_a_token_that_dies_early_is_renewed_before_the_order_is_sent(world: World) -> None:
+    """A read finds it dead and renews it; the order goes with the new one, not with the one it began with."""
+    _, variant = shop(world)
+    world.aliexpress.control("kill_token", {"user_id": world.account["user_id"]})
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    assert world.outcomes() == ["PLACED"]

@@ -121,3 +121,21 @@ def test_a_final_refusal_rejects_the_request_and_a_new_request_tries_again(world
     world.aliexpress.control("products", {"product_id": BOTTLE[0], "on_sale": True})
     act(world, asked, "request_fulfillment")
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+
+
+def test_what_was_not_paid_because_its_cancellation_came_too_late_is_not_ordered_again(
+    world: World, asked: str
+) -> None:
+    """The merchant did as he was told and left it unpaid, so it was closed: that was what he wanted."""
+    act(world, asked, "request_fulfillment")
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    act(world, asked, "request_cancellation")
+    world.settle(until=lambda: len(events(world, "cancellation_rejected")) == 1, seconds=10)
+    world.settle(until=lambda: world.states() == ["PAY_BLOCKED"], seconds=20)
+    world.aliexpress.control("close", {"order_id": world.created()[0]["order_id"]})
+    world.settle(until=lambda: world.states() == ["CANCELLED"], seconds=30)
+    rows = world.inbox_rows()
+    act(world, asked, "touch")
+    world.settle(until=lambda: world.inbox_rows() > rows, seconds=10)
+    assert (world.states(), len(world.created())) == (["CANCELLED"], 1)
+    assert world.tasks() == []

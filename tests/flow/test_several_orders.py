@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from app.errors import Conflict
 from app.models import Interlock, SupplierOrder
 from app.pipeline import evidence, reconcile
-from app.services import paylist, purchases
+from app.services import orphans, paylist, purchases
 from tests.flow.world import BOTTLE, SOCKS, World
 
 GLASS = "1005006000000001"
@@ -217,3 +217,22 @@ def test_closed_after_it_was_shipped_counts_as_refunded(world: World) -> None:
     world.aliexpress.control("cancel", {"order_id": order["order_id"]})
     world.settle(until=lambda: world.states() == ["REFUNDED"], seconds=30)
     assert world.tasks() == ["supplier_cancelled"]
+
+
+def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, unread: tuple[str, str]) -> None:
+    """Unpaid it must not be paid; paid, a person says that it is kept, and what is ordered later goes on."""
+    lost, other = unread
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
+    reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
+    world.read_again()
+    world.settle(until=lambda: ("duplicate", "unpaid") in attached(world), seconds=10)
+    with pytest.raises(Conflict, match="Do not pay it"):
+        orphans.dismiss(world.container, lost, by="staff:ann")
+    assert "duplicate" in world.tasks()
+    world.aliexpress.control("pay", {"order_ids": [lost]})
+    world.settle(until=lambda: ("duplicate", "paid") in attached(world), seconds=10)
+    orphans.dismiss(world.container, lost, by="staff:ann")
+    assert "duplicate" not in world.tasks()
+    assert lost not in [one["supplier_order"] for one in paylist.listed(world.container)["do_not_pay"]]

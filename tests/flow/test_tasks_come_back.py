@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from app.models import StoreOrder
-from app.pipeline import match
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from app.errors import Conflict
+from app.models import Attempt, Purchase, Spend, StoreOrder, SupplierOrder
+from app.pipeline import adopt, locks, match, track
+from app.pipeline.buy import outcome
+from app.ports.money import Money
+from app.ports.supplier import PlaceOutcome, PlaceResult
+from app.services import purchases
+from app.shop_access import with_account
 from tests.flow.test_order_changes import order, shop
+from tests.flow.test_unclear import fault
 from tests.flow.world import World
 
 
@@ -39,3 +51,98 @@ def test_pieces_too_many_are_asked_about_by_the_number_that_they_are_now(world: 
     for quantity, pieces in ((2, ["1 ×"]), (1, ["2 ×"]), (3, [])):
         world.edit(number, quantity)
         world.settle(until=lambda pieces=pieces: asked() == pieces, seconds=10)  # type: ignore[misc]
+
+
+def test_what_is_unclear_a_second_time_is_asked_about_a_second_time(world: World) -> None:
+    """Its first send turned out not to be executed, by the journal, after a person had been asked."""
+    world.aliexpress.control("push", {"lost": 1000})
+    _, variant = shop(world)
+
+    def unclear() -> list[str]:
+        world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+        world.pass_time("human")
+        world.settle(until=lambda: world.states() == ["HUMAN"], seconds=20)
+        return world.tasks()
+
+    fault(world, "drop_before")
+    order(world, variant)
+    assert unclear() == ["resolve_unclear"]
+    fault(world, "drop_before")
+    with world.container.database.transaction() as session:
+        attempt = session.scalars(sa.select(Attempt).where(Attempt.outcome != "NOT_SENT")).one()
+    result = PlaceResult(PlaceOutcome.NOT_EXECUTED, code="x", reason="call_limit", retry_after=0.1)
+    with world.container.calls.story() as story:
+        assert outcome.record(world.container, attempt.id, attempt.purchase_id, result, story=story, source="journal")
+    assert unclear() == ["resolve_unclear"]
+
+
+def test_a_reminder_to_pay_ends_with_the_payment(world: World) -> None:
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    world.read_again()
+    world.settle()
+    with world.container.database.transaction() as session:
+        bought = session.scalars(sa.select(SupplierOrder)).one()
+        assert bought.pay_until is not None
+        track._remind(session, bought, session.scalars(sa.select(Purchase)).one(), bought.pay_until)
+    assert world.tasks() == ["pay_reminder"]
+    world.aliexpress.control("pay", {"order_ids": [world.created()[0]["order_id"]]})
+    world.settle(until=lambda: world.states() == ["PLACED_PAID"], seconds=20)
+    assert world.tasks() == []
+
+
+def test_order_again_is_asked_for_until_it_was(world: World) -> None:
+    _, variant = shop(world)
+    order(world, variant)
+    for many in (1, 2):
+        world.settle(
+            until=lambda many=many: len(world.created()) == many and world.states()[-1] == "PLACED_UNPAID",  # type: ignore[misc]
+            seconds=20,
+        )
+        world.aliexpress.control("close", {"order_id": world.created()[-1]["order_id"]})
+        world.settle(until=lambda many=many: world.states()[many - 1] == "EXPIRED", seconds=30)  # type: ignore[misc]
+    assert world.tasks() == ["expired_unpaid"]
+    purchases.retry(world.container, world.purchases()[-1].id, actor="merchant:1")
+    world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
+    assert world.tasks() == []
+
+
+def test_a_total_that_changes_while_it_is_blocked_is_told_and_not_approved_unseen(world: World) -> None:
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    limit = world.purchases()[0].limit_minor or 0
+    totals = [Money(limit + more, "USD") for more in (100, 9900)]
+    for total in totals:
+        read_as(world, total=total)
+        assert (world.states(), [str(total) in text for text in world.task_texts()]) == (["PAY_BLOCKED"], [True])
+    with pytest.raises(Conflict, match="by now"):
+        purchases.approve(world.container, 1, amount=totals[0], actor="merchant:1")
+    purchases.approve(world.container, 1, amount=totals[1], actor="merchant:1")
+    assert (world.states(), world.tasks()) == (["PLACED_UNPAID"], [])
+
+
+def test_a_total_in_another_currency_counts_by_its_quote(world: World) -> None:
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    read_as(world, total=Money(1_400_000, "KRW"))
+    with world.container.database.transaction() as session:
+        spent = session.scalars(sa.select(Spend)).one()
+    assert world.states() == ["PAY_BLOCKED"]
+    assert spent.settled in {None, spent.quoted}
+
+
+def read_as(world: World, **changes: object) -> None:
+    """The supplier tells something else of the only order than it did."""
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(SupplierOrder).values(track_run_at=None))
+        bought = session.scalars(sa.select(SupplierOrder)).one()
+    read = with_account(world.container, bought.account_id, lambda supplier: supplier.order(bought.external_id))
+    assert read is not None
+    with world.container.database.transaction() as session:
+        locks.account(session, bought.account_id)
+        purchase = locks.purchase(session, bought.purchase_id or 0)
+        row = session.get_one(SupplierOrder, bought.id, with_for_update=True)
+        adopt.apply_read(world.container, session, row, replace(read, **changes), purchase)  # type: ignore[arg-type]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from app.models import Alert, Inbox, StoreOrder
-from app.pipeline import import_order
+from app.models import Alert, Inbox, Shop, StoreOrder
+from app.pipeline import import_order, poll
 from app.pipeline.due import Claim
 from app.ports.errors import Refused
 from tests.flow.test_order_changes import order, shop
@@ -30,7 +30,7 @@ def test_an_order_that_cannot_be_read_is_told_and_rests(world: World) -> None:
     product = world.woocommerce_product("coins", "COIN")
     world.woocommerce_order("coins", [{"product_id": int(product), "quantity": 1}], currency="POINTS")
     world.settle(until=lambda: world.inbox_rows() > 0)
-    for _ in range(4):
+    for _ in range(6):
         due_again(world)
         world.settle()
     with world.container.database.transaction() as session:
@@ -49,7 +49,7 @@ def test_texts_and_numbers_that_no_database_holds(world: World) -> None:
             "orders", {"shop": SHOP, "lines": [{"sku": "many", "quantity": 9_223_372_036_854_775_808}]}
         ),
     ]
-    for _ in range(4):
+    for _ in range(6):
         world.settle()
         due_again(world)
     world.settle()
@@ -96,4 +96,33 @@ def test_a_known_order_that_is_readable_again_is_no_task_any_more(
         world.settle(until=lambda: world.tasks() == ["order_unreadable"], seconds=10)
     world.edit(number, 2)
     world.settle(until=lambda: world.quantities() == [2], seconds=10)
+    assert (world.tasks(), open_alerts(world)) == ([], [])
+
+
+def test_what_could_not_be_read_for_a_while_is_tried_again_at_night(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vendors answer a bad quarter of an hour like a bad order: a person is told, and it is read again all the same."""
+    made, variant = shop(world)
+    world.shopify.control("webhook_url", {"url": f"{world.app.url}/nowhere"})
+    order(world, variant)
+    claim = Claim(made, world.container.clock.now())
+
+    def refuse(*_: object) -> None:
+        raise Refused("odd", vendor="shopify")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(import_order, "with_shop", refuse)
+        poll.run(world.container, claim)
+        for _ in range(6):
+            due_again(world)
+            world.settle()
+    assert world.tasks() == ["order_unreadable"]
+    poll.run(world.container, claim)  # an ordinary walk leaves it to the night
+    world.settle()
+    assert world.tasks() == ["order_unreadable"]
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(poll_full_at=None))
+    poll.run(world.container, claim)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
     assert (world.tasks(), open_alerts(world)) == ([], [])

@@ -24,7 +24,7 @@ from app.ports.errors import OutsideError, Refused, TryLater
 from app.ports.money import Money
 from app.ports.storefront import Address
 from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession, SupplierSKU
-from app.shop_access import Opened, fresh, open_account, with_opened, with_shop
+from app.shop_access import AccountReads, Opened, fresh, open_account, with_shop
 
 Result = TypeVar("Result")
 THIN_PERCENT = Decimal(3)
@@ -117,7 +117,7 @@ def check(container: Container, claimed: Claimed) -> Plan:
     return Plan(
         order=order,
         account_id=purchase.account_id,
-        token=opened.secrets["access_token"],
+        token=reads.token,
         quote=quote,
         limit=limit,
         quoted_at=asked_at,
@@ -230,7 +230,12 @@ class _Reads:
     """The supplier's reads of one pre-flight: the token is opened once, and the breaker hears once that all is well."""
 
     def __init__(self, container: Container, opened: Opened) -> None:
-        self._container, self._opened, self._good = container, opened, False
+        self._container, self._account, self._good = container, AccountReads(container, opened), False
+
+    @property
+    def token(self) -> str:
+        """The access token by which the last read went: an order is sent with it."""
+        return self._account.opened.secrets["access_token"]
 
     def __enter__(self) -> Self:
         return self
@@ -241,18 +246,18 @@ class _Reads:
     def __call__(self, act: Callable[[SupplierSession], Result]) -> Result:
         """One read that the breaker learns from. Raises the port's errors."""
         try:
-            result = with_opened(self._container, self._opened, act)
+            result = self._account(act)
         except TryLater as error:
             if breaker.is_outage(error):
                 self._tell()  # what went well before comes first: one odd product is no outage
-                breaker.note_read(self._container, self._opened.connector, ok=False)
+                breaker.note_read(self._container, self._account.opened.connector, ok=False)
             raise
         self._good = True
         return result
 
     def _tell(self) -> None:
         if self._good:
-            breaker.note_read(self._container, self._opened.connector, ok=True)
+            breaker.note_read(self._container, self._account.opened.connector, ok=True)
         self._good = False
 
 
