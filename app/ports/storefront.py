@@ -74,10 +74,10 @@ class StoreOrder:
     `shipping_paid`: what was paid for shipping, without tax.
 
     `kept`: the money the shop still has for this order, in `currency`, never negative: what it received less what it
-    gave back. Shipping and fees that the buyer paid are in it. Tax is not: what the shop's books name as tax of the
-    order and have not given back is taken off, so a refund that names no tax takes all of it off the rest. Gift cards
-    count where the shop books them as a payment (the money came when the card was sold), and do not where they only
-    lower the total. Store credit never counts. Cash on delivery counts where a setting allows such orders.
+    gave back. Shipping is in it, and fees that are no duties may be. Tax is not: what the shop's books name as tax of
+    the order and have not given back is taken off, so a refund that names no tax takes all of it off the rest. Gift
+    cards count where the shop books them as a payment (the money came when the card was sold), and do not where they
+    only lower the total. Store credit never counts. Cash on delivery counts where a setting allows such orders.
     None: not known, for instance an order that is called paid and shows no payment; then a person has to decide.
     """
 

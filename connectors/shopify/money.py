@@ -10,7 +10,7 @@ from app.ports.money import Money
 
 Node = Mapping[str, Any]
 
-_MOST_TRANSACTIONS = 50
+_MOST_TRANSACTIONS = 25
 """As many as the document asks for: when all are there, more may be."""
 
 
