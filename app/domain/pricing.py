@@ -23,7 +23,7 @@ __all__ = [
     "Rates",
     "autopay_refusal",
     "guard",
-    "less_given_back",
+    "kept_of",
     "part_of",
     "pay_allowed",
     "share_of_shipping",
@@ -90,24 +90,31 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class OverMargin:
-    """The margin would be broken (reason `margin`), or nobody can tell (`price_unknown`, then the sums are None)."""
+    """The margin would be broken (reason `margin`), or nobody can tell; then the sums below `paid` are None.
+
+    `price_unknown`: no exchange rate. `money_unknown`: what the shop has for the goods is not known, `paid` is None.
+    """
 
     reason: str
     quote: Money
-    paid: Money
+    paid: Money | None
     limit: Money | None = None
     cost: Money | None = None
     margin_percent: Decimal | None = None
 
     def facts(self) -> dict[str, str]:
         """Numbers for the sentence that the merchant reads."""
+        if self.paid is None:
+            return {"quote": str(self.quote)}
         if self.limit is None:
             return {"detail": f"exchange rate {self.quote.currency} to {self.paid.currency}"}
         return {"quote": str(self.quote), "limit": str(self.limit), "paid": str(self.paid)}
 
 
-def guard(quote: Money, paid: Money, rule: MarginRule, rates: Rates) -> Allowed | OverMargin:
-    """Compare a purchase's quoted total with what the buyer paid for it (`paid`, in the shop's currency)."""
+def guard(quote: Money, paid: Money | None, rule: MarginRule, rates: Rates) -> Allowed | OverMargin:
+    """Compare a purchase's quoted total with what the shop has for its goods (`paid`, in the shop's currency)."""
+    if paid is None:
+        return OverMargin("money_unknown", quote, None)
     try:
         cost = rates.cost_in(quote, paid.currency)
         limit = rates.limit_in(rule.limit(paid), quote.currency)
@@ -133,15 +140,17 @@ def share_of_shipping(line_paid: Money, order_paid: Money, shipping_paid: Money)
     return Money(shipping_paid.minor * min(line_paid.minor, order_paid.minor) // order_paid.minor, currency)
 
 
-def less_given_back(paid: Money, order_paid: Money, given_back: Money) -> Money:
-    """What is left of `paid` when its share of what the buyer was given back is taken off, rounded down.
+def kept_of(sold: Money, order_sold: Money, kept: Money | None) -> Money | None:
+    """What the shop still has for goods that were sold for `sold`: their share of `kept`, and never more than `sold`.
 
-    `order_paid`: what was paid for all lines and the shipping together, before. Never below zero.
+    `order_sold`: all that was sold and not refunded, shipping included. Each part of an order bears a loss in
+    proportion, rounded down, so the parts together never spend more than `kept`. None if `kept` is not known.
     """
-    if given_back.minor <= 0 or paid.minor <= 0:
-        return paid
-    share = -(-given_back.minor * paid.minor // max(order_paid.minor, 1))
-    return Money(max(paid.minor - share, 0), paid.currency)
+    if kept is None:
+        return None
+    if kept >= order_sold:
+        return sold
+    return Money(sold.minor * max(kept.minor, 0) // order_sold.minor, sold.currency)
 
 
 def part_of(whole: Money, quantity: int, of: int) -> Money:

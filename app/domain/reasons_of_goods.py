@@ -157,9 +157,20 @@ _MONEY: tuple[Row, ...] = (
         "merchant",
         (
             "Ordering these goods would break your margin rule.[ It would cost {quote}; at most {limit} keeps your"
-            " margin.][ The buyer paid {paid}.] Approve it, change the price, or cancel."
+            " margin.][ The buyer paid {paid}.][ They were sold for {sold}: the rest was refunded, or not paid"
+            " in money.] Approve it, change the price, or cancel."
         ),
-        "Price guard.[ Quote {quote}][, limit {limit}][, paid {paid}].",
+        "Price guard.[ Quote {quote}][, limit {limit}][, paid {paid}][, sold for {sold}].",
+        "approve_price",
+    ),
+    (
+        "money_unknown",
+        "merchant",
+        (
+            "The shop calls this order paid and shows no payment for it, so we cannot tell whether your margin is"
+            " kept.[ Ordering these goods would cost {quote}.] Approve it, or cancel."
+        ),
+        "Price guard: what the shop has for the order is not known.[ Quote {quote}].",
         "approve_price",
     ),
     (

@@ -11,7 +11,10 @@ from app.db import Base, identity
 
 
 class StoreOrder(Base):
-    """A storefront order. The address is sealed; money is minor units of `currency`; `source_version` only grows."""
+    """A storefront order. The address is sealed; money is minor units of `currency`; `source_version` only grows.
+
+    `kept` None: what money the shop still has is not known (see the port).
+    """
 
     __tablename__ = "store_order"
 
@@ -29,7 +32,7 @@ class StoreOrder(Base):
     test: Mapped[bool] = mapped_column(default=False)
     total: Mapped[int]
     shipping_paid: Mapped[int]
-    given_back: Mapped[int] = mapped_column(default=0, server_default="0")
+    kept: Mapped[int | None]
     country: Mapped[str] = mapped_column(default="")
     address_sealed: Mapped[bytes | None]
     address_override_sealed: Mapped[bytes | None]

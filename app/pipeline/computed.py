@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from app.models import Purchase, SupplierOrder
 from app.ports.money import Money
 
+APPROVABLE = frozenset(("margin", "money_unknown"))
+"""Reasons of a held purchase that a person lifts by approving its price."""
 _PAID_STATES = frozenset(("PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"))
 
 

@@ -258,7 +258,6 @@ def _made(session: Session, shop_id: int, fresh: FreshOrder, known: sa.Select[St
             test=fresh.test,
             total=fresh.total.minor,
             shipping_paid=fresh.shipping_paid.minor,
-            given_back=fresh.given_back.minor,
             country="",
             address_problem="",
             placed_at=fresh.created_at,
@@ -274,7 +273,7 @@ def _copy(container: Container, order: StoreOrder, fresh: FreshOrder) -> bool:
     """Take over what was read. Gives whether the address is another one than before."""
     order.number, order.source_version = fresh.number, max(fresh.version, 1)
     order.currency, order.total, order.shipping_paid = fresh.currency, fresh.total.minor, fresh.shipping_paid.minor
-    order.given_back = fresh.given_back.minor
+    order.kept = fresh.kept.minor if fresh.kept is not None else None
     order.paid, order.unpaid_reason = fresh.paid, fresh.unpaid_reason
     order.cancelled, order.gone, order.test = fresh.cancelled, fresh.gone, fresh.test
     order.hold, order.changed_at = fresh.hold or "", fresh.updated_at

@@ -27,6 +27,7 @@ CHECKED_LATER = frozenset(
     [
         "margin",
         "price_unknown",
+        "money_unknown",
         "out_of_stock",
         "partial_stock",
         "promotion_limit",

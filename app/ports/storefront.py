@@ -71,9 +71,14 @@ class StoreOrder:
     `version` only grows: milliseconds of the shop's own last-modified time. `paid` follows the lifecycle's rule of
     "what is paid"; `unpaid_reason` says why not. `hold` names a hold or a high fraud risk set by the shop, else None.
     `gone`: trashed or deleted. `address` None: not supplied or not permitted (`address_problem` says which).
-    `shipping_paid`: what was paid for shipping, without tax. `given_back`: what the buyer got back, or never paid,
-    without a piece of a line or the shipping above being less for it: refunds by amount, store credit, negative fees.
-    With tax where the shop tells it only so; never negative.
+    `shipping_paid`: what was paid for shipping, without tax.
+
+    `kept`: the money the shop still has for this order, in `currency`, never negative: what it received less what it
+    gave back. Shipping is in it, and fees that are no duties may be. Tax is not: what the shop's books name as tax of
+    the order and have not given back is taken off, so a refund that names no tax takes all of it off the rest. Gift
+    cards count where the shop books them as a payment (the money came when the card was sold), and do not where they
+    only lower the total. Store credit never counts. Cash on delivery counts where a setting allows such orders.
+    None: not known, for instance an order that is called paid and shows no payment; then a person has to decide.
     """
 
     id: str
@@ -90,7 +95,7 @@ class StoreOrder:
     test: bool
     total: Money
     shipping_paid: Money
-    given_back: Money
+    kept: Money | None
     lines: tuple[StoreLine, ...]
     address: Address | None
     address_problem: str = ""
@@ -103,7 +108,8 @@ class StoreOrder:
     @property
     def fits(self) -> bool:
         """Whether its numbers are ones that a shop may mean and a database can keep."""
-        sums = (self.total, self.shipping_paid, self.given_back, *(line.paid for line in self.lines))
+        lines = (line.paid for line in self.lines)
+        sums = (self.total, self.shipping_paid, self.kept or Money.zero(self.currency), *lines)
         counts = (count for line in self.lines for count in (line.quantity, line.to_ship, line.refunded))
         return all(abs(one.minor) < _MOST_MONEY for one in sums) and all(0 <= one < _MOST_PIECES for one in counts)
 

@@ -14,6 +14,7 @@ from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
 from app.pipeline import evidence, generation, locks, reconcile, unverified
 from app.pipeline.adopt import follow
+from app.pipeline.computed import APPROVABLE
 from app.pipeline.record import audit, end_tasks
 from app.ports.money import Money
 from app.services import standing
@@ -142,7 +143,7 @@ def approve(container: Container, purchase_id: int, *, amount: Money | None = No
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         blocked = purchase.state == "PAY_BLOCKED" and purchase.reason == "price_over_limit"
-        if not blocked and not (purchase.state == "HELD" and purchase.reason == "margin"):
+        if not blocked and not (purchase.state == "HELD" and purchase.reason in APPROVABLE):
             raise Conflict(
                 "nothing_to_approve",
                 f"Purchase {purchase_id} is {purchase.state}"

@@ -142,6 +142,7 @@ def _order(container: Container, facts: _Facts) -> dict[str, Any]:
         "read_at": order.read_at,
         "total": str(Money(order.total, order.currency)),
         "shipping_paid": str(Money(order.shipping_paid, order.currency)),
+        "kept": str(Money(order.kept, order.currency)) if order.kept is not None else None,
         "paid": order.paid,
         "unpaid_reason": order.unpaid_reason,
         "cancelled": order.cancelled,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from app.ports.money import Money
 from app.ports.storefront import Address, StoreLine, StoreOrder
+from connectors.shopify import money
 from connectors.shopify.addresses import number_of
 from connectors.shopify.identifiers import identifiers
 from connectors.shopify.routing import Routing
@@ -41,9 +40,9 @@ def store_order(
         gone=False,
         hold=_risk(order) or routing.hold(),
         test=bool(order.get("test")),
-        total=shop_money(order["currentTotalPriceSet"]),
-        shipping_paid=shipping_paid(order),
-        given_back=given_back(order),
+        total=money.shop_money(order["currentTotalPriceSet"]),
+        shipping_paid=money.shipping_paid(order),
+        kept=money.kept(order),
         lines=tuple(store_line(line, routing) for line in order["lineItems"]["nodes"]),
         address=address,
         address_problem=problem,
@@ -85,49 +84,12 @@ def store_line(line: Node, routing: Routing) -> StoreLine:
         quantity=quantity,
         to_ship=max(0, min(left, current)),
         refunded=max(0, quantity - current),
-        paid=line_paid(line),
+        paid=money.line_paid(line),
         requires_shipping=bool(line.get("requiresShipping")),
         attributes=pairs(line.get("customAttributes")),
         at_our_location=place.ours,
         request=place.request,
     )
-
-
-def line_paid(line: Node) -> Money:
-    """What was paid for the line at its ordered quantity, after all discounts, without tax.
-
-    Shopify gives the figure without tax for the pieces that are left; it is scaled up to all ordered ones. When none is
-    left, the approximate unit price is all there is, and nothing will be bought.
-    """
-    quantity, current = int(line["quantity"]), int(line["currentQuantity"])
-    if current <= 0:
-        return shop_money(line["discountedUnitPriceAfterAllDiscountsSet"]).times(quantity)
-    left = shop_money(line["priceAfterAllDiscountsBeforeTaxesSet"])
-    return left if current == quantity else left.times(Decimal(quantity) / Decimal(current))
-
-
-def shipping_paid(order: Node) -> Money:
-    """What the buyer paid for shipping, after discounts, without tax."""
-    total = Money.zero(order["currencyCode"])
-    for line in order["shippingLines"]["nodes"]:
-        total += shop_money(line["discountedPriceSet"])
-        if order.get("taxesIncluded"):
-            for tax in line.get("taxLines") or []:
-                total -= shop_money(tax["priceSet"])
-    return max(total, Money.zero(order["currencyCode"]))
-
-
-def given_back(order: Node) -> Money:
-    """Money refunded without pieces, and shipping that was refunded.
-
-    What the order costs now (pieces that were refunded are off it already) less what was received and kept.
-    """
-    zero = Money.zero(order["currencyCode"])
-    without_pieces = max(shop_money(order["currentTotalPriceSet"]) - shop_money(order["netPaymentSet"]), zero)
-    charged = zero
-    for line in order["shippingLines"]["nodes"]:
-        charged += shop_money(line["discountedPriceSet"])
-    return without_pieces + max(charged - shop_money(order["currentShippingPriceSet"]), zero)
 
 
 def shipping_address(order: Node, denied: Sequence[str]) -> tuple[Address | None, str]:
@@ -156,12 +118,6 @@ def shipping_address(order: Node, denied: Sequence[str]) -> tuple[Address | None
         identifiers=identifiers(localized, attributes),
     )
     return address, ""
-
-
-def shop_money(bag: Node) -> Money:
-    """A MoneyBag in the shop's own currency."""
-    money = bag["shopMoney"]
-    return Money.parse(str(money["amount"]), money["currencyCode"])
 
 
 def pairs(attributes: Iterable[Node] | None) -> tuple[tuple[str, str], ...]:

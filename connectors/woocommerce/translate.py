@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.ports.money import Money
 from app.ports.storefront import Address, StoreLine, StoreOrder
-from connectors.woocommerce import payload, states
+from connectors.woocommerce import money, payload, states
 from connectors.woocommerce.payload import Unreadable
 from connectors.woocommerce.settings import WooCommerceSettings
 from connectors.woocommerce.webhooks import DRAFTS
@@ -53,9 +52,9 @@ def order(
         # A paid order that goes on-hold was put there by somebody, often a fraud plugin.
         hold="on-hold" if status == "on-hold" and raw.get("date_paid_gmt") else None,
         test=False,
-        total=_money(raw, "total", currency),
-        shipping_paid=_money(raw, "shipping_total", currency),
-        given_back=_given_back(raw, refunds, currency),
+        total=money.amount(raw, "total", currency),
+        shipping_paid=money.amount(raw, "shipping_total", currency),
+        kept=money.kept(raw, refunds, currency),
         lines=_lines(raw, currency, _Pieces(refunded_pieces(refunds), shipped or {}), simple_products),
         address=address,
         address_problem="" if address else "not_supplied",
@@ -69,43 +68,6 @@ def _unpaid_reason(raw: Mapping[str, Any], status: str, settings: WooCommerceSet
     if payload.text(raw.get("payment_method")) == "cod":
         return "" if settings.woocommerce_allow_cod else "cash on delivery"
     return "" if payload.moment(raw.get("date_paid_gmt")) else "no time of payment"
-
-
-def _money(raw: Mapping[str, Any], name: str, currency: str) -> Money:
-    value = raw.get(name)
-    try:
-        return Money.parse(value if isinstance(value, str) else "", currency)
-    except ValueError:
-        raise Unreadable(f"{name} is not an amount") from None
-
-
-def _given_back(raw: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]], currency: str) -> Money:
-    """Negative fees (discounts, store credit), and of each refund what its pieces do not account for.
-
-    Refunds by amount name no pieces, or lines with the quantity 0; shipping is given back without a line of ours.
-    """
-    fees = [_money(fee, "total", currency).minor for fee in payload.rows(raw.get("fee_lines"))]
-    back = sum(-fee for fee in fees if fee < 0)
-    sold = {payload.identifier(line.get("id")): line for line in payload.rows(raw.get("line_items"))}
-    for refund in refunds:
-        named = 0
-        for line in payload.rows(refund.get("line_items")):
-            of = sold.get(payload.identifier(payload.meta(line.get("meta_data")).get("_refunded_item_id")))
-            count = abs(payload.whole(line.get("quantity")) or 0)
-            if of is not None and count:
-                whole = max(abs(payload.whole(of.get("quantity")) or 0), 1)
-                named += min(_with_tax(line, currency), _with_tax(of, currency) * min(count, whole) // whole)
-        back += max(_given(refund, "amount", currency) - named, 0)
-    return Money(back, currency)
-
-
-def _with_tax(line: Mapping[str, Any], currency: str) -> int:
-    return _given(line, "total", currency) + _given(line, "total_tax", currency)
-
-
-def _given(raw: Mapping[str, Any], name: str, currency: str) -> int:
-    """Minor units without their sign; what a plugin left out is nothing."""
-    return abs(_money(raw, name, currency).minor) if name in raw else 0
 
 
 def refunded_pieces(refunds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -154,7 +116,7 @@ def _line(line: Mapping[str, Any], currency: str, pieces: _Pieces, simple: froze
         quantity=max(0, quantity),
         to_ship=max(0, quantity - back - pieces.shipped.get(number, 0)),
         refunded=back,
-        paid=_money(line, "total", currency),
+        paid=money.amount(line, "total", currency),
         requires_shipping=ships,
         attributes=_attributes(line),
     )

@@ -231,7 +231,7 @@ def upgrade() -> None:
     sa.Column('test', sa.Boolean(), nullable=False),
     sa.Column('total', sa.BigInteger(), nullable=False),
     sa.Column('shipping_paid', sa.BigInteger(), nullable=False),
-    sa.Column('given_back', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('kept', sa.BigInteger(), nullable=True),
     sa.Column('country', sa.Text(), nullable=False),
     sa.Column('address_sealed', sa.LargeBinary(), nullable=True),
     sa.Column('address_override_sealed', sa.LargeBinary(), nullable=True),

@@ -11,11 +11,12 @@ from tests.flow.world import World
 
 @dataclass(frozen=True)
 class StorefrontPlayer:
-    """How to make a shop, a product and an order in a storefront's simulator, and to kill its keys."""
+    """How to make a shop, a product and an order in a storefront's simulator, to refund money, and to kill its keys."""
 
     shop: Callable[[World], int]
     product: Callable[[World, str], str]
     order: Callable[[World, str, int], str]
+    refund: Callable[[World, str, str], Any]
     kill_keys: Callable[[World], Any]
 
 
@@ -33,6 +34,7 @@ STOREFRONTS = {
         shop=lambda world: world.shopify_shop("bottles.myshopify.com"),
         product=lambda world, sku: world.shopify_variant("bottles.myshopify.com", sku),
         order=_shopify_order,
+        refund=lambda world, number, amount: world.shopify.control(f"orders/{number}/refund", {"amount": amount}),
         kill_keys=lambda world: world.shopify.control(
             "expire_token", {"shop": "bottles.myshopify.com", "which": "both"}
         ),
@@ -41,6 +43,9 @@ STOREFRONTS = {
         shop=lambda world: world.woocommerce_shop("socks"),
         product=lambda world, sku: world.woocommerce_product("socks", sku),
         order=_woo_order,
+        refund=lambda world, number, amount: world.woocommerce.control(
+            f"orders/{number}/refund", {"shop": "socks", "amount": amount}
+        ),
         kill_keys=lambda world: world.woocommerce.control("keys", {"shop": "socks", "act": "revoke"}),
     ),
 }

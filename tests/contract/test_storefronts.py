@@ -60,6 +60,16 @@ def test_order_is_read_as_it_stands(world: World, player: StorefrontPlayer, shop
     assert order.updated_at.tzinfo is not None
 
 
+def test_what_the_shop_kept_is_what_was_paid_less_what_went_back(
+    world: World, player: StorefrontPlayer, shop: Any
+) -> None:
+    number = player.order(world, player.product(world, "SKU-1"), 2)
+    assert shop(lambda session: session.order(number)).kept == Money.parse("39.80", "USD")
+    player.refund(world, number, "30.00")
+    order = shop(lambda session: session.order(number))
+    assert (order.kept, order.lines[0].refunded) == (Money.parse("9.80", "USD"), 0)
+
+
 def test_unknown_order_is_none(shop: Any) -> None:
     assert shop(lambda session: session.order("999999999")) is None
     assert shop(lambda session: session.order("not-an-id")) is None

@@ -20,6 +20,7 @@ from app.domain.pricing import (
     RateUnknown,
     autopay_refusal,
     guard,
+    kept_of,
     part_of,
     pay_allowed,
     share_of_shipping,
@@ -111,6 +112,13 @@ def test_guard_without_a_rate_is_price_unknown() -> None:
     assert "USD to KWD" in explain(verdict.reason, **verdict.facts()).text
 
 
+def test_guard_without_knowing_the_money_is_money_unknown() -> None:
+    verdict = guard(usd("1.00"), None, MarginRule(Decimal(-100)), RATES)
+    assert isinstance(verdict, OverMargin)
+    assert (verdict.reason, verdict.limit) == ("money_unknown", None)
+    assert "would cost 1.00 USD" in explain(verdict.reason, **verdict.facts()).text
+
+
 amounts = st.integers(0, 10**9)
 
 
@@ -142,6 +150,30 @@ def test_shares_never_exceed_what_was_paid(lines: list[int], shipping: int, firs
     assert sum(share.minor for share in shares) <= shipping
     of = first + second
     assert part_of(whole, first, of) + part_of(whole, second, of) <= whole
+
+
+@pytest.mark.parametrize(
+    ("kept", "left"),
+    [("99.00", "10.00"), ("30.00", "10.00"), ("29.99", "9.99"), ("15.00", "5.00"), ("0.02", "0.00"), ("0.00", "0.00")],
+)
+def test_a_part_of_the_order_bears_its_share_of_a_loss(kept: str, left: str) -> None:
+    assert kept_of(eur("10.00"), eur("30.00"), eur(kept)) == eur(left)
+
+
+def test_kept_of_an_order_without_a_price_or_without_knowing() -> None:
+    assert kept_of(eur("0.00"), eur("0.00"), eur("0.00")) == eur("0.00")
+    assert kept_of(eur("10.00"), eur("30.00"), None) is None
+    assert kept_of(eur("10.00"), eur("30.00"), Money(-1, "EUR")) == eur("0.00")
+    with pytest.raises(ValueError, match="USD"):
+        kept_of(eur("10.00"), eur("30.00"), usd("30.00"))
+
+
+@given(st.lists(amounts, min_size=1, max_size=6), amounts)
+def test_the_parts_of_an_order_never_spend_more_than_was_kept(parts: list[int], kept: int) -> None:
+    whole = Money(sum(parts), "EUR")
+    shares = [kept_of(Money(part, "EUR"), whole, Money(kept, "EUR")) for part in parts]
+    assert sum(share.minor for share in shares if share) <= min(kept, whole.minor)
+    assert all(share is not None and share.minor <= part for share, part in zip(shares, parts, strict=True))
 
 
 def test_pay_list_shows_only_what_keeps_the_limit() -> None:

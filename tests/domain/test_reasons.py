@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.domain.reasons import GENERIC, NOTHING, REASONS, TURNS, explain, facts_of, fill
 
 ASKED_FOR = """
-token_dead ds_center margin price_unknown out_of_stock partial_stock promotion_limit address_refused address_invalid
+token_dead ds_center margin price_unknown money_unknown out_of_stock partial_stock promotion_limit address_refused address_invalid
 address_missing customs_id cap_order cap_day mapping_missing mapping_changed account_missing product_gone
 not_shippable shipping_service currency fraud_risk shop_hold uninstalled shop_paused shop_token_dead
 shop_permission shop_frozen shop_gone breaker_open placement_frozen interlocked waiting_request

@@ -18,7 +18,7 @@ from app.domain.matching import Frozen, Mismatch, compare
 from app.models import ExchangeRate, ProductLink, Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
 from app.pipeline import breaker, import_order
 from app.pipeline.buy.claim import Claimed, renew
-from app.pipeline.computed import approved
+from app.pipeline.computed import APPROVABLE, approved
 from app.pipeline.readiness import account_of, readiness
 from app.ports.errors import OutsideError, Refused, TryLater
 from app.ports.money import Money
@@ -345,12 +345,12 @@ def _sku_attributes(product: SupplierProduct, item: PurchaseItem) -> str:
 def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetime) -> tuple[Money, Money, bool]:
     """(quote, highest total that keeps the margin, pay at once?), in the quote's currency. Raises `Held`."""
     quote = pricing.Quote(offer.lines, offer.freight, asked_at).total
-    verdict = pricing.guard(
-        quote, _paid(facts), pricing.MarginRule(facts.shop.margin_percent), pricing.Rates(facts.rates)
-    )
+    sold, kept = _sold_and_kept(facts)
+    verdict = pricing.guard(quote, kept, pricing.MarginRule(facts.shop.margin_percent), pricing.Rates(facts.rates))
     if isinstance(verdict, pricing.OverMargin):
-        if verdict.reason != "margin" or not approved(facts.purchase, quote):
-            raise Held(verdict.reason, **verdict.facts())
+        if verdict.reason not in APPROVABLE or not approved(facts.purchase, quote):
+            lost = {} if kept is None or kept == sold else {"sold": sold}
+            raise Held(verdict.reason, **verdict.facts(), **lost)
         return quote, Money(facts.purchase.approved_minor or 0, quote.currency), False
     refusal = pricing.autopay_refusal(
         quote,
@@ -363,26 +363,30 @@ def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetim
     return quote, verdict.limit, facts.shop.autopay and refusal is None
 
 
-def _paid(facts: _Facts) -> Money:
-    """What the buyer paid for this purchase's pieces, in the order's currency.
+def _sold_and_kept(facts: _Facts) -> tuple[Money, Money | None]:
+    """What this purchase's pieces were sold for, with their share of the shipping, and what the shop still has of it.
 
-    With their share of the shipping, less their share of what was given back without naming pieces.
+    In the order's currency, without tax.
     """
     currency = facts.order.currency
-    whole = Money(sum(line.paid for line in facts.lines.values()), currency)
-    paid = Money.zero(currency)
+    lines = facts.lines.values()
+    whole = Money(sum(line.paid for line in lines), currency)
+    shipping = Money(facts.order.shipping_paid, currency)
+    sold = Money.zero(currency)
     for item in facts.items:
         if item.position != 1:
             continue
         line = facts.lines[item.source_line_id]
         for_line = Money(line.paid, currency)
-        share = pricing.share_of_shipping(for_line, whole, Money(facts.order.shipping_paid, currency))
-        paid = paid + pricing.part_of(for_line + share, item.quantity, max(line.quantity, 1))
-    kept = sum(
-        line.paid * max(line.quantity - line.refunded, 0) // max(line.quantity, 1) for line in facts.lines.values()
-    )
-    everything = Money(kept + facts.order.shipping_paid, currency)
-    return pricing.less_given_back(paid, everything, Money(facts.order.given_back, currency))
+        share = pricing.share_of_shipping(for_line, whole, shipping)
+        sold = sold + pricing.part_of(for_line + share, item.quantity, max(line.quantity, 1))
+    order_sold = shipping
+    for line in lines:
+        order_sold = order_sold + pricing.part_of(
+            Money(line.paid, currency), line.quantity - line.refunded, line.quantity
+        )
+    kept = None if facts.order.kept is None else Money(facts.order.kept, currency)
+    return sold, pricing.kept_of(sold, order_sold, kept)
 
 
 def _accept_request(container: Container, facts: _Facts) -> None:

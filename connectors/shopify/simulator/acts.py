@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from connectors.shopify.simulator import amounts, fulfilling, making
+from connectors.shopify.simulator import amounts, fulfilling, making, paying
 from connectors.shopify.simulator.views import OPEN, line_of
 from connectors.shopify.simulator.world import ProblemError, Record, World
 
@@ -19,8 +19,10 @@ def _commit(world: World, event: str, order: Record, **details: Any) -> None:
     world.commit(event, order=order, shop_domain=order["shop"], order_id=str(order["id"]), **details)
 
 
-def _pay(world: World, shop: Record, order: Record, _asked: Asked) -> None:
+def _pay(world: World, shop: Record, order: Record, asked: Asked) -> None:
+    """By `gateway`; `manual` is "mark as paid"."""
     order["financial"] = "PAID"
+    paying.settle(world, order, str(asked.get("gateway", paying.GATEWAY)))
     _commit(world, "order_paid", order)
     world.tell("orders/paid", shop, order)
     world.tell("orders/updated", shop, order)
@@ -28,6 +30,7 @@ def _pay(world: World, shop: Record, order: Record, _asked: Asked) -> None:
 
 def _financial(world: World, shop: Record, order: Record, asked: Asked) -> None:
     order["financial"] = str(asked["status"]).upper()
+    paying.settle(world, order)
     _commit(world, "order_financial_status", order, status=order["financial"])
     world.tell("orders/updated", shop, order)
 
@@ -51,6 +54,7 @@ def _edit(world: World, shop: Record, order: Record, asked: Asked) -> None:
         order["fulfillment_orders"].append(routed)
     if asked.get("financial_status"):
         order["financial"] = str(asked["financial_status"]).upper()
+    paying.settle(world, order)
     _commit(world, "order_edited", order)
     world.tell("orders/edited", shop, order, changes={})
     world.tell("orders/updated", shop, order)
@@ -108,6 +112,8 @@ def _cancel(world: World, shop: Record, order: Record, asked: Asked) -> None:
                 item["remaining"] = 0
     for line in order["lines"]:
         line["current"] = line["fulfilled"]
+    if order["financial"] == "REFUNDED":
+        paying.give_back(world, order, amounts.kept(order), asked)
     _commit(world, "order_cancelled", order)
     world.tell("orders/cancelled", shop, order)
     world.tell("orders/updated", shop, order)
@@ -116,7 +122,11 @@ def _cancel(world: World, shop: Record, order: Record, asked: Asked) -> None:
 
 
 def _refund(world: World, shop: Record, order: Record, asked: Asked) -> None:
-    """`lines`: [{line, quantity}]; `amount`: money without pieces; `shipping`: of what was paid for it."""
+    """`lines`: [{line, quantity}]; `amount`: money without pieces; `shipping`: of what was paid for it; `full`: all.
+
+    `gateway`: where the money goes (`shopify_store_credit`, …); `refund_status`: PENDING while it is under way.
+    """
+    before = amounts.order_total(order, current=True)
     back = {name: str(asked.get(name, "0.00")) for name in ("amount", "shipping")}
     if Decimal(back["shipping"]) > amounts.shipping_now(order) or Decimal(back["amount"]) > amounts.kept(order):
         raise ProblemError("more money than is left")
@@ -134,6 +144,9 @@ def _refund(world: World, shop: Record, order: Record, asked: Asked) -> None:
     else:
         order["financial"] = "PARTIALLY_REFUNDED"
     order["refunds"].append({"id": world.new_id(), "order_id": order["id"], **back})
+    pieces_and_shipping = before - amounts.order_total(order, current=True)
+    whole = amounts.kept(order) if asked.get("full") else pieces_and_shipping + Decimal(back["amount"])
+    paying.give_back(world, order, whole, asked)
     _commit(world, "order_refunded", order, status=order["financial"])
     world.tell("refunds/create", shop, order)
     world.tell("orders/updated", shop, order)

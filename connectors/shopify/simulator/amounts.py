@@ -43,11 +43,23 @@ def shipping_now(order: Record) -> Decimal:
     return Decimal(order["shipping"]["amount"]) - _refunded(order, "shipping")
 
 
+def tax_now(order: Record) -> Decimal:
+    """The tax of what is left of the order."""
+    return sum((Decimal(line["tax"]) * current_share(line) for line in order["lines"]), _shipping_tax_now(order))
+
+
+def _shipping_tax_now(order: Record) -> Decimal:
+    whole = Decimal(order["shipping"]["amount"])
+    return Decimal(order["shipping"]["tax"]) * shipping_now(order) / whole if whole else Decimal(0)
+
+
 def kept(order: Record) -> Decimal:
-    """What was received and not refunded: nothing of an unpaid order."""
-    if order["financial"] not in ("PAID", "PARTIALLY_REFUNDED", "REFUNDED"):
-        return Decimal(0)
-    return order_total(order, current=True) - _refunded(order, "amount")
+    """What was received and not refunded."""
+    total = Decimal(0)
+    for made in order["transactions"]:
+        if made["status"] == "SUCCESS":
+            total += Decimal(made["amount"]) * {"SALE": 1, "CAPTURE": 1, "REFUND": -1}.get(made["kind"], 0)
+    return total
 
 
 def _refunded(order: Record, what: str) -> Decimal:
@@ -56,10 +68,11 @@ def _refunded(order: Record, what: str) -> Decimal:
 
 def order_total(order: Record, *, current: bool) -> Decimal:
     """What the order costs with tax and shipping, as ordered or as it is now."""
-    shipping = order["shipping"]
+    shipping, on_top = order["shipping"], not order["taxes_included"]
     total = shipping_now(order) if current else Decimal(shipping["amount"])
-    total += Decimal(0) if order["taxes_included"] else Decimal(shipping["tax"])
+    if on_top:
+        total += _shipping_tax_now(order) if current else Decimal(shipping["tax"])
     for line in order["lines"]:
-        whole = line_gross(line) + (Decimal(0) if order["taxes_included"] else Decimal(line["tax"]))
+        whole = line_gross(line) + (Decimal(line["tax"]) if on_top else Decimal(0))
         total += whole * (current_share(line) if current else 1)
     return total

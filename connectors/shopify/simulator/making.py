@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from connectors.shopify.simulator import tokens
+from connectors.shopify.simulator import amounts, paying, tokens
 from connectors.shopify.simulator.options import shop_domain
 from connectors.shopify.simulator.world import ProblemError, Record, World
 
@@ -80,7 +80,10 @@ def make_product(world: World, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_order(world: World, asked: Mapping[str, Any]) -> Record:
-    """An order. The caller sends the webhooks."""
+    """An order. The caller sends the webhooks.
+
+    `payments`: see `paying.receive`; unless given, a paid order was paid in one. An empty list is an import.
+    """
     shop = world.shop(shop_domain(str(asked.get("shop", ""))))
     now = int(world.now())
     shop["last_number"] += 1
@@ -113,9 +116,12 @@ def make_order(world: World, asked: Mapping[str, Any]) -> Record:
         "fulfillment_orders": [],
         "fulfillments": [],
         "refunds": [],
+        "transactions": [],
     }
     if not order["lines"]:
         raise ProblemError("an order needs lines")
+    paid = status in ("PAID", "PARTIALLY_REFUNDED", "REFUNDED") and amounts.order_total(order, current=True) > 0
+    paying.receive(world, order, asked.get("payments", [{}] if paid else []))
     route(world, shop, order, asked)
     world.commit(
         "order_created",

@@ -157,6 +157,11 @@ def _shipping(run: Run, order: Record, arguments: Arguments) -> Record:
     return page([line], arguments)
 
 
+def _transactions(_run: Run, order: Record, arguments: Arguments) -> list[Record]:
+    shown: list[Record] = order["transactions"]
+    return shown[: arguments.get("first") or None]
+
+
 def _lines(_run: Run, order: Record, arguments: Arguments) -> Record:
     return page([line | {"order": order} for line in order["lines"]], arguments)
 
@@ -261,13 +266,15 @@ FIELDS: dict[tuple[str, str], Resolver] = {
     },
     ("Order", "totalPriceSet"): _bag(lambda order: amounts.order_total(order, current=False)),
     ("Order", "currentTotalPriceSet"): _bag(lambda order: amounts.order_total(order, current=True)),
-    ("Order", "netPaymentSet"): _bag(amounts.kept),
-    ("Order", "currentShippingPriceSet"): _bag(amounts.shipping_now),
+    ("Order", "currentTotalTaxSet"): _bag(amounts.tax_now),
+    ("Order", "transactions"): _transactions,
     ("Order", "shippingLines"): _shipping,
     ("Order", "shippingAddress"): _address,
     ("Order", "lineItems"): _lines,
     ("Order", "fulfillmentOrders"): _fulfillment_orders,
     ("Order", "fulfillments"): _fulfillments,
+    ("OrderTransaction", "id"): _id("OrderTransaction"),
+    ("OrderTransaction", "amountSet"): _bag(lambda made: Decimal(made["amount"])),
     ("MailingAddress", "id"): lambda _run, address, _arguments: gid("MailingAddress", address["order"]),
     ("MailingAddress", "name"): _name,
     **{

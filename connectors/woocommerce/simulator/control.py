@@ -100,7 +100,8 @@ def _orders(control: Blueprint, world: World) -> None:
             wish["line_items"] = lines
         if "shipping_total" in wish:
             wish.setdefault("shipping_lines", [{"total": str(wish["shipping_total"])}])
-        row = ordering.create(shop, wish, _VIA.get(str(wish.get("via") or "checkout"), "store-api"))
+        via = _VIA.get(str(wish.get("via") or "checkout"), "store-api")
+        row = ordering.create(shop, wish, via, wish.get("gift_card", "0"))
         return _json(render.order(shop, row), 201)
 
     @control.post("/orders/<int:number>/<act>")
@@ -198,10 +199,15 @@ def _edit(shop: Shop, number: int, wish: Mapping[str, Any]) -> Row:
 
 
 def _refund(shop: Shop, number: int, wish: Mapping[str, Any]) -> Row:
-    """`lines`: `[{id, quantity, total}]`, or `amount`, or neither for all that is left."""
+    """`lines`: `[{id, quantity, total, tax}]`, or `amount`, or neither for all that is left."""
     row = ordering.find(shop, number)
     lines = [
-        {"id": line["id"], "quantity": line.get("quantity", 0), "refund_total": line.get("total", "0")}
+        {
+            "id": line["id"],
+            "quantity": line.get("quantity", 0),
+            "refund_total": line.get("total", "0"),
+            "refund_tax": [{"id": 1, "refund_total": line.get("tax", "0")}],
+        }
         for line in wish.get("lines", [])
     ]
     before = sum((Decimal(str(one["amount"])) for one in render.refunds_of(shop, number)), Decimal(0))

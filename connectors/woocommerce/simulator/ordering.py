@@ -105,10 +105,13 @@ def _sold(shop: Shop, wish: Mapping[str, Any]) -> Row | None:
     return found
 
 
-def create(shop: Shop, wish: Mapping[str, Any], via: str) -> Row:
-    """A new order. `via`: `store-api` (checkout), `rest-api`, `admin`; decides the order of the events."""
+def create(shop: Shop, wish: Mapping[str, Any], via: str, gift_card: object = "0") -> Row:
+    """A new order. `via`: `store-api` (checkout), `rest-api`, `admin`; decides the order of the events.
+
+    `gift_card`: what a plugin of the shop takes off the total.
+    """
     with shop.lock:
-        row = _build(shop, wish, via)
+        row = _build(shop, wish, via) | {"gift_card": amount(gift_card, "gift_card")}
         topics = {"store-api": ("order.updated", "order.created"), "admin": ("order.created",)}
         if row["status"] == "checkout-draft":
             topics["store-api"] = ("order.updated",)
@@ -287,7 +290,8 @@ def refund(shop: Shop, order_id: object, wish: Mapping[str, Any]) -> Row:
         total = order_total(row)
         before = sum((Decimal(str(one["amount"])) for one in refunds_of(shop, row["id"])), Decimal(0))
         lines = [_refund_line(shop, row, line) for line in wish.get("line_items", [])]
-        value = Decimal(amount(wish.get("amount") or sum(Decimal(str(line["total"])) for line in lines), "amount"))
+        sums = sum(Decimal(str(line[name])) for line in lines for name in ("total", "total_tax"))
+        value = Decimal(amount(wish.get("amount") or sums, "amount"))
         if value < 0 or value > total - before:
             raise Refusal(500, "woocommerce_rest_cannot_create_order_refund", "Invalid refund amount.", 500)
         if wish.get("api_refund", True) and row["payment_method"] in {"bacs", "cod", "cheque", ""}:
@@ -311,6 +315,8 @@ def _refund_line(shop: Shop, row: Row, wish: Mapping[str, Any]) -> Row:
     if line is None:
         raise Refusal(400, "woocommerce_rest_invalid_item_id", "Order item ID provided is not associated with order.")
     total = amount(wish.get("refund_total") or "0", "refund_total")
+    taxes = (amount(one.get("refund_total") or "0", "refund_tax") for one in wish.get("refund_tax", []))
+    tax = str(sum(map(Decimal, taxes), Decimal(0)))
     of = [{"id": shop.next_id("meta"), "key": "_refunded_item_id", "value": str(line["id"])}]
     return {**line, "id": shop.next_id("item"), "quantity": int(wish.get("quantity") or 0), "total": total,
-            "subtotal": total, "total_tax": "0", "meta_data": of}  # fmt: skip
+            "subtotal": total, "total_tax": tax, "meta_data": of}  # fmt: skip

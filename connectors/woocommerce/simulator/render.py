@@ -88,10 +88,10 @@ def line_item(shop: Shop, line: Row, sign: int = 1) -> Row:
 
 
 def order_total(order: Row) -> Decimal:
-    """What the buyer pays."""
+    """What the buyer pays. A gift card lowers it and nothing else, as plugins do it."""
     lines = sum((Decimal(str(line["total"])) for line in order["line_items"]), Decimal(0))
     rest = sum((Decimal(str(x["total"])) for x in [*order["shipping_lines"], *order["fee_lines"]]), Decimal(0))
-    return lines + rest + tax(order)
+    return lines + rest + tax(order) - Decimal(str(order.get("gift_card", "0")))
 
 
 def tax(order: Row) -> Decimal:
