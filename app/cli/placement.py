@@ -60,9 +60,20 @@ def release(container: Container, by: str, second: str) -> Answer:
 
 @command(root, "alerts")
 @click.option("--all", "ended", is_flag=True, help="Those that are over as well.")
+@click.option("--end", "alert_id", type=int, help="Say that the cause of this alert is over.")
 @limit_option
-def alerts(container: Container, ended: bool, limit: int) -> Answer:  # noqa: FBT001 - click hands options over by name
+@by_option
+def alerts(
+    container: Container,
+    ended: bool,  # noqa: FBT001 - click hands options over by name
+    alert_id: int | None,
+    limit: int,
+    by: str,
+) -> Answer:
     """What staff must know now."""
+    if alert_id is not None:
+        todo.end_alert(container, alert_id, actor=by)
+        return Answer({"id": alert_id, "ended_by": by}, f"Alert {alert_id} has ended.")
     rows = todo.alerts(container, ended=ended, limit=limit)
     lines = [
         f"{row['id']}  {moment(row['raised_at'])}  {row['kind']}"

@@ -188,7 +188,7 @@ _MONEY: tuple[Row, ...] = (
         "merchant",
         (
             "More pieces would be ordered than this order line allows[ ({wanted} instead of {limit})]. Look"
-            " at the order, then approve or cancel."
+            " at the order and at what was ordered for it already; change the order in the shop if it is wrong."
         ),
         "Sum of live parts above the line's quantity, or a quantity limit.",
         "review_order",

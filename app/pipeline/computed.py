@@ -9,10 +9,11 @@ from app.ports.money import Money
 
 APPROVABLE = frozenset(("margin", "money_unknown"))
 """Reasons of a held purchase that a person lifts by approving its price."""
-_PAID_STATES = frozenset(("PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"))
+_PAID_STATES = ("PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED")
+"""In their order."""
 
 
-def state(  # noqa: PLR0911, C901 - one return for each state
+def state(  # noqa: PLR0911 - one return for each state
     purchase: Purchase, orders: Sequence[SupplierOrder]
 ) -> tuple[str, str, dict[str, str]]:
     """(state, reason, facts) of a purchase with these supplier orders; never a step backwards."""
@@ -31,16 +32,10 @@ def state(  # noqa: PLR0911, C901 - one return for each state
     if total is not None:
         facts["total"] = str(total)
     if all(order.payment == "paid" for order in alive):
-        shipping = [order.shipping for order in alive]
-        if all(one == "delivered" for one in shipping):
-            return "DELIVERED", "", facts
-        if all(one in {"shipped", "delivered"} for one in shipping):
-            return "SHIPPED", "", facts
-        if any(one != "none" for one in shipping):
-            return "PART_SHIPPED", "", facts
-        if purchase.state in _PAID_STATES:
-            return purchase.state, purchase.reason, facts
-        return "PLACED_PAID", "", facts
+        reached = _shipped([order.shipping for order in alive])
+        if purchase.state in _PAID_STATES and _PAID_STATES.index(purchase.state) >= _PAID_STATES.index(reached):
+            return purchase.state, purchase.reason, facts  # a further order was found that is not as far as the others
+        return reached, "", facts
     if purchase.state in _PAID_STATES:  # forward only: an unpaid order that turned up later stands in the pay list
         return purchase.state, purchase.reason, facts
     if purchase.cancel_requested_at is not None:
@@ -49,6 +44,14 @@ def state(  # noqa: PLR0911, C901 - one return for each state
         facts["limit"] = str(Money(purchase.limit_minor or 0, purchase.quote_currency))
         return "PAY_BLOCKED", "price_over_limit", facts
     return "PLACED_UNPAID", "", facts
+
+
+def _shipped(shipping: Sequence[str]) -> str:
+    if all(one == "delivered" for one in shipping):
+        return "DELIVERED"
+    if all(one in {"shipped", "delivered"} for one in shipping):
+        return "SHIPPED"
+    return "PART_SHIPPED" if any(one != "none" for one in shipping) else "PLACED_PAID"
 
 
 def approved(purchase: Purchase, amount: Money) -> bool:

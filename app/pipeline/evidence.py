@@ -17,7 +17,16 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound, WaybillError
-from app.models import Attempt, Evidence, Inbox, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
+from app.models import (
+    Attempt,
+    Evidence,
+    Inbox,
+    Purchase,
+    PurchaseItem,
+    SupplierAccount,
+    SupplierOrder,
+    SupplierOrderItem,
+)
 from app.pipeline import forgotten, locks
 from app.pipeline.adopt import apply_read, coverage, open_attempt, row, window
 from app.pipeline.record import alert, audit, move, task
@@ -190,7 +199,7 @@ def fitting(container: Container, session: Session, account_id: int, read: Order
     """Attempts whose missing items hold this order's exactly, in the time window; their orders and purchases locked.
 
     Unresolved ones, VOID ones (late evidence; cancelled ones if nobody wanted them any more), and placed ones whose
-    orders do not cover everything.
+    orders do not cover everything. Only those that hold one of its SKUs: a busy account has a thousand in the window.
     """
     before, after = window(container)
     ids = session.execute(
@@ -203,8 +212,9 @@ def fitting(container: Container, session: Session, account_id: int, read: Order
             sa.or_(
                 sa.and_(Purchase.state.in_(UNCLEAR), Attempt.outcome.in_(("OPEN", "UNKNOWN"))),
                 sa.and_(Purchase.state.in_(("VOID", "CANCELLED")), Attempt.outcome == "VOID"),
-                sa.and_(Purchase.state.in_(PLACED), Attempt.outcome == "PLACED"),
+                sa.and_(Purchase.state.in_(PLACED), Attempt.outcome == "PLACED", _has_gap()),
             ),
+            _holds_one_of({item.sku_id for item in read.items}),
         )
         .order_by(Purchase.order_id, Purchase.id)
     ).all()
@@ -212,6 +222,34 @@ def fitting(container: Container, session: Session, account_id: int, read: Order
         (locks.purchase(session, purchase_id), session.get_one(Attempt, attempt_id)) for purchase_id, attempt_id in ids
     ]
     return [(purchase, attempt) for purchase, attempt in rows if fits(container, session, purchase, attempt, read)]
+
+
+def _sent_items() -> sa.TableValuedAlias:
+    return sa.func.jsonb_array_elements(Attempt.items).table_valued("value", joins_implicitly=True)
+
+
+def _holds_one_of(skus: set[str]) -> sa.ColumnElement[bool]:
+    """Whether an attempt was to order one of these SKUs. An order whose SKUs are not all told may be any."""
+    if not all(skus):
+        return sa.true()
+    sent = _sent_items()
+    named = sa.select(sa.literal(1)).select_from(sent).where(sent.c.value.op("->>")(1).in_(skus)).correlate(Attempt)
+    return named.exists()
+
+
+def _has_gap() -> sa.ColumnElement[bool]:
+    """Whether a purchase's orders, all of them read, hold fewer pieces than its attempt asked for."""
+    sent = _sent_items()
+    asked = sa.select(sa.func.sum(sa.cast(sent.c.value.op("->>")(2), sa.BigInteger))).select_from(sent)
+    mine = SupplierOrder.purchase_id == Purchase.id
+    found = (
+        sa.select(sa.func.coalesce(sa.func.sum(SupplierOrderItem.quantity), 0))
+        .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
+        .where(mine)
+        .correlate(Purchase)
+    )
+    unread = sa.select(SupplierOrder.id).where(mine, SupplierOrder.read_at.is_(None)).correlate(Purchase).exists()
+    return sa.and_(~unread, asked.correlate(Attempt).scalar_subquery() > found.scalar_subquery())
 
 
 def _instants(read: OrderRead) -> tuple[datetime, ...]:
@@ -245,10 +283,29 @@ def fits(
         .where(SupplierOrder.purchase_id == purchase.id)
     ):
         left[stored.product_id, stored.sku_id] -= stored.quantity
+    names = _names(session, attempt)
     named: Counter[tuple[str, str]] = Counter()
     for item in read.items:
-        named[item.product_id, item.sku_id] += item.quantity
+        key = (item.product_id, item.sku_id)
+        named[names.get(key, key)] += item.quantity
     return bool(named) and all(left[key] == pieces for key, pieces in named.items())
+
+
+def _names(session: Session, attempt: Attempt) -> dict[tuple[str, str], tuple[str, str]]:
+    """How the supplier may name what was sent, and how it was named there.
+
+    By the product's id as it was linked, which may be another one than the country's, and without the SKU where the
+    product was sent with one only.
+    """
+    ids = [item_id for _, _, _, item_id in attempt.items]
+    linked = sa.select(PurchaseItem.id, PurchaseItem.product_id).where(PurchaseItem.id.in_(ids))
+    products = {row.id: row.product_id for row in session.execute(linked)}
+    names: dict[tuple[str, str], tuple[str, str]] = {}
+    for product, sku, _, item_id in attempt.items:
+        for one in {product, products.get(item_id, product)}:
+            names[one, sku] = (product, sku)
+            names[one, ""] = (product, sku if (one, "") not in names else "")
+    return names
 
 
 def _unread(session: Session, purchase: Purchase, *, but: int | None) -> bool:

@@ -110,8 +110,11 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead) -> list[Purc
         .order_by(Purchase.id)
     ).all()
     purchases: dict[int, Purchase] = {}
-    wanted: dict[int, Counter[tuple[str, str]]] = {}
+    wanted: dict[int, tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]] = {}
     for purchase, item in rows:
         purchases[purchase.id] = purchase
-        wanted.setdefault(purchase.id, Counter())[item.order_product_id or item.product_id, item.sku_id] += item.pieces
-    return [purchases[purchase_id] for purchase_id, items in wanted.items() if items == named]
+        # The supplier may name the product by either of its ids.
+        linked, ordered = wanted.setdefault(purchase.id, (Counter(), Counter()))
+        linked[item.product_id, item.sku_id] += item.pieces
+        ordered[item.order_product_id or item.product_id, item.sku_id] += item.pieces
+    return [purchases[purchase_id] for purchase_id, items in wanted.items() if named in items]

@@ -53,7 +53,7 @@ def run(container: Container, claim: Claim) -> None:
     except Refused as error:
         result, order_id = f"the shop could not be read: {error.code}", None
         again = timedelta(seconds=TRIES[min(row.attempts, len(TRIES)) - 1])
-        if row.attempts >= UNREADABLE_AFTER and hint.ref:
+        if row.attempts >= UNREADABLE_AFTER and hint.ref and row.shop_id is not None:
             if ":" not in hint.ref:  # of a part of an order: the order's own event tells it
                 _unreadable(container, row, hint.ref, error)
             hint, again = replace(hint, kind=HintKind.NOTHING, odd=True), None

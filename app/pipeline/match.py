@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
+from app.domain.purchase_flow import FOLLOWED, PLACED, UNCLEAR, UNSENT
 from app.models import (
     ParcelItem,
     Purchase,
@@ -172,21 +172,15 @@ def _follow(
     """Unsent purchases take the order's quantities; sent ones get a flag and a task when they hold too much."""
     too_much = set[str]()
     for line in lines:
-        # Pieces of a generation that died and waits for the merchant's decision are not given to another part.
-        left = wanted[line.id].most - _settled_elsewhere(line, book)
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
-        left -= sum(item.quantity for _, item in sent)
+        left = wanted[line.id].most - sum(item.quantity for _, item in sent)
         still = 0 if order.cancelled or order.gone else line.quantity - line.refunded
         over = sum(item.quantity for _, item in sent) - max(still, 0)
         if over > 0:
             too_much.add(f"too-much:{line.id}:{over}")
             _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
-        for purchase, item in covering:
-            if purchase.state in UNSENT:
-                take = max(left, 0)
-                left -= take
-                _set_quantity(session, book, purchase, item, take)
+        _share(session, line, book, left)
     _wanted_again(session, lines, book, _unwanted(order, lines, book))
     if any(purchase.state not in UNSENT for purchase in book.purchases):
         _end_outdated(session, order, too_much)
@@ -195,6 +189,33 @@ def _follow(
             item.quantity for item in book.items if item.purchase_id == purchase.id
         ):
             move(session, purchase, "CANCELLED", actor="match", reason=_why_none(order, purchase, lines, book))
+
+
+def _share(session: Session, line: SourceLine, book: _Book, left: int) -> None:
+    """Unsent parts keep what they hold as long as it is wanted; the first one grows if more is.
+
+    Not by pieces of a generation that died and waits for the merchant's decision, unless nothing is left to decide.
+    """
+    unsent = [(purchase, item) for purchase, item in book.covering(line) if purchase.state in UNSENT]
+    takes = []
+    for _, item in unsent:
+        takes.append(min(item.quantity, max(left, 0)))
+        left -= takes[-1]
+    settled = _settled_elsewhere(line, book)
+    for place, (purchase, item) in enumerate(unsent):
+        more = max(left - settled, 0) if place == 0 else 0
+        _set_quantity(session, book, purchase, item, takes[place] + more)
+    if settled and left <= 0:
+        _decided(session, line, book)
+
+
+def _decided(session: Session, line: SourceLine, book: _Book) -> None:
+    """The buyer wants no more than what the living parts hold: nothing is to be ordered again for the dead ones."""
+    for purchase in book.of(line):
+        alone = {item.source_line_id for item in book.items if item.purchase_id == purchase.id} == {line.id}
+        if purchase.state in FOLLOWED and alone:
+            end_tasks(session, f"closed:{purchase.id}", "no longer wanted")
+            end_tasks(session, f"expired:{purchase.id}", "no longer wanted")
 
 
 def _why_none(order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine], book: _Book) -> str:
@@ -336,7 +357,7 @@ def _settled_elsewhere(line: SourceLine, book: _Book) -> int:
         if (
             item.source_line_id == line.id
             and item.position == 1
-            and purchase.state in {"SUPPLIER_CANCELLED", "REFUNDED", "REJECTED", "VOID", "EXPIRED"}
+            and purchase.state in FOLLOWED
             and not any(other.previous_id == purchase.id for other in book.purchases)
         ):
             pieces += item.quantity

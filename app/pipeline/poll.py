@@ -18,12 +18,14 @@ from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import seal_body
 from app.pipeline.record import alert, end_alerts
-from app.ports.errors import MerchantMustAct, OutsideError, Refused
+from app.ports.errors import MerchantMustAct, OutsideError, Refused, TryLater
 from app.ports.storefront import OrderPage, OrderRef, StorefrontSession
 from app.shop_access import with_shop
 
 log = logger(__name__)
 PAGES = 400
+ENDLESS = 5_000
+"""Pages of one second's changes beyond which a list is taken to have no end."""
 SHORTEST = timedelta(seconds=1)
 """Shops tell whole seconds: a shorter window would hold the same orders."""
 WITHIN = timedelta(seconds=3)
@@ -126,10 +128,15 @@ class _Walk:
                 end = self.read_until + max(length / 2, SHORTEST)
 
     def _window(self, end: datetime, *, shortest: bool) -> bool:
-        """Whether all until `end` was read. The shortest window is read whatever it takes: it cannot be narrowed."""
+        """Whether all until `end` was read. The shortest window cannot be narrowed: it is read whatever it takes.
+
+        Raises `TryLater` if that has no end, as where a cache answers every page with the same one.
+        """
         cursor: str | None = None
         asked = 0
-        while shortest or asked < self._most:
+        while asked < self._most or shortest:
+            if asked >= ENDLESS:
+                raise TryLater("endless_list", vendor=self._shop.connector)
             call = partial(_changed, self.read_until, end, cursor)
             try:
                 page = with_shop(self._container, self._shop.id, call)

@@ -46,3 +46,15 @@ def finish(container: Container, task_id: int, *, actor: str) -> None:
             raise Conflict("already", f"Task {task_id} was done already, by {task.done_by}.")
         task.done_at, task.done_by = sa.func.now(), actor
         audit(session, "task", task_id, "done", actor=actor)
+
+
+def end_alert(container: Container, alert_id: int, *, actor: str) -> None:
+    """A person says that the cause of an alert is over; the same cause raises it again."""
+    with container.database.transaction() as session:
+        alert = session.get(Alert, alert_id, with_for_update=True)
+        if alert is None:
+            raise NotFound("no_alert", f"There is no alert {alert_id}. `flask alerts` shows them.")
+        if alert.ended_at is not None:
+            raise Conflict("already", f"Alert {alert_id} has ended already.")
+        alert.ended_at = sa.func.now()
+        audit(session, "alert", alert_id, "ended", actor=actor, detail={"kind": alert.kind})

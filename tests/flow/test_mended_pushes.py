@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Attempt, Interlock, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
+from app.models import Attempt, Inbox, Interlock, Purchase, SupplierAccount, SupplierOrder, SupplierOrderItem
 from app.pipeline import evidence
 from app.pipeline.buy import outcome, step
+from app.ports.errors import Refused
 from app.services import todo
 from tests.flow.test_unclear import fault, order
 from tests.flow.world import World
@@ -120,3 +121,31 @@ def test_a_push_that_names_no_buyer_is_tried_under_every_unclear_account_in_turn
         asked = [evidence._accounts(session, "aliexpress", None, turn=turn) for turn in range(3)]
         assert evidence._accounts(session, "aliexpress", "other", turn=0) == [other.id]
     assert asked == [[mine.id], [other.id], [mine.id]]
+
+
+def test_a_push_whose_order_is_refused_for_a_while_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key may be wrong, or a permission missing: the number that was pushed is the best evidence there is."""
+    whole = evidence.with_account
+
+    def refuse(*_: object) -> None:
+        raise Refused("isv.odd", vendor="aliexpress")
+
+    monkeypatch.setattr(evidence, "with_account", refuse)
+    fault(world, "drop_after")
+    order(world)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+
+    def pushes() -> list[Inbox]:
+        with world.container.database.transaction() as session:
+            return list(session.scalars(sa.select(Inbox).where(Inbox.source == "aliexpress")))
+
+    for _ in range(8):
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Inbox).where(Inbox.state == "DUE").values(run_at=sa.func.now()))
+        world.settle()
+    assert [(row.state, row.attempts > 6) for row in pushes()] == [("DUE", True)]
+    assert world.tasks() == []
+    monkeypatch.setattr(evidence, "with_account", whole)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Inbox).values(run_at=sa.func.now()))
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict
-from app.models import Interlock, SupplierOrder
-from app.pipeline import evidence, reconcile
+from app.models import Attempt, Interlock, SupplierOrder, SupplierOrderItem
+from app.pipeline import adopt, evidence, locks, reconcile
+from app.ports.supplier import OrderPayment, OrderShipping
+from app.ports.supplier import SupplierOrder as OrderRead
 from app.services import orphans, paylist, purchases
+from app.shop_access import with_account
 from tests.flow.world import BOTTLE, SOCKS, World
 
 GLASS = "1005006000000001"
@@ -236,3 +241,84 @@ def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, un
     orphans.dismiss(world.container, lost, by="staff:ann")
     assert "duplicate" not in world.tasks()
     assert lost not in [one["supplier_order"] for one in paylist.listed(world.container)["do_not_pay"]]
+
+
+def test_an_order_that_is_found_after_the_first_was_shipped_is_followed_like_it(world: World) -> None:
+    """The supplier made two orders of one send and named one: the purchase never goes back, the second is tracked."""
+    world.aliexpress.control("push", {"lost": 1000})
+    shop = world.woocommerce_shop("socks")
+    bottle = world.woocommerce_product("socks", "BOTTLE")
+    world.link(shop, bottle, BOTTLE)
+    world.woocommerce_order("socks", [{"product_id": int(bottle), "quantity": 2}])
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    pay_all(world)
+    world.aliexpress.control("ship", {"order_id": world.created()[0]["order_id"]})
+    world.read_again()
+    world.settle(until=lambda: world.states() == ["SHIPPED"], seconds=20)
+    with world.container.database.transaction() as session:
+        first = session.scalars(sa.select(SupplierOrder)).one()
+        session.execute(sa.update(SupplierOrderItem).values(quantity=1))
+        session.execute(sa.update(SupplierOrder).values(track_run_at=None))
+    read = with_account(world.container, first.account_id, lambda supplier: supplier.order(first.external_id))
+    assert read is not None
+    items = tuple(replace(item, quantity=1) for item in read.items)
+    second = replace(read, shipping=OrderShipping.NONE, payment=OrderPayment.UNPAID, items=items)
+
+    def tell(what: OrderRead) -> str:
+        with world.container.database.transaction() as session:
+            locks.account(session, first.account_id)
+            candidates = evidence.fitting(world.container, session, first.account_id, what)
+            order = adopt.row(session, first.account_id, "8100000099999999", "push")
+            adopt.apply_read(world.container, session, order, what)
+            if order.purchase_id is None:
+                return evidence.attach(world.container, session, order, what, candidates, source="push")
+            return order.payment
+
+    assert tell(second) == "attached to purchase 1"
+    assert tell(replace(second, payment=OrderPayment.PAID)) == "paid"
+    assert world.states() == ["SHIPPED"]
+
+
+def test_what_is_covered_is_no_candidate_and_not_locked_for_a_push(world: World) -> None:
+    """A busy account has a thousand placed purchases in the window of a push."""
+    two_lines(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    world.read_again()
+    world.settle()
+    with world.container.database.transaction() as session:
+        order = session.scalars(sa.select(SupplierOrder)).one()
+    read = with_account(world.container, order.account_id, lambda supplier: supplier.order(order.external_id))
+    assert read is not None
+    for change, many in (("quantity = quantity", 0), ("quantity = quantity - 1", 1)):
+        with world.container.database.transaction() as session:
+            session.execute(sa.text(f"UPDATE supplier_order_item SET {change}"))
+            looked = evidence.fitting(world.container, session, order.account_id, read)
+            held = session.scalar(
+                sa.text(
+                    "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
+                    "WHERE c.relname = 'purchase' AND l.mode = 'RowShareLock' AND l.pid = pg_backend_pid()"
+                )
+            )
+        assert (len(looked), held) == (many, many)
+
+
+@pytest.mark.parametrize("told", ["linked id", "no SKU"])
+def test_an_order_is_recognised_by_either_name_of_its_product(world: World, told: str) -> None:
+    """The id to order by may be another one for the buyer's country than the linked one; a SKU may be left out."""
+    world.aliexpress.control("push", {"lost": 1000})
+    two_lines(world, {"kind": "drop_after"})
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    lost = str(world.created()[0]["order_id"])
+    read = with_account(world.container, 1, lambda supplier: supplier.order(lost))
+    assert read is not None
+    if told == "no SKU":
+        read = replace(read, items=tuple(replace(item, sku_id="") for item in read.items))
+    with world.container.database.transaction() as session:
+        attempt = session.scalars(sa.select(Attempt).where(Attempt.outcome == "UNKNOWN")).one()
+        if told == "linked id":
+            attempt.items = [[f"9{product[1:]}", *rest] for product, *rest in attempt.items]
+        session.flush()
+        looked = evidence.fitting(world.container, session, 1, read)
+        assert [purchase.id for purchase, _ in looked] == [1]
+        strange = replace(read, items=tuple(replace(item, product_id="1") for item in read.items))
+        assert evidence.fitting(world.container, session, 1, strange) == []

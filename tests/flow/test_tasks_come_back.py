@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict
-from app.models import Attempt, Purchase, Spend, StoreOrder, SupplierOrder
+from app.models import Attempt, Purchase, Shop, Spend, StoreOrder, SupplierOrder
 from app.pipeline import adopt, locks, match, track
 from app.pipeline.buy import outcome
+from app.pipeline.record import alert
 from app.ports.money import Money
 from app.ports.supplier import PlaceOutcome, PlaceResult
-from app.services import purchases
+from app.services import purchases, todo
 from app.shop_access import with_account
 from tests.flow.test_order_changes import order, shop
 from tests.flow.test_unclear import fault
@@ -146,3 +148,37 @@ def read_as(world: World, **changes: object) -> None:
         purchase = locks.purchase(session, bought.purchase_id or 0)
         row = session.get_one(SupplierOrder, bought.id, with_for_update=True)
         adopt.apply_read(world.container, session, row, replace(read, **changes), purchase)  # type: ignore[arg-type]
+
+
+def test_refunding_what_waits_for_a_decision_keeps_the_part_that_is_wanted(world: World) -> None:
+    """The supplier cancelled one piece, the other is held; the merchant refunds the first, as the task proposes."""
+    _, variant = shop(world)
+    number = order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+    first = world.created()[0]["order_id"]
+    world.aliexpress.control("pay", {"order_ids": [first]})
+    world.settle(until=lambda: world.states() == ["PLACED_PAID"], seconds=20)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(day_cap=1))
+    world.edit(number, 2)
+    world.settle(until=lambda: world.reasons()[1:] == ["cap_day"], seconds=20)
+    world.aliexpress.control("cancel", {"order_id": first})
+    world.settle(until=lambda: world.states()[0] == "SUPPLIER_CANCELLED", seconds=30)
+    assert (world.quantities(), world.tasks()) == ([1, 1], ["supplier_cancelled"])
+    world.refund(number, 1)
+    world.settle(until=lambda: world.tasks() == [], seconds=10)
+    assert (world.states(), world.quantities()) == (["SUPPLIER_CANCELLED", "HELD"], [1, 1])
+
+
+def test_an_alert_that_a_person_ended_is_raised_again(world: World) -> None:
+    raise_it = partial(alert, key="config:x", kind="config", text="The key is wrong.")
+    with world.container.database.transaction() as session:
+        raise_it(session)
+    (open_one,) = todo.alerts(world.container)
+    todo.end_alert(world.container, open_one["id"], actor="staff:ann")
+    assert todo.alerts(world.container) == []
+    with pytest.raises(Conflict, match="already"):
+        todo.end_alert(world.container, open_one["id"], actor="staff:ann")
+    with world.container.database.transaction() as session:
+        raise_it(session)
+    assert [one["kind"] for one in todo.alerts(world.container)] == ["config"]

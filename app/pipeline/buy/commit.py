@@ -201,7 +201,11 @@ def _within_line(session: Session, lines: dict[int, SourceLine], items: list[Pur
     for item in items:
         line = lines[item.source_line_id]
         if item.position == 1 and live.get(line.id, 0) + item.quantity > line.quantity - line.refunded:
-            raise _Stop("HELD", "quantity_over")
+            facts: dict[str, object] = {
+                "wanted": live.get(line.id, 0) + item.quantity,
+                "limit": line.quantity - line.refunded,
+            }
+            raise _Stop("HELD", "quantity_over", facts)
 
 
 def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
@@ -225,6 +229,8 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
         else_=sa.func.greatest(made, SupplierOrder.recorded_at) >= sent - timedelta(minutes=2),
     )
     siblings = sa.select(Purchase.id).where(Purchase.order_id == purchase.order_id)
+    # The supplier may name a product by either of its ids, and leave out the SKU.
+    products = {product for item in items for product in (item.order_product_id, item.product_id)}
     stray = session.scalar(
         sa.select(SupplierOrder.external_id)
         .join(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
@@ -236,9 +242,8 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
                 sa.and_(SupplierOrder.role == "duplicate", SupplierOrder.purchase_id.in_(siblings)),
             ),
             SupplierOrder.closed.is_(False),
-            sa.tuple_(SupplierOrderItem.product_id, SupplierOrderItem.sku_id).in_(
-                [(item.order_product_id, item.sku_id) for item in items]
-            ),
+            SupplierOrderItem.product_id.in_(products),
+            SupplierOrderItem.sku_id.in_({"", *(item.sku_id for item in items)}),
         )
         .limit(1)
     )
@@ -280,8 +285,10 @@ def _reserve(container: Container, session: Session, purchase: Purchase, attempt
     """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
     shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
     today = container.clock.now().date()
-    if shop.state != "ACTIVE" or (plan.order.autopay and not shop.autopay):
-        raise _Stop("HELD", "changed")
+    if shop.state != "ACTIVE":
+        raise _Stop("HELD", "uninstalled" if shop.state == "UNINSTALLED" else "shop_paused")
+    if plan.order.autopay and not shop.autopay:
+        raise _Stop("READY", "changed")  # the next pre-flight plans it without
     over = caps.over(session, shop, purchase.order_id, plan.quote, today, autopay=plan.order.autopay)
     if over is not None:
         raise _Stop("HELD", over.code, {"limit": over.limit, "spent": over.spent, "cost": over.cost})
