@@ -366,32 +366,28 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple
         raise Conflict(
             "wrong_account", f"Order {newest} cannot be read under this purchase's account: was it the right one?"
         )
-    if read.created_at is not None and (newer := _newer(container, account_id, read.created_at)):
-        raise Conflict(
+    if read.created_at is not None and _newer(container, account_id, read.created_at):
+        raise Conflict(  # it does not tell which is: whoever looked sees it
             "not_newest",
-            f"Order {newest} is not the newest one of this account: {newer} was made after it. Load the list of "
+            f"Order {newest} is not the newest one of this account: another one was made after it. Load the list of "
             "orders there again, look once more, and name the order at its top.",
         )
     return (read.created_at.isoformat() if read.created_at else "time unknown"), read
 
 
-def _newer(container: Container, account_id: int, than: datetime) -> str | None:
-    """An order of this account that we know to have been made later: the list that was looked at is an old one.
+def _newer(container: Container, account_id: int, than: datetime) -> bool:
+    """Whether there is an order of this account that we know to have been made later: the list that was looked at is an old one.
 
     Not what was made just now, while the person was looking: an account may order every minute.
     """
     latest = container.clock.now() - LOOKING / container.settings.time_scale
     with container.database.reading() as session:
-        return session.scalar(
-            sa.select(SupplierOrder.external_id)
-            .where(
-                SupplierOrder.account_id == account_id,
-                SupplierOrder.created_at_supplier > than,
-                SupplierOrder.created_at_supplier < latest,
-            )
-            .order_by(SupplierOrder.created_at_supplier.desc())
-            .limit(1)
+        newer = sa.exists().where(
+            SupplierOrder.account_id == account_id,
+            SupplierOrder.created_at_supplier > than,
+            SupplierOrder.created_at_supplier < latest,
         )
+        return bool(session.scalar(sa.select(newer)))
 
 
 def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
