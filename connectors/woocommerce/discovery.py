@@ -16,7 +16,10 @@ from connectors.woocommerce import address, payload, verdict
 from connectors.woocommerce.client import VENDOR
 
 _LINK = re.compile(r'<([^<>]*)>\s*;[^,<]*?\brel="?https://api\.w\.org/"?')
-_LINK_TAG = re.compile(rb"""<link\s[^>]*?rel=['"]https://api\.w\.org/['"][^>]*?href=['"]([^'"]+)['"]""", re.IGNORECASE)
+# The page is a stranger's: a tag is found first, in one pass, and only then looked into.
+_TAG = re.compile(rb"<link\s([^<>]{1,2000})>", re.IGNORECASE)
+_API = re.compile(rb"""\brel=['"]https://api\.w\.org/['"]""", re.IGNORECASE)
+_HREF = re.compile(rb"""\bhref=['"]([^'"]+)['"]""", re.IGNORECASE)
 _HOPS = 3
 _LIMITS = Limits(connect=5.0, total=15.0)
 
@@ -88,8 +91,10 @@ def _api_link(answer: HTTPAnswer) -> str | None:
     found = _LINK.search(answer.headers.get("Link", ""))
     if found:
         return found.group(1)
-    tag = _LINK_TAG.search(answer.body[:1_000_000])
-    return html.unescape(tag.group(1).decode("utf-8", "replace")) if tag else None
+    tags = (tag.group(1) for tag in _TAG.finditer(answer.body[:1_000_000]))
+    links = (link for tag in tags if _API.search(tag) and (link := _HREF.search(tag)))
+    first = next(links, None)
+    return html.unescape(first.group(1).decode("utf-8", "replace")) if first else None
 
 
 def _index(http: HTTPClient, base: str) -> Site:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -158,6 +159,25 @@ def test_s32_a_shop_that_answers_without_end_is_cut(world: World) -> None:
     finally:
         shop.stop()
     assert sent[0] < 60_000_000  # a few tries at most, each cut at five million and what was under way
+
+
+@pytest.mark.security("S32")
+@pytest.mark.parametrize(
+    "page", [b"<link " * 160_000, b"<link rel='https://api.w.org/' " * 30_000], ids=["open-tags", "half-tags"]
+)
+def test_s32_a_page_written_to_be_slow_to_read_is_read_fast(world: World, page: bytes) -> None:
+    def slow(_environ: Any, start: Any) -> Any:
+        start("200 OK", [("Content-Type", "text/html"), ("Content-Length", str(len(page)))])
+        return [page]
+
+    shop = Served(slow)
+    begun = time.monotonic()
+    try:
+        with pytest.raises((WaybillError, OutsideError)):
+            shops.connect(world.container, "woocommerce", shop.url, dict(KEYS), actor="test")
+    finally:
+        shop.stop()
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.security("S33")
