@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 _MAX_DEPTH = 60
 _MAX_DIGITS = 40
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A string that nothing ends is taken to the end of the body: looked for anew at each quote, it would cost O(n²).
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 class OddPayloadError(ValueError):

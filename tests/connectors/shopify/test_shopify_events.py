@@ -86,8 +86,10 @@ def test_what_a_hint_carries_along() -> None:
         b'{"order_edit":[]}',
         b'"' * 99_999,
         b'"\\' * 99_999,
+        b"[" * 61 + b'"' + b'\\"' * 99_999,
+        b"{" * 61 + b'"' + b'[\\"' * 99_999 + b"\\",
     ],
-    ids=range(25),
+    ids=range(27),
 )
 def test_s13_odd_payloads_are_nothing(body: bytes) -> None:
     for topic in ("orders/updated", "orders/edited", "fulfillment_orders/moved", "refunds/create"):
