@@ -29,6 +29,8 @@ _ZERO = frozenset(
 )
 _THREE = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 _FOUR = frozenset(("CLF", "UYW"))
+_DIGITS = 15
+"""Before the point: more is no amount."""
 
 
 def exponent(currency: str) -> int:
@@ -61,7 +63,8 @@ class Money:
             value = text if isinstance(text, Decimal) else Decimal(str(text).strip())
         except InvalidOperation as error:
             raise ValueError(f"not an amount: {str(text)[:40]!r}") from error
-        if not value.is_finite() or abs(value) >= Decimal(10) ** 15:
+        # Looked at without arithmetic: that may raise on an exponent of a stranger's.
+        if not value.is_finite() or value.adjusted() >= _DIGITS:
             raise ValueError(f"not an amount: {str(text)[:40]!r}")
         scaled = value.scaleb(exponent(code)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
         return cls(int(scaled), code)

@@ -140,6 +140,7 @@ def test_s12_encoded_and_foreign_types_are_refused(name: str, value: str) -> Non
         b'{"id":1,"id":2}',
         b'{"id":"\\ud800"}',
         b'{"id":1e999}',
+        b'{"id":1e999999999999999999999}',
         b'[{"id":1}]',
         b'{"id":12.0}',
         b'{"id":true}',
