@@ -117,7 +117,10 @@ class Settings(BaseModel):
     @classmethod
     def _writable(cls, value: Path | None) -> Path | None:
         if value is not None:
-            there = next(place for place in (value, *value.absolute().parents) if place.exists())
+            try:
+                there = next(place for place in (value, *value.absolute().parents) if place.exists())
+            except OSError as error:
+                raise ValueError("must be a folder that this user may look at and write into") from error
             if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
                 raise ValueError(f"must be a folder that this user may write into; {there} is not")
         return value
@@ -136,7 +139,7 @@ class Settings(BaseModel):
     @classmethod
     def _public_url(cls, value: str) -> str:
         parts = urlsplit(value)
-        plain = re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", parts.netloc.rpartition(":")[0] or parts.netloc)
+        plain = re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d*)?", parts.netloc)
         try:
             fits = bool(parts.hostname) and (parts.port is None or parts.port > 0)
         except ValueError:

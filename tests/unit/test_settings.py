@@ -109,6 +109,7 @@ def test_timers_that_break_a_promise_are_refused_by_name_with_all_other_faults()
         ("REDIS_URL", "redis://host:1/0?socket_timeout=abc"),
         ("STATE_DIR", "/etc/passwd"),
         ("STATE_DIR", "/etc/passwd/state"),
+        ("STATE_DIR", "/tmp/" + "x" * 300),  # noqa: S108 - never made
         ("PUBLIC_URL", "https://way bill.example"),
         ("PUBLIC_URL", "https://waybill.example:99999"),
         ("PUBLIC_URL", "https://u:p@waybill.example"),
@@ -135,6 +136,12 @@ def test_malformed_values_are_named_and_not_repeated(name: str, value: str) -> N
 def test_addresses_of_redis(url: str) -> None:
     settings, _ = read_settings({**GOOD, "REDIS_URL": url})
     assert settings.redis_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("url", ["http://[::1]", "http://[::1]:8000", "https://waybill.example:8443/"])
+def test_addresses_of_our_own(url: str) -> None:
+    settings, _ = read_settings({**GOOD, "PUBLIC_URL": url})
+    assert settings.public_url == url.rstrip("/")
 
 
 def test_rules_between_settings_are_told_beside_missing_ones() -> None:
