@@ -16,7 +16,7 @@ _SECRET = re.compile(
     r"(shpat_|shprt_|shpss_|ck_|cs_|(Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]+"
     r"|\b(?i:(access_token|refresh_token|consumer_secret|consumer_key|client_secret|app_secret|session|sign|code|password)"
     r"(=|[\"']\s*[:=]\s*[\"']?))[^&\s\"',}]+"
-    r"|(?<=://)[^/\s@]*:[^/\s@]*(?=@)"
+    r"|(?<=://)[^/\s@:]*:[^/\s@]*(?=@)"
 )
 _DROPPED = frozenset(
     [
