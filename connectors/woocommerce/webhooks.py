@@ -73,7 +73,7 @@ def read_event(topic: str, body: bytes) -> Hint:
     """
     resource, _, event = topic.partition(".")
     try:
-        found = payload.load(body)
+        found = payload.load_event(body)
     except payload.Unreadable as error:
         return Hint(HintKind.NOTHING, detail=str(error), odd=True)
     if not isinstance(found, dict):

@@ -139,6 +139,7 @@ def test_s12_encoded_and_foreign_types_are_refused(name: str, value: str) -> Non
         b'{"id":Infinity}',
         b'{"id":1,"id":2}',
         b'{"id":"\\ud800"}',
+        b'{"id":1,"name":"\\uDFFF"}',
         b'{"id":1e999}',
         b'{"id":1e999999999999999999999}',
         b'[{"id":1}]',
