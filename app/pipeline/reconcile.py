@@ -376,7 +376,7 @@ def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple
 
 
 def _newer(container: Container, account_id: int, than: datetime) -> bool:
-    """Whether there is an order of this account that we know to have been made later: the list that was looked at is an old one.
+    """Whether an order of this account, known to us, was made later: the list that was looked at is an old one.
 
     Not what was made just now, while the person was looking: an account may order every minute.
     """
