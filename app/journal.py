@@ -6,9 +6,9 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Journal:
         for path in sorted(self._folder.glob("*.jsonl")):
             yield from self._of(path)
 
-    def tidy(self, recorded: set[tuple[int, str]]) -> None:
+    def tidy(self, recorded: set[tuple[int, str]], now: datetime) -> None:
         """Remove files that nobody writes any more once all their entries, (attempt, number), are recorded."""
         for path in self._folder.glob("*.jsonl"):
             named = path.stem.rsplit("-", 2)
@@ -93,7 +93,7 @@ class Journal:
                 continue  # not one of ours
             host, pid, segment = named
             newest = not (self._folder / f"{host}-{pid}-{int(segment) + 1}.jsonl").exists()
-            if newest and (_alive(int(pid)) if host == HOST else _lately(path)):
+            if newest and (_alive(int(pid)) if host == HOST else _lately(path, now)):
                 continue
             if {(entry.attempt_id, entry.number) for entry in self._of(path)} <= recorded:
                 path.unlink(missing_ok=True)
@@ -138,10 +138,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _lately(path: Path) -> bool:
+def _lately(path: Path, now: datetime) -> bool:
     """Another host's process cannot be asked; a host that wrote nothing for a week is taken to be gone."""
     try:
-        return time.time() - path.stat().st_mtime < RESTS
+        return now.timestamp() - path.stat().st_mtime < RESTS
     except FileNotFoundError:
         return False
 

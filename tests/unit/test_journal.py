@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app import journal as journals
 from app.journal import Entry, Journal
+
+
+NOW = datetime.now(UTC)
 
 
 def entry(number: int) -> Entry:
@@ -35,9 +38,9 @@ def test_files_of_the_dead_go_once_everything_is_recorded(tmp_path: Path) -> Non
     live = next((tmp_path / "journal").glob("*.jsonl"))
     dead = live.with_name(f"{journals.HOST}-999999999-1.jsonl")
     dead.write_bytes(live.read_bytes())
-    journal.tidy(set())
+    journal.tidy(set(), NOW)
     assert dead.exists()
-    journal.tidy(recorded(1))
+    journal.tidy(recorded(1), NOW)
     assert (live.exists(), dead.exists()) == (True, False)
 
 
@@ -46,7 +49,7 @@ def test_full_files_are_removed_while_the_process_lives(tmp_path: Path, monkeypa
     for number in range(journals.SEGMENT + 1):
         journal.append(entry(number))
     assert len(list((tmp_path / "journal").glob("*.jsonl"))) == 2
-    journal.tidy(recorded(*range(journals.SEGMENT + 1)))
+    journal.tidy(recorded(*range(journals.SEGMENT + 1)), NOW)
     assert [one.attempt_id for one in journal.entries()] == [journals.SEGMENT]
 
 
@@ -68,7 +71,7 @@ def test_what_is_no_entry_stands_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "journal" / "folder.jsonl").mkdir()
     again = Journal(tmp_path)
     assert [one.attempt_id for one in again.entries()] == [1]
-    again.tidy(recorded(1))
+    again.tidy(recorded(1), NOW)
 
 
 def test_an_entry_after_one_that_a_full_disk_cut_is_read(tmp_path: Path) -> None:
@@ -85,10 +88,10 @@ def test_a_restarted_container_with_the_same_process_number_takes_a_file_of_its_
     old = Journal(tmp_path)
     for number in range(1, journals.SEGMENT + 2):
         old.append(entry(number))
-    old.tidy(recorded(*range(1, journals.SEGMENT + 2)))
+    old.tidy(recorded(*range(1, journals.SEGMENT + 2)), NOW)
     new = Journal(tmp_path)
     new.append(entry(600))
-    new.tidy(recorded(*range(1, 601)))
+    new.tidy(recorded(*range(1, 601)), NOW)
     new.append(entry(601))
     assert 601 in {one.attempt_id for one in Journal(tmp_path).entries()}
 
@@ -109,7 +112,7 @@ def test_a_new_file_comes_after_all_that_the_process_number_had(tmp_path: Path) 
     old.write_text("{}\n")
     journal = Journal(tmp_path)
     journal.append(entry(1))
-    journal.tidy(recorded(1))
+    journal.tidy(recorded(1), NOW)
     assert [one.attempt_id for one in journal.entries()] == [1]
 
 
@@ -120,10 +123,10 @@ def test_the_last_file_of_another_host_goes_when_it_has_rested_for_a_week(tmp_pa
     mine = next((tmp_path / "journal").glob("*.jsonl"))
     other = mine.with_name("elsewhere-7-1.jsonl")
     other.write_bytes(mine.read_bytes())
-    journal.tidy(recorded(1))
+    journal.tidy(recorded(1), NOW)
     assert other.exists()
-    os.utime(other, (0, time.time() - journals.RESTS - 60))
-    journal.tidy(set())
+    os.utime(other, (0, NOW.timestamp() - journals.RESTS - 60))
+    journal.tidy(set(), NOW)
     assert other.exists()
-    journal.tidy(recorded(1))
+    journal.tidy(recorded(1), NOW)
     assert not other.exists()

@@ -213,7 +213,7 @@ def replay(container: Container) -> int:
         elif row.outcome == "VOID" and not _late_ids(container, row.account_id, result):
             continue
         done.add(key)
-    container.journal.tidy(done)
+    container.journal.tidy(done, container.clock.now())
     return recorded
 
 
