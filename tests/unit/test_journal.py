@@ -10,7 +10,6 @@ from pathlib import Path
 from app import journal as journals
 from app.journal import Entry, Journal
 
-
 NOW = datetime.now(UTC)
 
 
