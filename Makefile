@@ -90,6 +90,10 @@ format: $(STAMP) ## Format the code and repair what ruff can repair
 bench: $(STAMP) ## Measure: figure, goal, met or short
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: faults
+faults: $(STAMP) ## Kill it at every named point, and again while it recovers (BUDGET=90m SEED=7)
+	@$(BIN)/python -m tests.faults $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: migration
 migration: $(STAMP) ## Write a migration from the models (NAME="add a table")
 	@test -n "$(NAME)" || { echo 'make migration NAME="what it does"' >&2; exit 2; }

@@ -44,7 +44,11 @@ def list_purchases(container: Container, state: str, shop_id: int | None, limit:
 @click.argument("purchase_id", type=int, metavar="ID")
 @click.option("--found", multiple=True, help="The order's number at the supplier; repeat it for several.")
 @click.option("--not-there", is_flag=True, help="You looked, and it is not there.")
-@click.option("--newest-seen", default="", help="With --not-there: the newest order number that you see there.")
+@click.option(
+    "--newest-seen",
+    default="",
+    help="With --not-there: the newest order number that you see there; none if no order is there.",
+)
 @click.option("--confirm-by", default="", help="The second person, needed for staff and with --unverified.")
 @click.option(
     "--unverified", is_flag=True, help="The account has been unreadable for a week: believe two persons, check later."

@@ -34,6 +34,8 @@ from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
 log = logger(__name__)
+EMPTY = "none"
+"""Said in place of a number: the list of orders there holds nothing."""
 LOOKING = timedelta(minutes=15)
 """How long a person may take from loading the list of orders to telling what stands at its top."""
 
@@ -174,9 +176,13 @@ def not_there(
     """
     evidence.refuse_settled(container, purchase_id, late="gap")
     _check_number(newest_seen.strip())
-    if by.startswith("staff:") and (not confirm_by.strip() or confirm_by.strip().casefold() == by.strip().casefold()):
+    if by.startswith("staff:") and not _confirmed(by, confirm_by):
         raise Conflict("second_person", f"A second person, another one than {by}, has to confirm this (--confirm-by).")
-    newest, read = ("", None) if unverified_account else _verify_newest(container, purchase_id, newest_seen.strip())
+    newest, read = (
+        ("", None)
+        if unverified_account
+        else _verify_newest(container, purchase_id, newest_seen.strip(), by=by, confirm_by=confirm_by)
+    )
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         _refuse_wrong_clock(session)
@@ -253,20 +259,26 @@ def _refuse_wrong_clock(session: Session) -> None:
         )
 
 
+def _confirmed(by: str, confirm_by: str) -> bool:
+    """Whether another person confirms it."""
+    return bool(confirm_by.strip()) and confirm_by.strip().casefold() != by.strip().casefold()
+
+
 def _check_number(newest_seen: str) -> None:
     if not newest_seen:
         raise Conflict(
-            "newest_missing", "Give the number of the newest order that you see at the supplier (--newest-seen)."
+            "newest_missing",
+            "Give the number of the newest order that you see at the supplier (--newest-seen), "
+            f"or “{EMPTY}” if there is no order at all.",
         )
-    if not newest_seen.isdigit():
+    if not newest_seen.isdigit() and newest_seen != EMPTY:
         raise Conflict("newest_missing", f"{newest_seen[:40]!r} is not an order number: it has digits only.")
 
 
 def _alone(session: Session, purchase: Purchase, *, by: str, confirm_by: str) -> None:
     """A merchant decides alone up to the shop's limit: being wrong costs the order once more."""
     limit = session.get_one(Shop, purchase.shop_id).alone_cap
-    confirmed = bool(confirm_by.strip()) and confirm_by.strip().casefold() != by.strip().casefold()
-    if not confirmed and (purchase.quote_minor is None or purchase.quote_minor > limit):
+    if not _confirmed(by, confirm_by) and (purchase.quote_minor is None or purchase.quote_minor > limit):
         raise Conflict(
             "second_person",
             f"This order costs more than one person may decide about alone ({Money(limit, purchase.quote_currency)}): "
@@ -351,13 +363,27 @@ def _keep_found(container: Container, session: Session, purchase: Purchase, atte
     return purchase
 
 
-def _verify_newest(container: Container, purchase_id: int, newest: str) -> tuple[str, OrderRead]:
-    """The newest order, when it was made and what it is: it must be readable under the purchase's account."""
+def _verify_newest(
+    container: Container, purchase_id: int, newest: str, *, by: str, confirm_by: str
+) -> tuple[str, OrderRead | None]:
+    """The newest order, when it was made and what it is: it must be readable under the purchase's account.
+
+    None for an account without any order. That proves nothing about where somebody looked, so two persons say it.
+    """
     with container.database.transaction() as session:
         purchase = session.get(Purchase, purchase_id)
         if purchase is None or purchase.account_id is None:
             raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
         account_id = purchase.account_id
+    if newest == EMPTY:
+        if not _confirmed(by, confirm_by):
+            raise Conflict("second_person", "That there is no order at all, a second person confirms (--confirm-by).")
+        with container.database.reading() as session:
+            mine = sa.exists().where(SupplierOrder.account_id == account_id, SupplierOrder.read_at.is_not(None))
+            has_orders = session.scalar(sa.select(mine))
+        if has_orders:
+            raise Conflict("not_newest", "There are orders in this account: was it the right one? Look once more.")
+        return "no order at all", None
     try:
         read = with_account(container, account_id, lambda supplier: supplier.order(newest))
     except OutsideError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import sqlalchemy as sa
 
@@ -84,6 +86,28 @@ def test_not_there_needs_quarantine_proof_and_a_second_person(world: World) -> N
     assert (heir.generation, heir.previous_id) == (2, unclear)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "VOID", "PLACED_UNPAID"], seconds=20)
     assert len(world.created()) == 2
+
+
+def test_an_account_without_any_order_is_said_to_be_empty_by_two(world: World) -> None:
+    """A new account: there is no newest number to give."""
+    world.aliexpress.control("push", {"lost": 1000})
+    fault(world, "drop_before")
+    order(world)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    world.pass_time("quarantine")
+    say = partial(reconcile.not_there, world.container, 1, newest_seen="none", by="merchant:1")
+    with pytest.raises(Conflict, match="second person"):
+        say()
+    say(confirm_by="ann")
+    world.settle(until=lambda: world.states() == ["VOID", "PLACED_UNPAID"], seconds=20)
+    world.read_again()
+    world.settle()
+    fault(world, "drop_before")
+    order(world)
+    world.settle(until=lambda: world.states()[2:] == ["UNKNOWN"], seconds=20)
+    world.pass_time("quarantine")
+    with pytest.raises(Conflict, match="There are orders"):
+        reconcile.not_there(world.container, 3, newest_seen="none", by="merchant:1", confirm_by="ann")
 
 
 def test_late_evidence_freezes_the_next_generation(world: World) -> None:

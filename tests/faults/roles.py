@@ -1,0 +1,108 @@
+"""The product's processes of one run: started, looked after like a service manager does, killed at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.faults.points import Shot
+
+ROOT = Path(__file__).parents[2]
+ROLES = ("web", "worker", "scheduler")
+PAUSE = 0.1
+
+
+class Zygote:
+    """The forking process. Shared by any number of runs at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def start(self, asked: Mapping[str, object]) -> int:
+        """Fork one; gives its process id, which is that of its process group as well."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Kill everything that it started, and end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class Roles:
+    """Web, worker and scheduler of one run; whoever dies is started again."""
+
+    def __init__(
+        self, zygote: Zygote, environment: Mapping[str, str], folder: Path, port: int, plan: Sequence[Shot] = ()
+    ) -> None:
+        self._zygote = zygote
+        self._asked = {
+            "environment": dict(environment),
+            "folder": str(folder),
+            "plan": [asdict(shot) for shot in plan],
+            "port": port,
+        }
+        self._folder = folder
+        self._pids = {role: self._start(role) for role in ROLES}
+        self.restarts = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_after, daemon=True)
+        self._thread.start()
+
+    def _start(self, role: str) -> int:
+        return self._zygote.start({**self._asked, "role": role, "log": str(self._folder / f"{role}.log")})
+
+    def _look_after(self) -> None:
+        while not self._over.wait(PAUSE):
+            for role, pid in self._pids.items():
+                if not _alive(pid):
+                    kill(pid)  # what it had forked
+                    self.restarts += 1
+                    self._pids[role] = self._start(role)
+
+    def pid(self, role: str) -> int:
+        """The process that has this role now."""
+        return self._pids[role]
+
+    def close(self) -> None:
+        """Kill all of them."""
+        self._over.set()
+        self._thread.join()
+        for pid in self._pids.values():
+            kill(pid)
+        deadline = time.monotonic() + 5
+        while any(_alive(pid) for pid in self._pids.values()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def kill(group: int) -> None:
+    """SIGKILL to a role and all that it forked."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,82 @@
+"""What must be true at the end, by what the shops and the supplier wrote down; Waybill is asked for one thing only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from app.local.demo.ledgers import fulfilment
+from app.models import Purchase, StoreOrder, SupplierOrder
+from tests.flow.world import World
+
+if TYPE_CHECKING:
+    from tests.faults.scene import Order
+
+
+def problems(world: World, orders: Sequence[Order], *, bought: Sequence[dict[str, Any]] | None = None) -> list[str]:
+    """One sentence for each thing that is not as it must be; empty when all is done, once, for the right buyer.
+
+    `bought`: another ledger than the supplier's, to see what this checker is worth.
+    """
+    ledger = world.aliexpress.control("ledger") if bought is None else bought
+    created = [line for line in ledger if line["op"] == "create"]
+    return [*_bought(created, orders), *_owners(world, created, orders), *_shown(world, orders)]
+
+
+def _bought(created: list[dict[str, Any]], orders: Sequence[Order]) -> list[str]:
+    found: dict[str, Counter[str]] = {order.name_hash: Counter() for order in orders}
+    strange = [line["order_id"] for line in created if line["name_hash"] not in found]
+    for line in created:
+        for item in line["items"]:
+            found.setdefault(line["name_hash"], Counter())[str(item["sku_id"])] += int(item["quantity"])
+    wrong = [
+        f"{order.buyer}: wanted {dict(order.wanted)}, bought {dict(found[order.name_hash])}"
+        for order in orders
+        if found[order.name_hash] != order.wanted
+    ]
+    return wrong + [f"order {number} is for nobody who ordered" for number in strange]
+
+
+def _owners(world: World, created: list[dict[str, Any]], orders: Sequence[Order]) -> list[str]:
+    """Each order at the supplier stands in Waybill at the shop's order of the buyer that it was made for."""
+    buyers = {order.external_id: order.name_hash for order in orders}
+    with world.container.database.transaction() as session:
+        rows = session.execute(
+            sa.select(SupplierOrder.external_id, StoreOrder.external_id)
+            .join(Purchase, Purchase.id == SupplierOrder.purchase_id)
+            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+        ).all()
+    owners = {number: buyers.get(order_id) for number, order_id in rows}
+    return [
+        f"order {line['order_id']} belongs to {line['name_hash']}, Waybill has it at {owners.get(line['order_id'])}"
+        for line in created
+        if owners.get(str(line["order_id"])) != line["name_hash"]
+    ]
+
+
+def _shown(world: World, orders: Sequence[Order]) -> list[str]:
+    """Every piece is in one parcel that the shop shows."""
+    parcels: dict[tuple[str, str], Counter[str]] = {}
+    twice = []
+    for shop, server in (("shopify", world.shopify), ("woocommerce", world.woocommerce)):
+        seen = Counter[str]()
+        for line in server.control("ledger"):
+            read = fulfilment(shop, line)
+            if read is None:
+                continue
+            number, order_id, pieces = read
+            seen[number] += 1
+            for line_id, count in pieces:
+                parcels.setdefault((shop, order_id), Counter())[line_id] += count
+        twice += [f"parcel {number} is shown {many} times" for number, many in seen.items() if many > 1]
+    wrong = []
+    for order in orders:
+        skus = {goods.sku: pieces for goods, pieces in order.goods}
+        wanted = Counter({line_id: skus[sku] for line_id, sku in order.lines.items()})
+        found = parcels.get((order.shop, order.external_id), Counter())
+        if found != wanted or not order.lines:
+            wrong.append(f"{order.buyer}: wanted {dict(wanted)} shown, found {dict(found)}")
+    return wrong + twice

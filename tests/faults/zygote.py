@@ -1,0 +1,67 @@
+"""A process that has loaded everything and forks the product's processes on demand: each starts in milliseconds.
+
+It reads a JSON line for each process to start, `{"role", "environment", "folder", "plan", "log", "port"}`, and answers
+with a line that holds its process id. Run by `tests.faults.roles`, never by hand.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import mjml  # noqa: F401 - loaded once, here
+from werkzeug.serving import make_server
+
+from app import create_app
+from app.jobs import scheduler, supervisor
+from tests.faults.points import Points, Shot, install
+
+
+def main() -> None:
+    """Until standard input ends; then everything that was started is killed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends is gone at once
+    started: list[int] = []
+    gc.freeze()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _become(asked)
+        started.append(pid)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+    for pid in started:
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _become(asked: dict[str, Any]) -> None:
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in ((0, nothing), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.environ.update(asked["environment"])
+    shots = [Shot(**shot) for shot in asked["plan"]]
+    install(Points(Path(asked["folder"]), asked["role"], shots))
+    try:
+        if asked["role"] == "web":
+            make_server("127.0.0.1", asked["port"], create_app(), threaded=True).serve_forever(0.05)
+        else:
+            {"worker": supervisor, "scheduler": scheduler}[asked["role"]].main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
