@@ -107,7 +107,9 @@ lock: $(STAMP) ## Resolve requirements*.in anew (ARGS=--upgrade takes the newest
 
 .PHONY: audit
 audit: $(STAMP) ## Look for known holes in what production installs (needs the network)
-	$(BIN)/pip-audit --strict --disable-pip -r requirements.txt
+	@mkdir -p var && rm -f var/audit.json
+	-$(BIN)/pip-audit --strict --disable-pip --format json --output var/audit.json -r requirements.txt
+	.ci/advisories var/audit.json --keep .ci/audit.json
 
 .PHONY: clean
 clean: ## Remove what was made here: environments, caches, local data

@@ -140,6 +140,38 @@ def test_s63_the_gate_fails_on_a_forgotten_package_an_empty_report_and_an_old_on
     assert run("advisories", report(tmp_path, age=31), "--days", "60").returncode == 0
 
 
+@pytest.mark.security("S63")
+def test_s63_a_kept_report_ages_whatever_becomes_of_its_file(tmp_path: Path) -> None:
+    kept = tmp_path / "audit.json"
+    assert run("advisories", report(tmp_path, age=12), "--keep", kept).returncode == 0
+    os.utime(kept)  # a checkout or a copy gives it a new time
+    assert run("advisories", "--age", kept).stdout == "dependencies: audited 12 day(s) ago\n"
+    made = json.loads(kept.read_text("utf-8"))
+    kept.write_text(json.dumps({**made, "made": made["made"] - 20 * 86_400}), "utf-8")
+    assert "32 days old" in run("advisories", kept).stdout
+    assert run("advisories", "--age", kept).stdout == "dependencies: audited 32 day(s) ago; make audit\n"
+    kept.write_text(json.dumps({**made, "made": made["made"] + 20 * 86_400}), "utf-8")
+    assert "from the future" in run("advisories", kept).stdout
+
+
+@pytest.mark.security("S63")
+def test_s63_what_has_faults_is_not_kept_and_no_report_is_a_fault(tmp_path: Path) -> None:
+    kept = tmp_path / "audit.json"
+    assert run("advisories", report(tmp_path, without="flask"), "--keep", kept).returncode == 1
+    assert not kept.exists()
+    assert run("advisories", kept).returncode == 1
+    never = run("advisories", "--age", kept)
+    assert (never.returncode, never.stdout) == (0, "dependencies: never audited\n")
+
+
+@pytest.mark.security("S63")
+def test_s63_the_audit_of_a_release_is_strict_and_its_age_is_shown_by_every_run() -> None:
+    lines = (ROOT / "Makefile").read_text("utf-8").partition("\naudit:")[2].partition("\n\n")[0]
+    assert "pip-audit --strict" in lines
+    assert ".ci/advisories var/audit.json --keep .ci/audit.json" in lines
+    assert ".ci/advisories --age .ci/audit.json" in (CI / "run").read_text("utf-8")
+
+
 @pytest.mark.security("S64")
 def test_s64_nothing_in_the_tree_or_its_history_looks_like_a_secret() -> None:
     done = run("secrets")
