@@ -11,6 +11,7 @@ from app.ports.supplier import PlaceOrder, PlaceOutcome, PlaceResult, SupplierOr
 from connectors.aliexpress import verdict, wire
 from connectors.aliexpress.address import compose_request
 from connectors.aliexpress.client import PLACE_LIMITS, VENDOR, Client
+from connectors.aliexpress.masking import without_person
 from connectors.aliexpress.translate import read_order
 
 _COUNTED_AS = {
@@ -52,19 +53,19 @@ def place(client: Client, token: str, order: PlaceOrder) -> PlaceResult:
         except ValueError as error:
             result = verdict.not_composable(type(error).__name__)
         else:
-            result = _send(client, call, body, autopay=order.autopay)
+            result = _send(client, call, body, order)
         call.outcome = _COUNTED_AS[result.outcome]
         call.note(answer=f"{result.outcome} {result.answer or result.code}")
     return result
 
 
-def _send(client: Client, call: OutboundCall, body: bytes, *, autopay: bool) -> PlaceResult:
+def _send(client: Client, call: OutboundCall, body: bytes, order: PlaceOrder) -> PlaceResult:
     try:
         reply = client.post(call, verdict.METHOD, body, PLACE_LIMITS, fresh=True)
     except TransportError as error:
         return verdict.transport(error)
     definite = client.settings.listed(client.settings.aliexpress_definite_codes)
-    return verdict.judge(reply, autopay=autopay, definite=definite)
+    return without_person(verdict.judge(reply, autopay=order.autopay, definite=definite), order)
 
 
 def _about(order: PlaceOrder) -> str:

@@ -190,6 +190,31 @@ def test_s56_faults_of_others_leave_no_canary(
     clean(world, stream)
 
 
+QUOTING = "4711 Marmalade Crescent, WIGGLESWORTH of Zephyrine Quackenbush (phone 12175550142) is not valid"
+
+
+@pytest.mark.security("S51")
+@pytest.mark.security("S56")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "error", "code": "B_DROPSHIPPER_DELIVERY_ADDRESS_VALIDATE_FAIL", "msg": QUOTING},
+        {"kind": "error", "code": "INVENTORY_HOLD_ERROR", "msg": QUOTING},
+        {"kind": "gateway", "code": "15", "msg": QUOTING, "sub_code": "isp.error", "sub_msg": QUOTING},
+    ],
+    ids=["refused", "unclear", "gateway"],
+)
+def test_s56_an_answer_that_quotes_the_address_is_kept_without_it(
+    told: tuple[World, io.StringIO], fault: dict[str, Any]
+) -> None:
+    world, stream = told
+    world.aliexpress.control("faults", [{**fault, "op": "order.create", "times": 2}])
+    buy(world, *shops(world))
+    world.settle(seconds=15, until=lambda: len(world.states()) >= 2 and world.calls_of_create() >= 1)
+    clean(world, stream)
+    assert "is not valid" in database_text(world)  # what is said without the person stays
+
+
 @pytest.mark.security("S56")
 def test_s56_an_address_that_is_refused_is_told_without_it(told: tuple[World, io.StringIO]) -> None:
     world, stream = told
