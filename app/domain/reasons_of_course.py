@@ -33,16 +33,6 @@ _SHOP: tuple[Row, ...] = (
         "review_in_shop",
     ),
     (
-        "order_too_old",
-        "merchant",
-        (
-            "This order is older than the shop lets us read, so we cannot see whether it still stands. Nothing is "
-            "ordered for it any more: order it by hand if your buyer still waits, or refund them."
-        ),
-        "The storefront no longer shows the order (Shopify: 60 days without read_all_orders).",
-        "review_order",
-    ),
-    (
         "waiting_request",
         "merchant",
         ("The shop has not asked for fulfilment of these items yet. Choose “Request fulfillment” in the shop's admin."),

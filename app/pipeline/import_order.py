@@ -31,7 +31,6 @@ from app.ports.storefront import StoreOrder as FreshOrder
 from app.shop_access import with_shop
 
 log = logger(__name__)
-TOO_OLD = "older than the shop lets us read: left as it was"
 POLLED = "waybill/poll"
 """Topic of inbox rows that the poller made; their body is the order's id."""
 UNREADABLE_AFTER = 5
@@ -178,8 +177,6 @@ def store(
     """Write what was read in the caller's transaction, then derive what is to be bought from it."""
     if fresh is None or fresh.ignored:
         shop = session.get_one(Shop, shop_id)
-        if fresh is None and (old := _too_old(container, session, shop, external_id)) is not None:
-            return old, TOO_OLD
         return _absent(container, session, shop, external_id, fresh.ignored if fresh else "")
     order = _locked(session, shop_id, fresh)
     story.order_id = order.id
@@ -215,17 +212,6 @@ def _readable_again(session: Session, key: str) -> None:
     if session.scalar(sa.select(Alert.id).where(Alert.dedupe_key == key, Alert.ended_at.is_(None))) is not None:
         end_alerts(session, key)
         end_tasks(session, key, "import")
-
-
-def _too_old(container: Container, session: Session, shop: Shop, external_id: str) -> int | None:
-    """Our id of an order that is older than its shop lets us read: that it was not shown says nothing."""
-    life = container.connectors.specs[shop.connector].orders_readable
-    if life is None:
-        return None
-    # A day's margin: the shop's clock and ours may differ, and which moment it counts from is not told.
-    since = sa.func.now() - (life - timedelta(days=1))
-    mine = sa.select(StoreOrder.id).where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == external_id)
-    return session.scalar(mine.where(StoreOrder.placed_at < since))
 
 
 def _absent(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -55,8 +54,6 @@ class ConnectorSpec:
     the command line: `ledger` (file path), `scenario` (file path or ""), and the connector's own.
     `webhook_path` is the path below `/webhooks/`; `per_shop_url`: each shop has its own unguessable delivery URL.
     `max_body`: largest accepted webhook, in bytes. `content_types`: accepted types, empty for any.
-    `orders_readable`: how long after it was placed a storefront lets us read an order; None for ever. It answers for an
-    older one as if there were none.
     """
 
     name: str
@@ -67,5 +64,4 @@ class ConnectorSpec:
     connect: ConnectCommand | None = None
     per_shop_url: bool = False
     max_body: int = 2_000_000
-    orders_readable: timedelta | None = None
     content_types: tuple[str, ...] = ("application/json",)

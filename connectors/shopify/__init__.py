@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from importlib import import_module
 
 from app.ports.connector import CommandOption, ConnectCommand, ConnectorSpec, Simulator
@@ -23,7 +22,6 @@ CONNECTOR = ConnectorSpec(
     settings=ShopifySettings,
     build=ShopifyStorefront,
     simulator=_simulator,
-    orders_readable=timedelta(days=60),  # without `read_all_orders`, which is not asked for
     connect=ConnectCommand(
         name="connect-shopify",
         help="Connect a Shopify shop by its address and tokens.",

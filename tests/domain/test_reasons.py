@@ -16,7 +16,7 @@ address_missing customs_id cap_order cap_day mapping_missing mapping_changed acc
 not_shippable shipping_service currency fraud_risk shop_hold uninstalled shop_paused shop_token_dead
 shop_permission shop_frozen shop_gone breaker_open placement_frozen interlocked waiting_request
 request_cancelled fulfilment_not_requested
-fulfilment_on_hold unpaid changed account_blocked call_limit config needs_person order_too_old outcome_unknown expired_unpaid
+fulfilment_on_hold unpaid changed account_blocked call_limit config needs_person outcome_unknown expired_unpaid
 price_over_limit autopay_off confirming partly_found supplier_down storefront_down test_order not_physical quantity_over late_evidence
 duplicate_risk cancelled_by_shop unverified account_changed refunded nothing_left supplier_cancelled
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 import sqlalchemy as sa
 
@@ -11,7 +9,6 @@ from app.models import Alert, Inbox, Shop, StoreOrder
 from app.pipeline import import_order, poll
 from app.pipeline.due import Claim
 from app.ports.errors import Refused
-from app.services import shops
 from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World
 
@@ -129,22 +126,3 @@ def test_what_could_not_be_read_for_a_while_is_tried_again_at_night(
     poll.run(world.container, claim)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
     assert (world.tasks(), open_alerts(world)) == ([], [])
-
-
-def test_an_order_that_is_too_old_to_be_shown_is_neither_gone_nor_bought(world: World) -> None:
-    """Shopify answers for an order of more than 60 days as if there were none: that says nothing."""
-    made, variant = shop(world)
-    world.pause_shop(made)
-    number = order(world, variant)
-    world.settle(until=lambda: world.reasons() == ["shop_paused"], seconds=10)
-    world.shopify.control(f"orders/{number}/age", {"days": 61})
-    with world.container.database.transaction() as session:
-        session.execute(sa.update(StoreOrder).values(placed_at=StoreOrder.placed_at - timedelta(days=61)))
-        known = session.scalar(sa.select(sa.func.count()).select_from(Inbox)) or 0
-    world.shopify.control(f"orders/{number}/touch", {})
-    world.settle(until=lambda: world.inbox_rows() > known, seconds=10)
-    world.settle()
-    assert (world.orders()[0].gone, world.reasons()) == (False, ["shop_paused"])
-    shops.resume(world.container, made, actor="test")
-    world.settle(until=lambda: world.reasons() == ["order_too_old"], seconds=10)
-    assert world.calls_of_create() == 0

@@ -273,12 +273,6 @@ def _touch(world: World, shop: Record, order: Record, _asked: Asked) -> None:
     world.tell("orders/updated", shop, order)
 
 
-def _age(world: World, shop: Record, order: Record, asked: Asked) -> None:
-    """`days`: it was placed so long ago."""
-    order["created_at"] -= int(asked["days"]) * 86_400
-    world.commit("order_aged", order=order, shop_domain=shop["domain"], order_id=str(order["id"]))
-
-
 ACTS: dict[str, Act] = {
     "pay": _pay,
     "financial": _financial,
@@ -295,5 +289,4 @@ ACTS: dict[str, Act] = {
     "fulfill": _fulfil,
     "delete": _delete,
     "touch": _touch,
-    "age": _age,
 }
