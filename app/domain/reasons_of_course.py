@@ -139,8 +139,21 @@ _SHOP: tuple[Row, ...] = (
     (
         "shop_permission",
         "merchant",
-        ("The shop has not given Waybill a permission that it needs[: {detail}]. Grant it in the shop's admin."),
+        (
+            "Waybill lacks a permission that it needs in this shop[: {detail}]. Open Waybill in the shop's admin and "
+            "grant it, or connect the shop again. Nothing is lost: what waits goes on then."
+        ),
         "Missing scope or protected-data approval[: {detail}].",
+        "grant_permission",
+    ),
+    (
+        "order_too_old",
+        "merchant",
+        (
+            "Waybill lacks the permission to read orders older than 60 days (read_all_orders), so nothing is bought "
+            "for this one. Grant it if your shop offers it, or order these goods yourself; the order is not cancelled."
+        ),
+        "The shop shows no such order, and it is older than what we may read: not taken for gone.",
         "grant_permission",
     ),
     (

@@ -20,7 +20,7 @@ from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
-from app.pipeline import evidence, leave, match
+from app.pipeline import evidence, leave, match, permission
 from app.pipeline.due import Claim
 from app.pipeline.receive import open_body
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
@@ -50,6 +50,11 @@ def run(container: Container, claim: Claim) -> None:
         result, order_id, again = _act(container, row, hint, claim.claimed_at)
     except MerchantMustAct as error:
         result, order_id, again = f"waits for the merchant: {error.reason}", None, timedelta(minutes=15)
+        if error.reason == permission.TOO_OLD:
+            again = None  # its purchases look again by themselves
+        if row.shop_id is not None:
+            with container.database.transaction() as session:
+                permission.told(session, row.shop_id, error)
     except Refused as error:
         result, order_id = f"the shop could not be read: {error.code}", None
         again = timedelta(seconds=TRIES[min(row.attempts, len(TRIES)) - 1])
@@ -101,9 +106,17 @@ def _act(
             return "read already after this event came", known, None
         order_id, result = refresh(container, row.shop_id, hint.ref, claimed_at)
         return result, order_id, None
+    return _of_the_shop(container, row.shop_id, hint), None, None
+
+
+def _of_the_shop(container: Container, shop_id: int, hint: Hint) -> str:
     if hint.kind == HintKind.UNINSTALLED:
-        return leave.uninstalled(container, row.shop_id), None, None
-    return hint.detail or f"nothing to do for {hint.kind.value}", None, None
+        return leave.uninstalled(container, shop_id)
+    if hint.kind == HintKind.SCOPES:
+        with container.database.transaction() as session:
+            permission.granted(session, shop_id, "scopes_update")
+        return "permissions changed: what waited is tried again"
+    return hint.detail or f"nothing to do for {hint.kind.value}"
 
 
 def _left(container: Container, shop_id: int) -> bool:
@@ -157,10 +170,23 @@ def refresh(
     """
     with container.calls.story() as story:
         fresh = with_shop(container, shop_id, lambda shop: shop.order(external_id))
+        if fresh is None:
+            _demand_not_hidden(container, shop_id, external_id)
         if fresh is not None and not fresh.fits:
             raise Refused("unreadable_order", "a number too large to be true")
         with container.database.transaction() as session:
             return store(container, session, shop_id, external_id, fresh, read_at, story, only_changes=only_changes)
+
+
+def _demand_not_hidden(container: Container, shop_id: int, external_id: str) -> None:
+    """An order that the shop may hide for its age is not gone. Raises `MerchantMustAct`."""
+    with container.database.reading() as session:
+        known = sa.select(StoreOrder.placed_at).where(
+            StoreOrder.shop_id == shop_id, StoreOrder.external_id == external_id, sa.not_(StoreOrder.gone)
+        )
+        placed_at = session.scalar(known)
+    if placed_at is not None and with_shop(container, shop_id, lambda shop: shop.hides(placed_at)):
+        raise MerchantMustAct(permission.TOO_OLD, "not_shown")
 
 
 def store(

@@ -14,6 +14,7 @@ from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Inbox, Shop, StoreOrder
+from app.pipeline import permission
 from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import seal_body
@@ -61,14 +62,19 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
         since = min(since, unread) if nightly else unread
     walk = _Walk(container, shop, since, now, pages)
     error = ""
+    refused: MerchantMustAct | None = None
     try:
         walk.go()
     except MerchantMustAct as fault:
-        error = fault.reason
+        error, refused = fault.reason, fault
     except (OutsideError, NotFound) as fault:
         error = fault.code
     with container.database.transaction() as session:
         row = session.get_one(Shop, shop.id, with_for_update=True)
+        if refused is not None:
+            permission.told(session, shop.id, refused)
+        elif not error and row.poll_failing_since is not None:
+            permission.granted(session, shop.id, "poll")
         row.poll_lease_until, row.poll_error = None, error
         _tell(container, session, row, now)
         goes_on = not error and walk.read_until < now

@@ -229,7 +229,10 @@ class StorefrontSession(Protocol):
         """The shop's own description; proves that the credentials work for this shop."""
 
     def order(self, order_id: str) -> StoreOrder | None:
-        """The order as it stands now, None if this shop has no such order."""
+        """The order as it stands now, None if this shop has no such order or `hides` it."""
+
+    def hides(self, placed_at: datetime) -> bool:
+        """Whether orders placed then may be hidden from us for their age: None does not mean that one is gone."""
 
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """Orders changed in [since, until], oldest first, whatever their state (trash included)."""

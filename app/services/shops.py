@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
-from app.models import Credential, Inbox, Merchant, Outbox, Purchase, Shop, ShopAccount
+from app.models import Credential, Merchant, Purchase, Shop, ShopAccount
 from app.pipeline.holding import hold_unsent
 from app.pipeline.letters import told_anew
+from app.pipeline.permission import granted
 from app.pipeline.record import audit
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.money import Money
@@ -33,7 +34,7 @@ LONGEST_DELIVERY = 999
 PAUSED = ("shop_paused", "uninstalled")
 """Reasons that resuming a shop lifts: after a reinstall its waiting orders go on by this one act (S27)."""
 
-CUT_OFF = ("shop_token_dead", "shop_gone", "shop_permission")
+CUT_OFF = ("shop_token_dead", "shop_gone", "shop_permission", "order_too_old")
 """Reasons that new keys lift."""
 
 LIFTED_BY: dict[str, tuple[str, ...]] = {
@@ -144,7 +145,7 @@ def _store(
         shop.state = "PAUSED" if _waiting(session, shop.id, HELD) else "ACTIVE"
         shop.state_since = sa.func.now()
     _keep_keys(container, session, shop, given)
-    _waits_no_longer(session, shop.id)
+    granted(session, shop.id, actor)
     audit(
         session,
         "shop",
@@ -156,13 +157,6 @@ def _store(
         detail={"connector": connector, "scopes": list(profile.scopes)},
     )
     return shop, fresh
-
-
-def _waits_no_longer(session: Session, shop_id: int) -> None:
-    """What could not be read from or written to the shop for want of keys is tried now."""
-    for table in (Inbox, Outbox):
-        due = sa.update(table).where(table.shop_id == shop_id, table.state == "DUE", table.run_at > sa.func.now())
-        session.execute(due.values(run_at=sa.func.now()))
 
 
 def _merchant(session: Session, merchant_id: int | None, name: str, actor: str) -> int:

@@ -173,6 +173,9 @@ def _result(
     executed = any(value is not None for value in values)
     if "THROTTLED" in faults.codes_of(errors) and not (effect and (executed or not faults.before_execution(errors))):
         raise _ThrottledError(_wait(requested, status))
+    if not effect and faults.scopes_of(errors):
+        # What is null for lack of a scope must not be taken for something that is not there.
+        raise faults.of_errors(errors, effect=effect)
     # Protected fields come back null beside the rest: the reader decides field by field.
     if isinstance(data, dict) and values and None not in values and faults.only_denied(errors):
         return Result(data, denied=faults.fields_of(errors), api_version=version)

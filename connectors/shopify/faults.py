@@ -6,16 +6,19 @@ Source: Shopify reference 3.3; 402, 404 and 423 are unconfirmed there.
 from __future__ import annotations
 
 import math
+import re
 from http import HTTPStatus
 from typing import Any
 
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
 from app.ports.http import TransportError
+from connectors.shopify.permissions import LACKING
 
-_MERCHANT = {402: "shop_frozen", 403: "shop_permission", 404: "shop_gone", 423: "shop_frozen"}
+_MERCHANT = {402: "shop_frozen", 403: LACKING, 404: "shop_gone", 423: "shop_frozen"}
 _REFUSING = frozenset((400, 405, 406, 411, 413, 414, 415, 422, 431))
 """Statuses by which a server says that it did not take the request up; any other one says nothing about a mutation."""
 _TOO_MANY = 429
+_SCOPE = re.compile(r"`([a-z_]{1,80})`")
 _SERVER = 500
 _MAX_WAIT = 3600.0
 _BEFORE_EXECUTION = frozenset(
@@ -76,7 +79,8 @@ def of_errors(errors: Any, *, effect: bool) -> OutsideError:
 def _no(codes: set[str], errors: Any) -> OutsideError:
     """What errors mean that left nothing done."""
     if "ACCESS_DENIED" in codes:
-        return MerchantMustAct("shop_permission", "ACCESS_DENIED", ", ".join(fields_of(errors))[:200])
+        lacking = scopes_of(errors) or fields_of(errors)
+        return MerchantMustAct(LACKING, "ACCESS_DENIED", ", ".join(lacking)[:200])
     if "SHOP_INACTIVE" in codes:
         return MerchantMustAct("shop_frozen", "SHOP_INACTIVE")
     if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT", "SERVICE_UNAVAILABLE"}:
@@ -101,6 +105,16 @@ def _is_before(error: Any) -> bool:
 def only_denied(errors: Any) -> bool:
     """Whether nothing is wrong but that fields are hidden from us."""
     return isinstance(errors, list) and all(codes_of([error]) == {"ACCESS_DENIED"} for error in errors)
+
+
+def scopes_of(errors: Any) -> tuple[str, ...]:
+    """The access scopes that the errors say are lacking; none for data that the app is not approved to see."""
+    found: list[str] = []
+    for error in errors if isinstance(errors, list) else []:
+        extensions = error.get("extensions") if isinstance(error, dict) else None
+        if isinstance(extensions, dict) and extensions.get("code") == "ACCESS_DENIED":
+            found += _SCOPE.findall(str(extensions.get("requiredAccess") or "")[:500])
+    return tuple(dict.fromkeys(found))
 
 
 def codes_of(errors: Any) -> set[str]:

@@ -53,7 +53,10 @@ def fulfil(client: GraphQLClient, order_id: str, parcel: Parcel, handle: str) ->
     for _ in range(1 + len(parcel.lines)):
         if not shown.missing:
             break
-        shares = allocate(read_fulfillment_orders(client, order_id), shown.missing, handle)
+        routed = read_fulfillment_orders(client, order_id)
+        if routed is None:
+            raise Refused("order_not_shown", "the shop shows no such order: deleted, or older than 60 days")
+        shares = allocate(routed, shown.missing, handle)
         if not shares:
             break
         share = _ready(client, shares[0])

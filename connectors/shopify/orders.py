@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.ports.errors import Refused
+from app.ports.errors import MerchantMustAct, Refused
 from app.ports.storefront import OrderPage, OrderRef
+from connectors.shopify import permissions
 from connectors.shopify.addresses import gid, number_of
 from connectors.shopify.client import GraphQLClient
 from connectors.shopify.events import FULFILLMENT_ORDER
@@ -35,7 +36,10 @@ def order_gid(client: GraphQLClient, ref: str) -> str | None:
 
 
 def read_order(client: GraphQLClient, ref: str) -> OrderNode | None:
-    """The order as it stands now, None if this shop has none of that id."""
+    """The order as it stands now, None if this shop has none of that id, or shows none of that age to us.
+
+    Raises `MerchantMustAct` if a permission is lacking without which the order looks other than it is.
+    """
     try:
         order_id = order_gid(client, ref)
     except ValueError:
@@ -43,9 +47,13 @@ def read_order(client: GraphQLClient, ref: str) -> OrderNode | None:
     if order_id is None:
         return None
     first = client.run("order", id=order_id)
+    permissions.demand(first.data)
     order = first.data.get("order")
     if order is None:
         return None
+    hidden = [path for path in first.denied if not path.startswith("order.shippingAddress")]
+    if hidden:
+        raise MerchantMustAct(permissions.LACKING, "ACCESS_DENIED", ", ".join(hidden)[:200])
     lines, routed = order["lineItems"], order["fulfillmentOrders"]
     lines["nodes"] += rest_of(lines, lambda after: _of_order(client, "line_items_page", order_id, after, "lineItems"))
     routed["nodes"] += rest_of(
@@ -55,11 +63,11 @@ def read_order(client: GraphQLClient, ref: str) -> OrderNode | None:
     return OrderNode(order, first.denied)
 
 
-def read_fulfillment_orders(client: GraphQLClient, order_id: str) -> list[dict[str, Any]]:
-    """All fulfilment orders of an order, with all their lines; none if the order is unknown."""
+def read_fulfillment_orders(client: GraphQLClient, order_id: str) -> list[dict[str, Any]] | None:
+    """All fulfilment orders of an order, with all their lines; None if the shop shows no such order."""
     first = client.run("fulfillment_orders_page", id=gid("Order", order_id), after=None).data.get("order")
     if first is None:
-        return []
+        return None
     connection = first["fulfillmentOrders"]
     found: list[dict[str, Any]] = connection["nodes"] + rest_of(
         connection,

@@ -45,7 +45,7 @@ def answer_request(
     A request is answered as a whole: Shopify knows no acceptance of single lines.
     """
     wanted = {number_of(line_id) for line_id in line_ids}
-    for found in read_fulfillment_orders(client, order_id):
+    for found in read_fulfillment_orders(client, order_id) or ():
         lines = {number_of(item["lineItem"]["id"]) for item in found["lineItems"]["nodes"]}
         if is_ours(found, handle) and found["requestStatus"] == _OPEN[about] and lines & wanted:
             _answer(client, found, accept=accept, reason=reason, message=message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from app.ports.errors import MerchantMustAct
@@ -16,7 +16,7 @@ from app.ports.storefront import (
     VariantInfo,
     WebhookReport,
 )
-from connectors.shopify import fulfilment, orders, products, request_answers
+from connectors.shopify import fulfilment, orders, permissions, products, request_answers
 from connectors.shopify.addresses import number_of
 from connectors.shopify.client import VENDOR, GraphQLClient
 from connectors.shopify.events import PRIVACY_TOPICS, TOPICS
@@ -28,9 +28,10 @@ from connectors.shopify.unreadable import reading, writing
 class ShopifySession:
     """See `app.ports.storefront.StorefrontSession`. Ids are the numbers of Shopify's ids, as text; both are taken."""
 
-    def __init__(self, client: GraphQLClient, settings: ShopifySettings) -> None:
+    def __init__(self, client: GraphQLClient, settings: ShopifySettings, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._settings = settings
+        self._clock = clock
         self._handle = settings.shopify_fulfillment_service_handle
 
     @reading
@@ -68,6 +69,13 @@ class ShopifySession:
             denied=found.denied,
             partly_refunded_is_paid=self._settings.shopify_partially_refunded_is_paid,
         )
+
+    @reading
+    def hides(self, placed_at: datetime) -> bool:
+        """Orders older than 60 days are null for apps without `read_all_orders` (reference 1.8)."""
+        if self._clock() - placed_at < permissions.READ_FOR:
+            return False
+        return permissions.ALL_ORDERS not in (permissions.granted(self._client.run("scopes").data) or ())
 
     @reading
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:

@@ -22,7 +22,10 @@ def _now() -> datetime:
 
 
 class ShopifyStorefront:
-    """See `app.ports.storefront.Storefront`. `clock` is needed for token lifetimes and a rotated secret's end only."""
+    """See `app.ports.storefront.Storefront`.
+
+    `clock` is needed for token lifetimes, a rotated secret's end and the age of orders.
+    """
 
     name = VENDOR
 
@@ -56,7 +59,7 @@ class ShopifyStorefront:
             version=version,
             throttle=self._throttle,
         )
-        return ShopifySession(client, self._settings)
+        return ShopifySession(client, self._settings, self._clock)
 
     def refresh(self, access: ShopAccess) -> TokenGrant:
         """A new pair of tokens. May be repeated with the same refresh token after `TryLater`."""

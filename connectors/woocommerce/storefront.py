@@ -40,6 +40,10 @@ class WooCommerceSession:
         """The order as it stands now, refunds included."""
         return orders.read(self._shop, order_id)
 
+    def hides(self, placed_at: datetime) -> bool:  # noqa: ARG002  # the port's
+        """WooCommerce shows orders of any age."""
+        return False
+
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """Changed orders: all but the trash first, then the trash; some may come twice."""
         return orders.changed(self._shop, since, until, cursor)

@@ -90,9 +90,8 @@ def test_dead_token_is_not_executed_when_placing_and_the_merchants_turn_when_rea
 def test_nobody_listens_means_not_sent(world: World, supplier: Supplier, player: SupplierPlayer, token: str) -> None:
     session = supplier.session(token)
     order = wish(session, player)
-    world.aliexpress.stop()
-    assert session.place(order).outcome == PlaceOutcome.NOT_SENT
-    world.aliexpress.restart()
+    with world.aliexpress.refusing():
+        assert session.place(order).outcome == PlaceOutcome.NOT_SENT
 
 
 def test_tokens_are_renewed(world: World, supplier: Supplier, token: str) -> None:

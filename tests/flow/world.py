@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +54,19 @@ class _Quiet(WSGIRequestHandler):
         """No lines in the tests' output."""
 
 
+def _bind(place: socket.socket, port: int) -> None:
+    """As soon as the last connections there have ended."""
+    for last in (*(False,) * 40, True):
+        try:
+            place.bind(("127.0.0.1", port))
+        except OSError:
+            if last:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 class Served:
     """A WSGI application on a free loopback port."""
 
@@ -79,6 +93,16 @@ class Served:
     def restart(self) -> None:
         """Answer on the same port again."""
         self._start(self.port)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Nobody listens. The port stays ours meanwhile: a server of another test would answer there."""
+        self.stop()
+        with socket.socket() as place:
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _bind(place, self.port)
+            yield
+        self.restart()
 
     def call(
         self, method: str, path: str, data: Any = None, headers: Mapping[str, str] | None = None

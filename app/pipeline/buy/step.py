@@ -38,7 +38,7 @@ def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one 
             _put(container, claimed, story, held.reason, held.facts)
             return
         except MerchantMustAct as error:
-            _put(container, claimed, story, error.reason, {})
+            _put(container, claimed, story, error.reason, {"detail": error.detail} if error.detail else {})
             return
         except (Refused, NotFound) as error:
             _put(container, claimed, story, "needs_person", {"code": error.code})

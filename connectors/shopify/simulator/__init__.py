@@ -1,7 +1,7 @@
 """A strict, stateful simulator of Shopify for development, tests and benchmarks.
 
 Options (texts): `ledger`, `scenario`, `time_scale`, `client_id`, `client_secret`, `api_version`, `webhook_url`,
-`service_handle`, `fo_delay`, `bucket`, `restore_rate`, `refresh_race`, `own_location`, `webhook_workers`.
+`service_handle`, `fo_delay`, `bucket`, `restore_rate`, `page_limit`, `refresh_race`, `own_location`, `webhook_workers`.
 A scenario file is `{"faults": [], "shops": [], "products": [], "orders": []}` of what the control calls take.
 """
 

@@ -273,7 +273,15 @@ def _touch(world: World, shop: Record, order: Record, _asked: Asked) -> None:
     world.tell("orders/updated", shop, order)
 
 
+def _age(world: World, shop: Record, order: Record, asked: Asked) -> None:
+    """It was placed so many `days` earlier than it was."""
+    order["created_at"] -= int(float(asked["days"]) * 86_400)
+    _commit(world, "order_aged", order)
+    world.tell("orders/updated", shop, order)
+
+
 ACTS: dict[str, Act] = {
+    "age": _age,
     "pay": _pay,
     "financial": _financial,
     "edit": _edit,

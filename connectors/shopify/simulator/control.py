@@ -61,8 +61,7 @@ class Control:
             shop = self._world.shop(shop_domain(domain))
             for name in _SHOP_FIELDS:
                 if name in asked:
-                    value = asked[name]
-                    shop[name] = value.split(",") if name == "scopes" and isinstance(value, str) else value
+                    shop[name] = making.scope_list(asked[name]) if name == "scopes" else asked[name]
             if "protected_data_approved" in asked:
                 shop["approved"] = bool(asked["protected_data_approved"])
             self._world.commit("shop_changed", shop=shop, shop_domain=shop["domain"])
@@ -109,7 +108,7 @@ class Control:
     def _scopes(self, asked: Asked) -> Any:
         shop = self._shop(asked)
         previous = shop["scopes"]
-        shop["scopes"] = list(asked["scopes"])
+        shop["scopes"] = making.scope_list(asked["scopes"])
         self._world.commit("scopes_updated", shop=shop, shop_domain=shop["domain"], scopes=shop["scopes"])
         self.tell("app/scopes_update", shop, None, previous=previous)
         return {"scopes": shop["scopes"]}

@@ -16,6 +16,8 @@ from typing import Any
 import graphql
 from graphql.execution.values import get_argument_values, get_variable_values
 
+from connectors.shopify.simulator import scopes
+
 Resolver = Callable[["Run", Any, Mapping[str, Any]], Any]
 
 _SCHEMA_FILE = Path(__file__).with_name("schema.graphql")
@@ -24,7 +26,15 @@ _MUTATION_COST = 10
 
 
 class DeniedError(Exception):
-    """A field that the app is not approved to see: null, with an error beside the data."""
+    """A field that is not given: null, with an error of this `code` beside the data."""
+
+    def __init__(self, message: str, code: str = "ACCESS_DENIED") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _NullError(Exception):
+    """Null where the schema has none: what holds it becomes null itself."""
 
 
 @dataclass(slots=True)
@@ -50,6 +60,8 @@ class Selection:
     children: list[Selection] | None
     paged: bool
     error_type: str
+    needs: tuple[str, ...] = ()
+    required: bool = False
 
 
 @dataclass(slots=True)
@@ -147,6 +159,8 @@ class Engine:
             children=self._select(inner, sets, fragments) if sets else None,
             paged="first" in definition.args,
             error_type=parent.name,
+            needs=scopes.NEEDS.get((parent.name, name), ()),
+            required=graphql.is_non_null_type(definition.type),
         )
 
     def variables(self, plan: Plan, given: Mapping[str, Any]) -> Any:
@@ -171,9 +185,12 @@ class Engine:
                 total += 1 + inside
         return total
 
-    def execute(self, plan: Plan, variables: Any, run: Run) -> dict[str, Any]:
+    def execute(self, plan: Plan, variables: Any, run: Run) -> dict[str, Any] | None:
         """The data. Mutations must be run under the world's lock."""
-        return _object(plan.selections, {}, variables, run, ())
+        try:
+            return _object(plan.selections, {}, variables, run, ())
+        except _NullError:
+            return None
 
     def requested(self, plan: Plan, variables: Any) -> float:
         """Points that the document asks for."""
@@ -208,29 +225,36 @@ def _object(
     run.objects += 1
     out: dict[str, Any] = {}
     for selection in selections:
-        resolve = selection.resolve
+        here = (*path, selection.key)
         try:
-            if resolve is None:
-                value = source[selection.name]
-            else:
-                value = resolve(run, source, _arguments(selection, variables))
-        except DeniedError as denied:
-            run.errors.append(
-                {
-                    "message": str(denied),
-                    "path": [*path, selection.key],
-                    "extensions": {"code": "ACCESS_DENIED"},
-                }
-            )
+            value = _value(selection, _resolved(selection, source, variables, run, here), variables, run, here)
+        except _NullError:
             value = None
-        children = selection.children
-        if children is None or value is None:
-            out[selection.key] = value
-        elif isinstance(value, list):
-            here = (*path, selection.key)
-            out[selection.key] = [
-                _object(children, item, variables, run, (*here, index)) for index, item in enumerate(value)
-            ]
-        else:
-            out[selection.key] = _object(children, value, variables, run, (*path, selection.key))
+        if value is None and selection.required:
+            raise _NullError
+        out[selection.key] = value
     return out
+
+
+def _resolved(selection: Selection, source: Any, variables: Any, run: Run, here: tuple[Any, ...]) -> Any:
+    """What the field holds; None, with an error noted, if it is not given."""
+    if selection.needs and not any(scopes.covers(run.shop["scopes"], scope) for scope in selection.needs):
+        run.errors.append(scopes.error(selection.name, selection.needs, list(here)))
+        return None
+    if selection.resolve is None:
+        return source[selection.name]
+    try:
+        return selection.resolve(run, source, _arguments(selection, variables))
+    except DeniedError as denied:
+        run.errors.append({"message": str(denied), "path": list(here), "extensions": {"code": denied.code}})
+        return None
+
+
+def _value(selection: Selection, value: Any, variables: Any, run: Run, here: tuple[Any, ...]) -> Any:
+    """The part of it that was asked for."""
+    children = selection.children
+    if children is None or value is None:
+        return value
+    if isinstance(value, list):
+        return [_object(children, item, variables, run, (*here, index)) for index, item in enumerate(value)]
+    return _object(children, value, variables, run, here)

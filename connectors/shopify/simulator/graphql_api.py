@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.shopify.simulator import tokens
 from connectors.shopify.simulator.bucket import Buckets
-from connectors.shopify.simulator.engine import DeniedError, Engine, Plan, RefusalError, Run
+from connectors.shopify.simulator.engine import Engine, Plan, RefusalError, Run
 from connectors.shopify.simulator.faults import Faults, Rule
 from connectors.shopify.simulator.world import Record, World
 
@@ -116,10 +116,7 @@ class GraphQLEndpoint:
             return {"data": dict.fromkeys(plan.roots, payload)}, 10.0
         run = Run(self._world, shop)
         with self._world.lock:
-            try:
-                data = self._engine.execute(plan, variables, run)
-            except DeniedError as denied:
-                return {"errors": [{"message": str(denied)}]}, 1.0
+            data = self._engine.execute(plan, variables, run)
         body: dict[str, Any] = {"data": data}
         if run.errors:
             body["errors"] = run.errors

@@ -46,7 +46,7 @@ def make_shop(world: World, asked: Mapping[str, Any]) -> dict[str, Any]:
         "our_location": bool(asked.get("our_location", False)),
         "auto_request": bool(asked.get("auto_request", False)),
         "status": "active",
-        "scopes": str(asked.get("scopes", SCOPES)).split(","),
+        "scopes": scope_list(asked.get("scopes", SCOPES)),
         "throttle": None,
         "installed": True,
         "locations": {"merchant": world.new_id(), "ours": world.new_id(), "service": world.new_id()},
@@ -58,6 +58,12 @@ def make_shop(world: World, asked: Mapping[str, Any]) -> dict[str, Any]:
     grant = tokens.issue(world, shop)
     world.commit("shop_connected", shop=shop, shop_domain=domain)
     return {"domain": domain, "shop_id": shop["id"], "locations": shop["locations"], **grant}
+
+
+def scope_list(given: Any) -> list[str]:
+    """Granted scopes from a list or a text with commas."""
+    names = given.split(",") if isinstance(given, str) else given
+    return [str(name).strip() for name in names if str(name).strip()]
 
 
 def make_product(world: World, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,8 +99,8 @@ def make_order(world: World, asked: Mapping[str, Any]) -> Record:
         "id": int(asked.get("id") or world.new_id()),
         "shop": shop["domain"],
         "number": shop["last_number"],
-        "created_at": now,
-        "updated_at": now,
+        "created_at": int(asked.get("created_at", now)),
+        "updated_at": int(asked.get("updated_at", now)),
         "cancelled_at": None,
         "cancel_reason": None,
         "test": bool(asked.get("test", False)),

@@ -16,9 +16,10 @@ class Options:
     """Times are in seconds of the real service; `time_scale` divides them.
 
     `fo_delay`: fulfilment orders come into being that long after their order. `bucket`, `restore_rate`: points (0: no
-    throttling). `refresh_race` `keep`: every replacement of a used refresh token stays good until one of them is used;
-    `last`: only the newest. `own_location` `request`: at our location only an accepted request can be fulfilled;
-    `open`: any open fulfilment order can.
+    throttling). `page_limit`: objects after which a list of orders cannot be paged further. `refresh_race` `keep`:
+    every replacement of a used refresh token stays good until one of them is used; `last`: only the newest.
+    `own_location` `request`: at our location only an accepted request can be fulfilled; `open`: any open fulfilment
+    order can.
     """
 
     ledger: str = ""
@@ -32,12 +33,13 @@ class Options:
     fo_delay: float = 0.0
     bucket: float = 2000.0
     restore_rate: float = 100.0
+    page_limit: float = 25_000.0
     refresh_race: str = "keep"
     own_location: str = "request"
     webhook_workers: int = 4
 
 
-_NUMBERS = ("time_scale", "fo_delay", "bucket", "restore_rate")
+_NUMBERS = ("time_scale", "fo_delay", "bucket", "restore_rate", "page_limit")
 _TEXTS = (
     "ledger",
     "client_id",

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.shopify.simulator.engine import Resolver, Run
+from connectors.shopify.simulator import scopes
+from connectors.shopify.simulator.engine import DeniedError, Resolver, Run
 from connectors.shopify.simulator.views import FIELDS, OPEN, gid, location, number, page, visible
 
 Record = dict[str, Any]
@@ -25,7 +26,11 @@ _ASSIGNMENT = {
 def order_of(run: Run, ref: str) -> Record | None:
     """The order, if it is this shop's."""
     found: Record | None = run.world.orders.get(number("Order", ref))
-    return found if found and found["shop"] == run.shop["domain"] and not found["deleted"] else None
+    return found if found and found["shop"] == run.shop["domain"] and _shown(run, found) else None
+
+
+def _shown(run: Run, order: Record) -> bool:
+    return not order["deleted"] and scopes.shows_order(run.shop, order, run.world.now())
 
 
 def fulfillment_order_of(run: Run, ref: str) -> tuple[Record, Record] | None:
@@ -53,10 +58,14 @@ def _orders(run: Run, _source: Any, arguments: Arguments) -> Record:
     found = [
         order
         for order in run.world.orders.values()
-        if order["shop"] == run.shop["domain"] and not order["deleted"] and _matches(order, arguments.get("query"))
+        if order["shop"] == run.shop["domain"] and _shown(run, order) and _matches(order, arguments.get("query"))
     ]
     by = "updated_at" if arguments.get("sortKey") == "UPDATED_AT" else "created_at"
     found.sort(key=lambda order: (order[by], order["id"]), reverse=bool(arguments.get("reverse")))
+    after = arguments.get("after")
+    if after and int(after) + 1 >= run.world.options.page_limit:
+        # That it ends there is sure (reference 3.2); the words and the code are not.
+        raise DeniedError(f"Pagination ends at {run.world.options.page_limit:g} objects.", "PAGINATION_LIMIT")
     return page(found, arguments)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from connectors.shopify.simulator import amounts
+from connectors.shopify.simulator import amounts, scopes
 from connectors.shopify.simulator.engine import DeniedError, Resolver, Run
 
 Record = dict[str, Any]
@@ -38,7 +38,7 @@ def page(nodes: list[Any], arguments: Arguments) -> Record:
     """A connection. Cursors are positions."""
     first = arguments.get("first")
     if first is None or first < 1 or first > _LARGEST_PAGE:
-        raise DeniedError("you must provide one of first or last, between 1 and 250")
+        raise DeniedError("you must provide one of first or last, between 1 and 250", "BAD_REQUEST")
     after = arguments.get("after")
     start = int(after) + 1 if after else 0
     found = nodes[start : start + first]
@@ -60,9 +60,13 @@ def line_of(order: Record, line_id: int) -> Record:
 
 
 def visible(run: Run, order: Record) -> list[Record]:
-    """Fulfilment orders that exist by now."""
+    """Fulfilment orders that exist by now, as far as the app may see them."""
     now = run.world.now()
-    return [routed for routed in order["fulfillment_orders"] if routed["visible_at"] <= now]
+    return [
+        routed
+        for routed in order["fulfillment_orders"]
+        if routed["visible_at"] <= now and scopes.shows_routed(run.shop, routed)
+    ]
 
 
 def actions(run: Run, routed: Record) -> list[str]:
