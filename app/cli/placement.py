@@ -103,12 +103,14 @@ def tasks(
         todo.finish(container, task_id, actor=by)
         return Answer({"id": task_id, "done_by": by}, f"Task {task_id} is done.")
     rows = todo.tasks(container, done=done, shop_id=shop_id, limit=limit)
+    held = todo.held(container, shop_id=shop_id)
+    more = f"{held} purchase(s) are held: `flask purchase list --state HELD` says why." if held else ""
     if not rows:
-        return Answer(rows, "Nothing is to be done.")
+        return Answer(rows, more or "Nothing is to be done.")
     lines = [
         f"{row['id']}  {moment(row['created_at'])}  {row['turn']}"
         + (f", done {moment(row['done_at'])} by {row['done_by'] or 'nobody'}" if row["done_at"] else "")
         + f": {row['text']}"
         for row in rows
     ]
-    return Answer(rows, "\n".join(lines))
+    return Answer(rows, "\n".join([*lines, *([more] if more else [])]))

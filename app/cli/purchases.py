@@ -168,6 +168,9 @@ def _pay_text(data: dict[str, Any]) -> str:
         parts.append("\nDO NOT PAY")
         for one in data["do_not_pay"]:
             until = f", closes {moment(one['pay_until'])}" if one["pay_until"] else ""
-            where = f"order {one['number']}, purchase {one['purchase_id']}" if one["purchase_id"] else "no purchase"
+            where = "no purchase"
+            if one["purchase_id"]:
+                where = f"order {one['number']} of {one['shop']}, purchase {one['purchase_id']}"
             parts.append(f"{one['supplier_order']}  {one['total'] or '-'}  ({where}{until})\n    {one['reason']}")
+            parts.append(f"    {one['order_url']}")
     return "\n".join(parts)

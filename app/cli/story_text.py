@@ -61,7 +61,7 @@ def _stands(data: dict[str, Any]) -> Iterator[str]:
     counts = stands.get("counts", {})
     if sum(counts.values()) > 1:
         told = ", ".join(f"{many} {STATE_WORDS[name]}" for name, many in counts.items())
-        yield f"  The whole order: {told}."
+        yield f"  The whole order: {sum(counts.values())} purchases, {told}."
 
 
 def _age(now: datetime | None, since: datetime | None) -> str:
@@ -116,13 +116,16 @@ def _purchases(data: dict[str, Any]) -> Iterator[str]:
             yield f"    the shop cancelled it at {moment(one['cancel_requested_at'])}, after it was sent"
 
 
+_SHIPPING = {"none": "not shipped", "part": "partly shipped", "shipped": "shipped", "delivered": "delivered"}
+
+
 def _supplier_orders(data: dict[str, Any]) -> Iterator[str]:
     for one in data["supplier_orders"]:
         state = "closed" if one["closed"] else one["payment"]
         role = "" if one["role"] == "bought" else f", {one['role'].upper()}"
         until = f", pay until {moment(one['pay_until'])}" if one["payment"] == "unpaid" and one["pay_until"] else ""
         yield (
-            f"{one['external_id']}  {one['total'] or 'total unknown'}, {state}{role}, shipping {one['shipping']}"
+            f"{one['external_id']}  {one['total'] or 'total unknown'}, {state}{role}, {_SHIPPING[one['shipping']]}"
             f" ({one['status'] or 'not read yet'}){until}; purchase {one['purchase_id']}"
         )
         yield f"    {one['url']}"

@@ -156,9 +156,9 @@ _MONEY: tuple[Row, ...] = (
         "margin",
         "merchant",
         (
-            "Ordering these goods would break your margin rule.[ It would cost {quote}; at most {limit} keeps your"
-            " margin.][ The buyer paid {paid}.][ They were sold for {sold}: the rest was refunded, or not paid"
-            " in money.] Approve it, change the price, or cancel."
+            "These goods would break your margin rule.[ They cost {quote}; at most {limit} keeps your margin.]"
+            "[ The buyer paid {paid}.][ Sold for {sold}: the rest was refunded, or not paid in money.]"
+            " Approve it, link a cheaper product, or cancel it in your shop."
         ),
         "Price guard.[ Quote {quote}][, limit {limit}][, paid {paid}][, sold for {sold}].",
         "approve_price",

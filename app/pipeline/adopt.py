@@ -111,11 +111,11 @@ def row(session: Session, account_id: int, external_id: str, source: str) -> Sup
     ).one()
 
 
-def resolved(session: Session, purchase: Purchase) -> None:
+def resolved(session: Session, purchase: Purchase, *, by: str = "evidence") -> None:
     """The attempt is resolved: others of the same SKU may go, alerts and tasks end."""
     session.execute(sa.delete(Interlock).where(Interlock.purchase_id == purchase.id))
     if purchase.checks or purchase.tries > 1:  # else nobody was told that it is unclear
-        end_tasks(session, f"unclear:{purchase.id}", "evidence")
+        end_tasks(session, f"unclear:{purchase.id}", by)
         end_alerts(session, f"unclear:{purchase.id}")
 
 
@@ -320,7 +320,8 @@ def _resolve(session: Session, purchase: Purchase, orders: Sequence[SupplierOrde
     attempt = open_attempt(session, purchase)
     if attempt is not None and attempt.outcome in {"OPEN", "UNKNOWN"}:
         attempt.outcome = "PLACED"
-    resolved(session, purchase)
+    told = any(order.source == "human" for order in orders)
+    resolved(session, purchase, by="a person's word" if told else "evidence")
     return True
 
 

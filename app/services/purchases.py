@@ -62,6 +62,7 @@ def listed(
         rows = session.execute(query.order_by(Purchase.id.desc()).limit(limit)).all()
         orders = supplier_orders(session, [purchase.id for purchase, _, _ in rows])
         gates = standing.gates(session)
+        heirs = standing.heirs(session, [purchase.id for purchase, _, _ in rows])
     return [
         {
             "id": purchase.id,
@@ -75,7 +76,7 @@ def listed(
             "reason": purchase.reason,
             "since": purchase.stands_since,
             "supplier_orders": [order.external_id for order in orders.get(purchase.id, [])],
-            **standing.of(purchase, gates, orders.get(purchase.id, [])).as_dict(),
+            **standing.of(purchase, gates, orders.get(purchase.id, []), heir=heirs.get(purchase.id)).as_dict(),
         }
         for purchase, number, shop in rows
     ]
@@ -100,6 +101,7 @@ def told(container: Container, purchase_id: int) -> dict[str, Any]:
             raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
         orders = supplier_orders(session, [purchase_id]).get(purchase_id, [])
         gates = standing.gates(session)
+        heir = standing.heirs(session, [purchase_id]).get(purchase_id)
     return {
         "id": purchase.id,
         "order_id": purchase.order_id,
@@ -107,7 +109,7 @@ def told(container: Container, purchase_id: int) -> dict[str, Any]:
         "state": purchase.state,
         "reason": purchase.reason,
         "supplier_orders": [order.external_id for order in orders],
-        **standing.of(purchase, gates, orders).as_dict(),
+        **standing.of(purchase, gates, orders, heir=heir).as_dict(),
     }
 
 

@@ -119,14 +119,26 @@ def gates(session: Session) -> Gates:
     return Gates(tuple((reason, account) for reason, account in frozen), dict(breakers), found)
 
 
+def heirs(session: Session, purchase_ids: Sequence[int]) -> dict[int, int]:
+    """By which purchase each of these was replaced, for those that were."""
+    query = sa.select(Purchase.previous_id, Purchase.id).where(Purchase.previous_id.in_(purchase_ids))
+    return {int(old or 0): new for old, new in session.execute(query)}
+
+
 def of(
     purchase: Purchase,
     gates: Gates,
     orders: Sequence[SupplierOrder] = (),
     *,
     variant: str = "…",
+    heir: int | None = None,
 ) -> Standing:
-    """Where the purchase stands. `variant`: which one has no link yet, for the command that makes it."""
+    """Where the purchase stands. `variant`: which one has no link yet, for the command that makes it.
+
+    `heir`: the purchase that took its place. Then nobody has to do anything about this one.
+    """
+    if heir is not None:
+        return Standing(f"This try is over: purchase {heir} has taken its place.", "")
     text, turn, remedy = _said(purchase, gates, orders)
     command = COMMANDS.get(remedy, "").format(
         purchase=purchase.id, shop=purchase.shop_id, order=purchase.order_id, variant=variant

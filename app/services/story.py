@@ -229,7 +229,7 @@ def _purchase(facts: _Facts, purchase: Purchase) -> dict[str, Any]:
         "state": purchase.state,
         "reason": purchase.reason,
         "since": purchase.stands_since,
-        **standing.of(purchase, facts.gates, bought, variant=_unlinked(facts, purchase)).as_dict(),
+        **standing.of(purchase, facts.gates, bought, variant=_unlinked(facts, purchase), heir=heir).as_dict(),
         "generation": purchase.generation,
         "part": purchase.part,
         "follows": purchase.previous_id,

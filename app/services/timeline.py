@@ -157,7 +157,7 @@ def _derived(row: Audit, detail: Mapping[str, Any], _names: Mapping[int, str]) -
 
 def _turned_up(seen: Any) -> str:
     if not seen:
-        return "no order has turned up in the account that could be it"
+        return "nothing has told us of an order that could be it (the account's whole list cannot be read)"
     return "an order has turned up in the account" if seen == 1 else f"{seen} orders have turned up in the account"
 
 
@@ -229,7 +229,8 @@ def _attempts(session: Session, purchases: Sequence[int]) -> Iterator[dict[str, 
         yield _entry(
             row.sent_at,
             "attempt",
-            f"Purchase {row.purchase_id} was sent as number {row.out_order_id}: {pieces} piece{plural}, {pay}.",
+            f"Purchase {row.purchase_id} was written down to be sent once, as number {row.out_order_id}: "
+            f"{pieces} piece{plural}, {pay}.",
             attempt=row.id,
             worker=row.worker,
             items=row.items,

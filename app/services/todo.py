@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.container import Container
+from app.domain.reasons import REASONS
 from app.errors import Conflict, NotFound
-from app.models import Alert, Task
+from app.models import Alert, Purchase, Task
 from app.pipeline.record import audit
 
 
@@ -34,6 +35,19 @@ def tasks(
     names = ["id", "kind", "turn", "text", "shop_id", "order_id", "purchase_id", "created_at", "done_at", "done_by"]
     with container.database.transaction() as session:
         return [{name: getattr(row, name) for name in names} for row in session.scalars(query)]
+
+
+def held(container: Container, *, shop_id: int | None = None) -> int:
+    """How many purchases are held until somebody acts: they are no tasks, `flask purchase list` says what to do."""
+    query = sa.select(sa.func.count()).where(Purchase.state == "HELD", Purchase.reason.not_in(_WAITS))
+    if shop_id is not None:
+        query = query.where(Purchase.shop_id == shop_id)
+    with container.database.reading() as session:
+        return session.scalar(query) or 0
+
+
+_WAITS = tuple(code for code, reason in REASONS.items() if reason.turn not in {"merchant", "us"})
+"""Reasons of which nobody here has the turn."""
 
 
 def finish(container: Container, task_id: int, *, actor: str) -> None:

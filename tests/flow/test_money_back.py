@@ -72,7 +72,7 @@ def woocommerce(world: World) -> Front:
 
 def held_for_its_margin(front: Front, left: str) -> None:
     assert front.world.reasons() == ["margin"]
-    assert f"The buyer paid {left} USD. They were sold for 19.90 USD: the rest was refunded" in front.told()
+    assert f"The buyer paid {left} USD. Sold for 19.90 USD: the rest was refunded" in front.told()
     assert front.world.created() == []
 
 
