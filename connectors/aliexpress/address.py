@@ -13,6 +13,7 @@ _IN_EXTENSION = frozenset({"nat_addr", "birthday"})
 _FIELDS = (
     (re.compile(r"country code|phone number|mobile|phone", re.IGNORECASE), "mobile_no"),
     (re.compile(r"national address", re.IGNORECASE), "nat_addr"),
+    (re.compile(r"birth", re.IGNORECASE), "birthday"),
     (re.compile(r"state|province|county", re.IGNORECASE), "province"),
     (re.compile(r"\bcity\b", re.IGNORECASE), "city"),
     (re.compile(r"zip|postal|postcode", re.IGNORECASE), "zip"),

@@ -32,8 +32,13 @@ _ATTRIBUTES = {
     "curp": ("curp",),
     "rfc": ("rfc",),
     "tckn": ("tckn", "tcno", "tckimlikno"),
+    "nat_addr": (
+        "nataddr", "nationaladdress", "shortnationaladdress", "nationalshortaddress", "shortaddress",
+        "saudinationaladdress", "العنوانالوطني", "العنوانالوطنيالمختصر", "العنوانالمختصر",
+    ),
+    "birthday": ("birthday", "birthdate", "dateofbirth", "dob", "datadenascimento", "nascimento"),
     "tax_id": ("taxid", "taxnumber", "vatnumber", "vatid", "ioss"),
-}
+}  # fmt: skip
 _BY_SPELLING = {spelling: name for name, spellings in _ATTRIBUTES.items() for spelling in spellings}
 _CNPJ_DIGITS = 14
 

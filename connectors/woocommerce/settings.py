@@ -14,6 +14,9 @@ _META_KEY = re.compile(r"[A-Za-z0-9_.-]{1,100}=[a-z_]{1,30}")
 _IDENTIFIERS = (
     "_shipping_cpf=cpf,_billing_cpf=cpf,_shipping_cnpj=cnpj,_billing_cnpj=cnpj,"
     "_shipping_rut=rut,_billing_rut=rut,_shipping_pccc=pccc,_billing_pccc=pccc,"
+    "_shipping_birthdate=birthday,_billing_birthdate=birthday,"
+    "_shipping_national_address=nat_addr,_billing_national_address=nat_addr,"
+    "_shipping_short_address=nat_addr,_billing_short_address=nat_addr,"
     "_shipping_passport=passport,_billing_passport=passport,_shipping_tax_id=tax_id,_billing_tax_id=tax_id"
 )
 

@@ -57,7 +57,7 @@ def test_unknown_code_is_our_turn_and_shows_nothing_raw() -> None:
 
 def test_margin_sentence_has_its_numbers() -> None:
     told = explain("margin", quote="12.00 USD", limit="10.00 USD", paid="9.50 EUR")
-    assert "would cost 12.00 USD; at most 10.00 USD keeps your margin" in told.text
+    assert "cost 12.00 USD; at most 10.00 USD keeps your margin" in told.text
     assert "paid 9.50 EUR" in told.text
     assert "{" not in explain("margin", quote="12.00 USD").text
 

@@ -82,6 +82,15 @@ def _add_surroundings(routes: Blueprint, world: World) -> None:
             answer["consent_code"] = tokens.new_code(world, user_id) if data.get("code") else None
         return jsonify(answer)
 
+    @routes.post("/cpf")
+    def cpf() -> Response:
+        """Brazil's register: the number belongs to that name."""
+        data = _data()
+        number = "".join(char for char in str(data["cpf"]) if char.isdigit())
+        with world.lock:
+            world.remember({"op": "cpf", "cpf": number, "name": str(data["name"])})
+        return jsonify(cpf=number)
+
     @routes.post("/products")
     def product() -> Response:
         data = request.get_json()

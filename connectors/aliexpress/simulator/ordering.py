@@ -91,7 +91,7 @@ def _answer(
     address = {key: str(value) for key, value in (request.get("logistics_address") or {}).items()}
     address["is_foreigner"] = address.get("is_foreigner", "").lower()
     extra = {key: str(value) for key, value in (extension.get("trade_extra_param") or {}).items()}
-    broken = refusal(address, extra, accept_gb=world.options.accept_gb)
+    broken = refusal(address, extra, accept_gb=world.options.accept_gb, register=world.cpf_register)
     if broken:
         raise BusinessRefusal(*broken)
     lines = [_line(world, item, address["country"]) for item in request["product_items"]]

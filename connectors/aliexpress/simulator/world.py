@@ -36,6 +36,7 @@ class World:
         self.refresh: dict[str, Token] = {}
         self.codes: dict[str, Token] = {}
         self.products: dict[str, Product] = {}
+        self.cpf_register: dict[str, str] = {}
         self.orders: dict[str, Order] = {}
         self.by_account: dict[str, list[str]] = {}
         self.repeats: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
@@ -109,6 +110,9 @@ class World:
         handler = getattr(self, "_apply_" + line["op"], None)
         if handler is not None:
             handler(line)
+
+    def _apply_cpf(self, line: dict[str, Any]) -> None:
+        self.cpf_register[line["cpf"]] = line["name"]
 
     def _apply_account(self, line: dict[str, Any]) -> None:
         user_id = str(line["user_id"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from connectors.woocommerce.simulator import charges
+from connectors.woocommerce.simulator.charges import amount
 from connectors.woocommerce.simulator.deliveries import emit
 from connectors.woocommerce.simulator.refusal import Refusal, invalid_param, no_order
 from connectors.woocommerce.simulator.render import order_total, refunds_of
@@ -51,14 +53,6 @@ def block(raw: object, *, billing: bool) -> Row:
     return {name: str(given.get(name) or "") for name in names}
 
 
-def amount(value: object, name: str) -> str:
-    """A decimal text as given."""
-    try:
-        return str(Decimal(str(value)))
-    except InvalidOperation:
-        raise invalid_param(**{name: f"{name} is not of type string."}) from None
-
-
 def meta(shop: Shop, present: list[Row], given: Iterable[Mapping[str, Any]]) -> list[Row]:
     """`meta_data` merged: by id, else by key; a null value with an id removes."""
     entries = [dict(entry) for entry in present]
@@ -94,7 +88,7 @@ def new_line(shop: Shop, wish: Mapping[str, Any]) -> Row:
         "id": shop.next_id("item"), "name": str(wish.get("name") or (sold or {}).get("name", "")),
         "product_id": product, "variation_id": variation, "quantity": int(quantity), "total": amount(total, "total"),
         "subtotal": amount(wish.get("subtotal") or total, "subtotal"), "total_tax": str(wish.get("total_tax") or "0"),
-        "meta_data": line_meta,
+        "taxes": list(wish.get("taxes") or ()), "meta_data": line_meta,
     }  # fmt: skip
 
 
@@ -142,7 +136,7 @@ def _build(shop: Shop, wish: Mapping[str, Any], via: str) -> Row:
     paid = bool(wish.get("set_paid")) or (status in PAID and not (method == "cod" and via == "store-api"))
     if wish.get("set_paid") and status in {"pending", "failed"}:
         status = "processing"
-    charges = [_charge(shop, line) for line in wish.get("shipping_lines", [])]
+    contents = ", ".join(f"{line['name']} &times; {line['quantity']}" for line in lines) if via == "store-api" else ""
     return {
         "id": number, "number": str(wish.get("number") or number), "status": status,
         "currency": str(wish.get("currency") or shop.setting("currency")),
@@ -153,9 +147,18 @@ def _build(shop: Shop, wish: Mapping[str, Any], via: str) -> Row:
         "created_via": via, "customer_note": str(wish.get("customer_note") or ""),
         "date_created_gmt": at, "date_modified_gmt": at, "date_completed_gmt": at if status == "completed" else None,
         "date_paid_gmt": at if paid and status in PAID else None,
-        "meta_data": meta(shop, [], wish.get("meta_data", [])), "line_items": lines, "shipping_lines": charges,
-        "fee_lines": [_charge(shop, line) for line in wish.get("fee_lines", [])],
+        "meta_data": meta(shop, [], [*(_checkout_notes() if contents else []), *wish.get("meta_data", [])]),
+        "line_items": lines,
+        "shipping_lines": [charges.new_shipping(shop, line, contents) for line in wish.get("shipping_lines", [])],
+        "fee_lines": [charges.new_fee(shop, line) for line in wish.get("fee_lines", [])],
+        "coupon_lines": [charges.new_coupon(shop, line) for line in wish.get("coupon_lines", [])],
     }  # fmt: skip
+
+
+def _checkout_notes() -> list[Row]:
+    """What checkout keeps for itself in the order's meta; readers must pass over it."""
+    keys = ("_shipping_hash", "_coupons_hash", "_fees_hash", "_taxes_hash")
+    return [{"key": key, "value": secrets.token_hex(16)} for key in keys] + [{"key": "is_vat_exempt", "value": "no"}]
 
 
 def _first_status(method: str, via: str) -> str:
@@ -165,19 +168,14 @@ def _first_status(method: str, via: str) -> str:
     return "on-hold" if method in {"bacs", "cheque"} else "processing"
 
 
-def _charge(shop: Shop, line: Mapping[str, Any]) -> Row:
-    return {
-        "id": shop.next_id("item"), "method_title": str(line.get("method_title") or line.get("name") or "Flat rate"),
-        "method_id": str(line.get("method_id") or "flat_rate"), "total": amount(line.get("total") or "0", "total"),
-    }  # fmt: skip
-
-
 def _take_stock(shop: Shop, row: Row) -> tuple[dict[str, Row], list[int]]:
     changed: dict[str, Row] = {}
     for line in row["line_items"]:
         product = shop["products"].get(str(line["variation_id"] or line["product_id"]))
         if product and product["stock"] is not None:
             product["stock"] -= line["quantity"]
+            reduced = {"key": "_reduced_stock", "value": str(line["quantity"])}
+            line["meta_data"] = meta(shop, line["meta_data"], [reduced])
             product["date_modified_gmt"] = now_gmt()
             changed[str(product["id"])] = product
     return changed, [int(number) for number in changed]
@@ -319,4 +317,4 @@ def _refund_line(shop: Shop, row: Row, wish: Mapping[str, Any]) -> Row:
     tax = str(sum(map(Decimal, taxes), Decimal(0)))
     of = [{"id": shop.next_id("meta"), "key": "_refunded_item_id", "value": str(line["id"])}]
     return {**line, "id": shop.next_id("item"), "quantity": int(wish.get("quantity") or 0), "total": total,
-            "subtotal": total, "total_tax": tax, "meta_data": of}  # fmt: skip
+            "subtotal": total, "total_tax": tax, "taxes": [], "meta_data": of}  # fmt: skip

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connectors.woocommerce.simulator import charges
+from connectors.woocommerce.simulator.charges import money, number, shown, tax_of
 from connectors.woocommerce.simulator.world import Row, Shop
 
 _VARIATION = "variation"
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "BRL": "&#82;&#36;"}
 
 
 def dump(value: Any) -> bytes:
     """JSON as PHP writes it: ASCII, slashes escaped."""
     return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode("ascii")
-
-
-def money(shop: Shop, value: Any) -> str:
-    """An amount with the shop's decimals, whatever the currency."""
-    quantum = Decimal(1).scaleb(-int(shop.setting("decimals")))
-    return str(Decimal(str(value or 0)).quantize(quantum, rounding=ROUND_HALF_UP))
 
 
 def local(shop: Shop, gmt: str | None) -> str | None:
@@ -47,18 +44,6 @@ def links(shop: Shop, path: str, up: str | None = None) -> dict[str, Any]:
     return found
 
 
-def shown(entries: list[Row]) -> list[Row]:
-    """Line meta has two display fields more than order meta."""
-    return [
-        {
-            **entry,
-            "display_key": entry["key"].replace("_", " ").capitalize() if entry["key"][0] != "_" else entry["key"],
-            "display_value": entry["value"],
-        }
-        for entry in entries
-    ]
-
-
 def line_item(shop: Shop, line: Row, sign: int = 1) -> Row:
     """A line. It outlives its product: then its ids are 0 and its SKU is null or the parent's."""
     product = shop["products"].get(str(line["product_id"]))
@@ -77,12 +62,12 @@ def line_item(shop: Shop, line: Row, sign: int = 1) -> Row:
         "subtotal_tax": money(shop, Decimal(str(line.get("subtotal_tax", "0"))) * sign),
         "total": money(shop, total),
         "total_tax": money(shop, Decimal(str(line.get("total_tax", "0"))) * sign),
-        "taxes": [],
+        "taxes": charges.taxes(shop, line),
         "meta_data": shown(line["meta_data"]),
         "sku": sold["sku"] if sold else None,
         "global_unique_id": "" if sold else None,
-        "price": float(abs(total) / quantity) if quantity else 0,
-        "image": {"id": "", "src": ""},
+        "price": number(abs(total) / quantity) if quantity else 0,
+        "image": {"id": "" if sold and not variation else 0, "src": ""},
         "parent_name": product["name"] if variation and product else None,
     }
 
@@ -95,13 +80,14 @@ def order_total(order: Row) -> Decimal:
 
 
 def tax(order: Row) -> Decimal:
-    """Sum of the lines' taxes."""
-    return sum((Decimal(str(line.get("total_tax", "0"))) for line in order["line_items"]), Decimal(0))
+    """All taxes of the order."""
+    return tax_of([*order["line_items"], *order["shipping_lines"], *order["fee_lines"]])
 
 
 def order(shop: Shop, row: Row) -> Row:
     """`GET /orders/{id}` and the body of a webhook."""
     total, taxes = money(shop, order_total(row)), money(shop, tax(row))
+    shipping_tax = tax_of(row["shipping_lines"])
     shipping = sum((Decimal(str(line["total"])) for line in row["shipping_lines"]), Decimal(0))
     discount = sum(
         (Decimal(str(line["subtotal"])) - Decimal(str(line["total"])) for line in row["line_items"]),
@@ -114,7 +100,8 @@ def order(shop: Shop, row: Row) -> Row:
         "version": shop.setting("version"), "prices_include_tax": False,
         "date_created": local(shop, row["date_created_gmt"]), "date_modified": local(shop, row["date_modified_gmt"]),
         "discount_total": money(shop, discount), "discount_tax": zero, "shipping_total": money(shop, shipping),
-        "shipping_tax": zero, "cart_tax": taxes, "total": total, "total_tax": taxes,
+        "shipping_tax": money(shop, shipping_tax), "cart_tax": money(shop, tax(row) - shipping_tax),
+        "total": total, "total_tax": taxes,
         "customer_id": row["customer_id"], "order_key": row["order_key"],
         "billing": row["billing"], "shipping": row["shipping"],
         "payment_method": row["payment_method"], "payment_method_title": row["payment_method_title"],
@@ -123,27 +110,24 @@ def order(shop: Shop, row: Row) -> Row:
         "date_completed": local(shop, row["date_completed_gmt"]), "date_paid": local(shop, row["date_paid_gmt"]),
         "cart_hash": "", "number": row["number"], "meta_data": row["meta_data"],
         "line_items": [line_item(shop, line) for line in row["line_items"]],
-        "tax_lines": [],
-        "shipping_lines": [_charge(shop, line) for line in row["shipping_lines"]],
-        "fee_lines": [_charge(shop, line) for line in row["fee_lines"]],
-        "coupon_lines": [], "refunds": [_refund_summary(shop, refund) for refund in refunds_of(shop, row["id"])],
+        "tax_lines": charges.tax_lines(shop, row),
+        "shipping_lines": [charges.shipping_line(shop, line) for line in row["shipping_lines"]],
+        "fee_lines": [charges.fee_line(shop, line) for line in row["fee_lines"]],
+        "coupon_lines": [charges.coupon_line(line) for line in row["coupon_lines"]],
+        "refunds": [_refund_summary(shop, refund) for refund in refunds_of(shop, row["id"])],
         "payment_url": f"{shop.home}/checkout/order-pay/{row['id']}/?pay_for_order=true&key={row['order_key']}",
         "is_editable": row["status"] in {"pending", "on-hold", "auto-draft"}, "needs_payment": pending,
         "needs_processing": not _all_downloads(shop, row),
         "date_created_gmt": row["date_created_gmt"], "date_modified_gmt": row["date_modified_gmt"],
         "date_completed_gmt": row["date_completed_gmt"], "date_paid_gmt": row["date_paid_gmt"],
-        "currency_symbol": row["currency"], "_links": links(shop, f"orders/{row['id']}"),
+        "currency_symbol": _SYMBOLS.get(row["currency"], row["currency"]), "_links": _order_links(shop, row["id"]),
     }  # fmt: skip
 
 
-def _charge(shop: Shop, line: Row) -> Row:
-    return {
-        **line,
-        "total": money(shop, line["total"]),
-        "total_tax": money(shop, 0),
-        "taxes": [],
-        "meta_data": [],
-    }
+def _order_links(shop: Shop, order_id: int) -> dict[str, Any]:
+    path = f"orders/{order_id}"
+    templates = {"embeddable": True, "href": f"{shop.rest_base}/wc/v3/{path}/actions/email_templates"}
+    return {**links(shop, path), "email_templates": [templates]}
 
 
 def _all_downloads(shop: Shop, row: Row) -> bool:

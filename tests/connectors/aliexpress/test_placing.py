@@ -176,6 +176,13 @@ def test_account_standing(simulator: Running, flag: str, reason: str) -> None:
         ("AU", {"full_name": "Zoë Example"}, "full_name"),
         ("IL", {"passport_no": "123456789"}, "passport_no"),
         ("SA", {"mobile_no": "512345678", "nat_addr": "AB12"}, "nat_addr"),
+        ("SA", {"mobile_no": "412345678"}, "mobile_no"),
+        ("SA", {"mobile_no": "512345678", "city": "R"}, "city"),
+        ("SA", {"mobile_no": "512345678", "full_name": "山田 太郎"}, "full_name"),
+        ("BR", {"province": "Berlin"}, "province"),
+        ("BR", {"province": "Bahia", "city": "Other"}, "city"),
+        ("BR", {"province": "Bahia", "zip": "3011"}, "zip"),
+        ("BR", {"province": "Bahia", "zip": "30112020", "birthday": "31131990"}, "birthday"),
         ("KR", {}, "passport_no"),
     ],
 )
@@ -198,11 +205,19 @@ def _to(country: str, **fields: str) -> Any:
 
 def test_extra_fields_of_countries_arrive(simulator: Running) -> None:
     session = simulator.session()
-    brazil = {"cpf": "52998224725", "birthday": "01021990", "zip": "01310-100"}
+    brazil = {"cpf": "52998224725", "birthday": "01021990", "zip": "01310-100", "province": "São Paulo"}
     assert session.place(_to("BR", **brazil)).outcome is PlaceOutcome.PLACED
     refused = session.place(_to("BR", **{**brazil, "cpf": "11111111111"}))
     assert (refused.reason, refused.field) == ("customs_id", "cpf")
-    saudi = {"mobile_no": "512345678", "nat_addr": "abcd1234", "zip": "12211"}
+    simulator.control("cpf", {"cpf": "529.982.247-25", "name": "Joana Silva"})
+    other = session.place(_to("BR", **brazil, contact_person="Maria Silva"))
+    assert (other.reason, other.field, other.code) == (
+        "customs_id",
+        "cpf",
+        "B_DROPSHIPPER_DELIVERY_ADDRESS_CPF_NOT_MATCH",
+    )
+    assert session.place(_to("BR", **brazil, contact_person="JOANA SILVA")).outcome is PlaceOutcome.PLACED
+    saudi = {"mobile_no": "512345678", "phone_country": "+966", "nat_addr": "abcd1234", "zip": "12211"}
     assert session.place(_to("SA", **saudi)).outcome is PlaceOutcome.PLACED
     israel = {"passport_no": "123456789", "foreigner_passport_no": "123456789", "is_foreigner": "false"}
     assert session.place(_to("IL", **israel)).outcome is PlaceOutcome.PLACED
