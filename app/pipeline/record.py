@@ -167,6 +167,20 @@ def task(
     )
 
 
+def shop_task(session: Session, now: datetime, kind: str, text: str, *, shop_id: int) -> None:
+    """A task for a shop's merchant if none of this kind is open. The caller has locked the shop, so it is one."""
+    open_one = sa.select(Task.id).where(Task.shop_id == shop_id, Task.kind == kind, Task.done_at.is_(None))
+    if session.scalar(open_one.limit(1)) is None:
+        # With the time in it, so that what comes back later is told again.
+        task(session, f"{kind}:{shop_id}:{now.isoformat()}", kind, turn="merchant", text=text, shop_id=shop_id)
+
+
+def end_shop_tasks(session: Session, shop_id: int, kind: str, by: str) -> None:
+    """Close the shop's open tasks of this kind."""
+    open_ones = sa.update(Task).where(Task.shop_id == shop_id, Task.kind == kind, Task.done_at.is_(None))
+    session.execute(open_ones.values(done_at=sa.func.now(), done_by=by))
+
+
 def end_tasks(session: Session, key: str, by: str) -> None:
     """Close the open task of this key and those of keys below it (`unclear:1` and `unclear:1:…`, not `unclear:10`)."""
     mine = _at_or_below(table(Task).c.dedupe_key, key)
