@@ -112,6 +112,7 @@ class Timers:
     drain_idle: timedelta = timedelta(seconds=2)
     sweep: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(minutes=5)
+    poll_alone: timedelta = timedelta(minutes=1)
     poll_most: timedelta = timedelta(minutes=15)
     poll_alert: timedelta = timedelta(hours=1)
     poll_overlap: timedelta = timedelta(minutes=10)

@@ -24,12 +24,12 @@ from app.models import (
     ShopAccount,
     Task,
 )
-from app.pipeline import breaker, generation, locks, unverified, waiting
+from app.pipeline import breaker, generation, hooks, locks, unverified, waiting
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert, end_alerts, end_all_tasks, next_look, task
-from app.ports.errors import MerchantMustAct, OutsideError, TryLater
-from app.shop_access import open_account, open_shop, renew, with_account, with_shop
+from app.ports.errors import OutsideError, TryLater
+from app.shop_access import open_account, open_shop, renew, with_account
 
 log = logger(__name__)
 BATCH = 200
@@ -150,7 +150,7 @@ def probe(container: Container) -> None:
 
 
 def check_hooks(container: Container) -> None:
-    """Shops switch webhooks off silently: find that, switch them on again and poll what was missed."""
+    """Shops switch webhooks off silently: find that, switch them on again (not for ever) and poll what was missed."""
     with container.database.transaction() as session:
         shops = session.scalars(
             sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at)
@@ -160,24 +160,14 @@ def check_hooks(container: Container) -> None:
 
 
 def _check_hooks(container: Container, shop: Shop) -> None:
-    spec = container.connectors.specs[shop.connector]
-    url = f"{container.settings.public_url}/webhooks/{shop.connector}"
-    if spec.per_shop_url:
-        if shop.delivery_token_sealed is None:
-            return
-        token = container.vault.open(shop.delivery_token_sealed, f"shop:{shop.id}:delivery_token").decode()
-        url = f"{url}/{token}"
-    gap = False
+    if container.connectors.specs[shop.connector].per_shop_url and shop.delivery_token_sealed is None:
+        return
     try:
-        gap = with_shop(container, shop.id, lambda session: session.check_webhooks(url)).gap_possible
-    except (MerchantMustAct, NotFound, OutsideError) as error:
+        hooks.check(container, shop)
+    except (NotFound, OutsideError) as error:
         log.info("hooks_not_checked", shop=shop.id, error=type(error).__name__)
-    with container.database.transaction() as session:
-        row = session.get_one(Shop, shop.id, with_for_update=True)
-        row.hooks_checked_at = sa.func.clock_timestamp()
-        if gap:
-            row.poll_full_at = None
-            row.poll_run_at = sa.func.clock_timestamp()
+        with container.database.transaction() as session:
+            session.get_one(Shop, shop.id, with_for_update=True).hooks_checked_at = sa.func.clock_timestamp()
 
 
 def seal_audit(container: Container) -> int:

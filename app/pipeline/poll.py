@@ -14,7 +14,7 @@ from app.container import Container
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Inbox, Shop, StoreOrder
-from app.pipeline import permission
+from app.pipeline import hooks, permission
 from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import seal_body
@@ -78,7 +78,8 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
         row.poll_lease_until, row.poll_error = None, error
         _tell(container, session, row, now)
         goes_on = not error and walk.read_until < now
-        row.poll_run_at = sa.func.clock_timestamp() + (timedelta(0) if goes_on else timers.poll)
+        usual = min(timers.poll, timers.poll_alone) if hooks.are_off(session, shop.id) else timers.poll
+        row.poll_run_at = sa.func.clock_timestamp() + (timedelta(0) if goes_on else usual)
         if walk.read_until > since:
             # The next walk begins the overlap before the cursor: as late as what may have been told late allows.
             row.poll_cursor = min(now, walk.read_until + timers.poll_overlap)

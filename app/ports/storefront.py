@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -195,12 +195,16 @@ class VariantInfo:
 
 @dataclass(frozen=True, slots=True)
 class WebhookReport:
-    """What a webhook check found and mended. `gap_possible`: events may be missing since the last check."""
+    """What a webhook check found and mended, by topic. `gap_possible`: events may be missing since the last check.
+
+    `left`: missing or off, and left so as the caller asked.
+    """
 
     present: tuple[str, ...]
     created: tuple[str, ...]
     reenabled: tuple[str, ...]
     gap_possible: bool
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +262,11 @@ class StorefrontSession(Protocol):
     def variants(self, *, sku: str | None = None, variant_id: str | None = None) -> tuple[VariantInfo, ...]:
         """Variants with that SKU or id."""
 
-    def check_webhooks(self, callback_url: str) -> WebhookReport:
-        """Make sure that the webhooks this connector needs exist, point at `callback_url` and are switched on."""
+    def check_webhooks(self, callback_url: str, *, leave: Collection[str] = ()) -> WebhookReport:
+        """Make sure that the webhooks this connector needs exist, point at `callback_url` and are switched on.
+
+        `leave`: topics whose webhook is neither made nor switched on again.
+        """
 
 
 class Storefront(Protocol):

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Credential, Merchant, Purchase, Shop, ShopAccount
+from app.pipeline import hooks
 from app.pipeline.holding import hold_unsent
 from app.pipeline.letters import told_anew
 from app.pipeline.permission import granted
@@ -26,7 +27,7 @@ from app.ports.tokens import TokenGrant
 from app.services.faults import said
 from app.services.purchases import HELD, look_again
 from app.settings import mail_address
-from app.shop_access import apply_grant, with_shop
+from app.shop_access import apply_grant
 
 TOKEN_BYTES = 32
 LONGEST_DELIVERY = 999
@@ -90,7 +91,7 @@ def connect(
     with container.database.transaction() as session:
         shop, fresh = _store(container, session, connector, place, given, profile, merchant_id, actor)
     look_again(container, Purchase.shop_id == shop.id, Purchase.reason.in_(CUT_OFF), again=False)
-    report, warning = check_webhooks(container, shop.id)
+    report, warning = check_webhooks(container, shop.id, actor=actor)
     with container.database.transaction() as session:
         return Connected(session.get_one(Shop, shop.id), fresh, report, warning)
 
@@ -195,34 +196,15 @@ def _keep_keys(container: Container, session: Session, shop: Shop, given: dict[s
     if spec.per_shop_url and shop.delivery_token_sealed is None:
         token = random.token_urlsafe(TOKEN_BYTES)
         shop.delivery_token_hash = hashlib.sha256(token.encode()).digest()
-        shop.delivery_token_sealed = container.vault.seal(token.encode(), token_place(shop.id))
+        shop.delivery_token_sealed = container.vault.seal(token.encode(), hooks.token_place(shop.id))
 
 
-def token_place(shop_id: int) -> str:
-    """Where the sealed token of a shop's delivery URL belongs."""
-    return f"shop:{shop_id}:delivery_token"
-
-
-def webhook_url(container: Container, shop: Shop) -> str:
-    """Where this shop delivers its webhooks. Unguessable, so shown to the shop's owner and support only."""
-    base = f"{container.settings.public_url}/webhooks/{shop.connector}"
-    if shop.delivery_token_sealed is None:
-        return base
-    return f"{base}/{container.vault.open(shop.delivery_token_sealed, token_place(shop.id)).decode()}"
-
-
-def check_webhooks(container: Container, shop_id: int) -> tuple[WebhookReport | None, str]:
+def check_webhooks(container: Container, shop_id: int, *, actor: str) -> tuple[WebhookReport | None, str]:
     """Set up or mend the shop's webhooks: (what was found, why it did not work or "")."""
-    shop = get(container, shop_id)
-    url = webhook_url(container, shop)
     try:
-        report = with_shop(container, shop_id, lambda session: session.check_webhooks(url))
+        return hooks.check(container, get(container, shop_id), by=actor), ""
     except OutsideError as error:
         return None, f"Webhooks are not set up yet, we try again by ourselves: {said(error).text}"
-    with container.database.transaction() as session:
-        row = session.get_one(Shop, shop_id)
-        row.hooks_checked_at = sa.func.now()
-    return report, ""
 
 
 def get(container: Container, shop_id: int) -> Shop:
@@ -281,7 +263,7 @@ def told(container: Container, shop_id: int) -> dict[str, Any]:
         "keys": credential.state if credential else "none",
         "keys_dead_because": credential.dead_reason if credential else "",
         "keys_expire_at": credential.expires_at if credential else None,
-        "webhook_url": webhook_url(container, shop),
+        "webhook_url": hooks.webhook_url(container, shop),
         "hooks_checked_at": shop.hooks_checked_at,
         "poll_cursor": shop.poll_cursor,
         "poll_error": shop.poll_error,

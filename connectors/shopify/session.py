@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from app.ports.errors import MerchantMustAct
@@ -114,10 +114,10 @@ class ShopifySession:
             return tuple(variant for variant in found if sku is None or variant.sku == sku)
         return products.by_sku(self._client, sku) if sku else ()
 
-    def check_webhooks(self, callback_url: str) -> WebhookReport:
+    def check_webhooks(self, callback_url: str, *, leave: Collection[str] = ()) -> WebhookReport:
         """What `shopify.app.toml` subscribes to.
 
         Those subscriptions belong to the app: Shopify never deletes them, and no call of a shop lists or mends them.
         """
-        del callback_url
+        del callback_url, leave
         return WebhookReport(present=TOPICS + PRIVACY_TOPICS, created=(), reenabled=(), gap_possible=False)

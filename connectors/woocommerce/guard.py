@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,11 +24,12 @@ TOPICS = (
 _SHORTEST_SECRET = 32
 
 
-def check(shop: ShopClient, callback_url: str) -> WebhookReport:
+def check(shop: ShopClient, callback_url: str, leave: Collection[str] = ()) -> WebhookReport:
     """One active webhook per topic at `callback_url`: missing ones made, doubles deleted, the rest mended.
 
     Webhooks whose URL ends in the same unguessable token but names another host are ours too, from an earlier
-    `PUBLIC_URL`. Re-enabling does not reset the shop's counter of failures: call this only while we can answer.
+    `PUBLIC_URL`. Re-enabling does not reset the shop's counter of failures: one more failure switches it off again, so
+    call this only while we can answer, and have topics left alone (`leave`) that go off again and again.
     """
     secret = shop.access.secrets.get("webhook_secret", "")
     if len(secret) < _SHORTEST_SECRET:
@@ -41,9 +42,13 @@ def check(shop: ShopClient, callback_url: str) -> WebhookReport:
     present: list[str] = []
     created: list[str] = []
     mended: list[str] = []
+    left: list[str] = []
     doubles: list[Mapping[str, Any]] = []
     for topic, hooks in ours.items():
         best = min(hooks, key=lambda hook: _rank(hook, callback_url), default=None)
+        if topic in leave and (best is None or best.get("status") != "active"):
+            left.append(topic)
+            continue
         if best is None:
             _create(shop, topic, callback_url, secret)
             created.append(topic)
@@ -54,7 +59,8 @@ def check(shop: ShopClient, callback_url: str) -> WebhookReport:
             _create(shop, topic, callback_url, secret)
     for hook in doubles:
         _delete(shop, hook)
-    return WebhookReport(tuple(present), tuple(created), tuple(mended), gap_possible=bool(created or mended))
+    gap = bool(created or mended)
+    return WebhookReport(tuple(present), tuple(created), tuple(mended), gap_possible=gap, left=tuple(left))
 
 
 def _is_ours(delivery_url: str, callback_url: str) -> bool:

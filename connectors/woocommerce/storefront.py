@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from app.ports.errors import MerchantMustAct
@@ -71,9 +71,9 @@ class WooCommerceSession:
             return products.by_id(self._shop, variant_id)
         return products.by_sku(self._shop, sku) if sku is not None else ()
 
-    def check_webhooks(self, callback_url: str) -> WebhookReport:
+    def check_webhooks(self, callback_url: str, *, leave: Collection[str] = ()) -> WebhookReport:
         """Find, make, mend and un-double the webhooks at our URL."""
-        return guard.check(self._shop, callback_url)
+        return guard.check(self._shop, callback_url, leave)
 
 
 class WooCommerce:

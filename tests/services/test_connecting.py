@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Audit, Credential, Merchant, ProductLink, Purchase, Shop, SupplierAccount
+from app.pipeline import hooks
 from app.services import accounts, links, rates, shops
 from tests.flow.world import BOTTLE, World
 
@@ -59,7 +60,7 @@ def test_woocommerce_shop_gets_an_unguessable_url_and_a_secret_of_its_own(world:
     assert done.warning == ""
     assert done.webhooks is not None
     assert len(done.webhooks.created) == 6
-    url = shops.webhook_url(world.container, done.shop)
+    url = hooks.webhook_url(world.container, done.shop)
     token = url.rpartition("/")[2]
     assert len(token) >= 43
     assert done.shop.delivery_token_hash == hashlib.sha256(token.encode()).digest()
@@ -68,7 +69,7 @@ def test_woocommerce_shop_gets_an_unguessable_url_and_a_secret_of_its_own(world:
     assert len(secrets["webhook_secret"]) >= 32
     again = shops.connect(world.container, "woocommerce", made["url"], keys, actor="test")
     assert not again.fresh
-    assert shops.webhook_url(world.container, again.shop) == url
+    assert hooks.webhook_url(world.container, again.shop) == url
     [credential] = every(world, Credential)
     assert world.container.vault.open_json(credential.sealed, credential.place) == secrets
 

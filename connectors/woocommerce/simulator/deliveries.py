@@ -119,6 +119,9 @@ def _deliver(shop: Shop, hook: Row, job: Row, body: bytes, rule: Rule | None) ->
     kind = rule.kind if rule is not None else ""
     if kind == "lose":
         return 200
+    if kind == "disable":
+        hook["failures"] = _TOLERATED + 1
+        return 0
     if kind == "latency" and rule is not None:
         time.sleep(float(rule.params.get("seconds", 1)) / shop.world.time_scale)
     if hook.get("pending"):

@@ -3,7 +3,8 @@
 `{"op": "notes.create", "kind": "drop_after", "times": 1}`; `times` -1 is for ever; `op` `*` is any. Optional
 `shop`. Kinds of REST operations: latency (`seconds`), drop_before, drop_after, cut, status (`status`, `code`,
 `message`, `retry_after`), status_after (executed, then that answer), html (`status`, 200 if not given). Kinds
-of `delivery` and `delivery:<topic>`: lose, duplicate, reorder, envelope (`code`, `status`), latency, status.
+of `delivery` and `delivery:<topic>`: lose, duplicate, reorder, envelope (`code`, `status`), latency, status, disable
+(it fails, and the webhook is switched off at once).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ KINDS = frozenset(
         "duplicate",
         "reorder",
         "envelope",
+        "disable",
     ]
 )
 

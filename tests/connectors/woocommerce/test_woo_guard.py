@@ -81,3 +81,20 @@ def test_keys_without_rights_are_told_apart(shop: Shop, receiver: Receiver) -> N
     with pytest.raises(MerchantMustAct) as caught:
         shop.session().check_webhooks(receiver.url)
     assert caught.value.reason == "shop_permission"
+
+
+def test_what_is_off_may_be_left_off(shop: Shop, receiver: Receiver) -> None:
+    shop.session().check_webhooks(receiver.url)
+    shop.simulated.fault("delivery:order.updated", "disable", times=-1)
+    shop.order()
+    until(lambda: {"order.updated"} == {hook["topic"] for hook in hooks(shop) if hook["status"] == "disabled"})
+    report = shop.session().check_webhooks(receiver.url, leave=("order.updated", "order.created"))
+    assert (report.left, report.created, report.reenabled) == (("order.updated",), (), ())
+    assert (len(report.present), report.gap_possible) == (len(TOPICS) - 1, False)
+    assert shop.session().check_webhooks(receiver.url).reenabled == ("order.updated",)
+
+
+def test_what_is_missing_may_be_left_out(shop: Shop, receiver: Receiver) -> None:
+    report = shop.session().check_webhooks(receiver.url, leave=("product.deleted",))
+    assert report.left == ("product.deleted",)
+    assert set(report.created) == set(TOPICS) - {"product.deleted"}
