@@ -25,6 +25,7 @@ from app.errors import SettingsInvalid, WaybillError
 from app.ports.errors import OutsideError
 from app.services import shops
 from app.services.faults import said
+from app.services.standing import TURN_WORDS
 
 root = AppGroup("waybill")
 """All groups and commands; `install` hangs them on the application."""
@@ -194,7 +195,7 @@ def table(rows: Sequence[Mapping[str, Any]], *columns: str, empty: str = "Nothin
         return empty
     pairs = [(name, heading or name.replace("_", " ")) for name, _, heading in (one.partition("=") for one in columns)]
     cells = [[heading.upper() for _, heading in pairs]]
-    cells += [[cell(row.get(name)) for name, _ in pairs] for row in rows]
+    cells += [[TURN_WORDS[row[name]] if name == "turn" else cell(row.get(name)) for name, _ in pairs] for row in rows]
     widths = [max(len(line[place]) for line in cells) for place in range(len(pairs))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells

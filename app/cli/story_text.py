@@ -109,7 +109,8 @@ def _purchases(data: dict[str, Any]) -> Iterator[str]:
             for item in one["items"]
         )
         yield f"    {items}"
-        price = f"; quote {one['quote']}, limit {one['limit']}" if one["quote"] else ""
+        approved = f", approved {one['approved']}" if one["approved"] else ""
+        price = f"; quote {one['quote']}, limit {one['limit']}{approved}" if one["quote"] else ""
         account = f"{one['supplier']} account {one['account_id']}" if one["account_id"] else "no supplier account"
         yield f"    with {account}, our number {one['out_order_id']}{price}"
         if one["cancel_requested_at"]:

@@ -153,7 +153,7 @@ def check_hooks(container: Container) -> None:
     """Shops switch webhooks off silently: find that, switch them on again (not for ever) and poll what was missed."""
     with container.database.transaction() as session:
         shops = session.scalars(
-            sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at)
+            sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at.nulls_first())
         ).all()
     for shop in shops[:BATCH]:
         _check_hooks(container, shop)

@@ -251,6 +251,7 @@ def _purchase(facts: _Facts, purchase: Purchase) -> dict[str, Any]:
         "quote": _money(purchase.quote_minor, purchase.quote_currency),
         "limit": _money(purchase.limit_minor, purchase.quote_currency),
         "quoted_at": purchase.quoted_at,
+        "approved": _money(purchase.approved_minor, purchase.approved_currency or ""),
         "approved_at": purchase.approved_at,
         "autopay": purchase.autopay,
         "sent_at": purchase.sent_at,

@@ -175,7 +175,10 @@ _ACTIONS: dict[tuple[str, str], _Told] = {
     ("purchase", "cancel_requested"): lambda row, _, __: (
         f"The shop cancelled what purchase {row.entity_id} had already sent to the supplier."
     ),
-    ("purchase", "approved"): lambda row, _, __: f"{row.actor} approved the price of purchase {row.entity_id}.",
+    ("purchase", "approved"): lambda row, detail, _: (
+        f"{row.actor} approved the price of purchase {row.entity_id}"
+        + (f": {detail['amount']}." if detail.get("amount") else ".")
+    ),
     ("purchase", "retry"): lambda row, _, __: f"{row.actor} asked for another try of purchase {row.entity_id}.",
     ("purchase", "found"): lambda row, detail, _: (
         f"{row.actor} said: purchase {row.entity_id} is supplier order {detail.get('supplier_order')}."
