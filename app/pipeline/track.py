@@ -20,7 +20,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, evidence, locks, unverified
+from app.pipeline import breaker, evidence, fit, locks, unverified
 from app.pipeline.adopt import apply_read
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import alert, end_alerts, end_tasks, outbox, task
@@ -109,7 +109,7 @@ def _store(
     locks.account(session, before.account_id)
     # Under the lock: nobody attaches it meanwhile.
     purchase_id = session.scalar(sa.select(SupplierOrder.purchase_id).where(SupplierOrder.id == before.id))
-    candidates = evidence.fitting(container, session, before.account_id, read) if read and not purchase_id else []
+    candidates = fit.fitting(container, session, before.account_id, read) if read and not purchase_id else []
     purchase = locks.purchase(session, purchase_id) if purchase_id is not None else None
     order = session.get_one(SupplierOrder, before.id, with_for_update=True)
     order.track_lease_until = None

@@ -24,7 +24,7 @@ from app.models import (
     ShippedParcel,
     SupplierOrder,
 )
-from app.pipeline import evidence, locks
+from app.pipeline import evidence, fit, locks
 from app.pipeline.adopt import follow, open_attempt, resolved, row
 from app.pipeline.record import alert, audit, move, outbox
 from app.ports.errors import OutsideError
@@ -174,7 +174,7 @@ def check_order(container: Container, session: Session, order: SupplierOrder, re
     """The account can be read again: what was said about this order is checked. Caller locked order and purchase."""
     purchase = session.get_one(Purchase, order.purchase_id)
     attempt = open_attempt(session, purchase)
-    if read is None or attempt is None or not evidence.fits(container, session, purchase, attempt, read, known=order):
+    if read is None or attempt is None or not fit.fits(container, session, purchase, attempt, read, known=order):
         what = "cannot be read under that account" if read is None else "is not what purchase {0} asked for"
         _wrong(session, purchase, f"order-{order.id}", f"Order {order.external_id} {what.format(purchase.id)}")
     if read is not None:

@@ -12,7 +12,7 @@ from app.container import Container
 from app.domain.purchase_flow import STATES
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
-from app.pipeline import evidence, generation, locks, reconcile, unverified
+from app.pipeline import evidence, generation, locks, not_there, reconcile, unverified
 from app.pipeline.adopt import follow
 from app.pipeline.computed import APPROVABLE
 from app.pipeline.record import audit, end_tasks
@@ -223,7 +223,7 @@ def resolve_not_there(
     unverified_account: bool = False,
 ) -> dict[str, Any]:
     """A person looked and it is not there. Tells where its successor stands (or the purchase, if nothing is left)."""
-    heir = reconcile.not_there(
+    heir = not_there.give_up(
         container,
         purchase_id,
         newest_seen=newest_seen,

@@ -14,7 +14,7 @@ from app import boot
 from app.errors import Conflict
 from app.jobs import sweep
 from app.models import Alert, PlacementFreeze, ProductLink
-from app.pipeline import evidence, import_order, match, reconcile
+from app.pipeline import evidence, import_order, match, not_there
 from app.pipeline.buy.claim import claim
 from app.pipeline.buy.commit import commit
 from app.pipeline.buy.preflight import check
@@ -155,7 +155,7 @@ def test_the_missing_half_of_a_bundle_is_no_reason_to_order_the_other_again(worl
     world.pass_time("quarantine")
     sql(world, "UPDATE supplier_order SET created_at_supplier = now() - interval '1 day' WHERE purchase_id = 2")
     with pytest.raises(Conflict, match="bundle"):
-        reconcile.not_there(world.container, 2, newest_seen=newest, by="merchant:1", confirm_by="x")
+        not_there.give_up(world.container, 2, newest_seen=newest, by="merchant:1", confirm_by="x")
     world.settle()
     assert len(world.created()) == 3
 
@@ -177,14 +177,14 @@ def test_a_placed_purchase_with_a_gap_has_a_way_out(world: World) -> None:
     world.settle(until=lambda: world.states()[1:] == ["UNKNOWN"], seconds=20)
     world.pass_time("quarantine")
     world.pause_shop()
-    reconcile.not_there(world.container, 2, newest_seen=newest, by="merchant:1", confirm_by="ann")
+    not_there.give_up(world.container, 2, newest_seen=newest, by="merchant:1", confirm_by="ann")
     evidence.look_up(world.container, 1, world.created()[1]["order_id"], source="push")
     world.settle()
     assert world.states() == ["PLACED_UNPAID", "PLACED_UNPAID", "CANCELLED"]
     assert "partly_placed" in world.tasks()
     sql(world, "UPDATE shop SET state = 'ACTIVE'")
     named = world.created()[1]["order_id"]
-    reconcile.not_there(world.container, 2, newest_seen=named, by="merchant:1", confirm_by="ann")
+    not_there.give_up(world.container, 2, newest_seen=named, by="merchant:1", confirm_by="ann")
     world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
     assert "partly_placed" not in world.tasks()
     again = [item["product_id"] for item in world.created()[-1]["items"]]
@@ -228,7 +228,7 @@ def test_late_evidence_stops_the_part_that_took_its_place(world: World) -> None:
     world.pass_time("quarantine")
     unclear, (first, rest) = world.purchases()[0], (line["order_id"] for line in world.created())
     world.pause_shop()
-    reconcile.not_there(world.container, unclear.id, newest_seen=first, by="merchant:1")
+    not_there.give_up(world.container, unclear.id, newest_seen=first, by="merchant:1")
     evidence.look_up(world.container, unclear.account_id or 0, rest, source="push")
     sql(world, "UPDATE shop SET state = 'ACTIVE'")
     for _ in range(3):
@@ -289,7 +289,7 @@ def test_a_wrong_time_zone_is_noticed_and_nothing_is_given_up_by_it(
         world.pass_time("quarantine")
         lost = world.created()[1]["order_id"]
         with pytest.raises(Conflict, match="wrong zone"):
-            reconcile.not_there(world.container, 2, newest_seen=lost, by="merchant:1", confirm_by="ann")
+            not_there.give_up(world.container, 2, newest_seen=lost, by="merchant:1", confirm_by="ann")
         assert len(world.created()) == 2
 
 
@@ -304,7 +304,7 @@ def test_not_there_is_refused_where_other_items_came(world: World) -> None:
     sql(world, "UPDATE purchase SET quarantine_until = now() - interval '1 minute'")
     newest = world.created()[0]["order_id"]
     with pytest.raises(Conflict, match="none of the items"):
-        reconcile.not_there(world.container, 1, newest_seen=newest, by="merchant:1", confirm_by="ann")
+        not_there.give_up(world.container, 1, newest_seen=newest, by="merchant:1", confirm_by="ann")
     assert world.states() == ["PLACED_UNPAID"]
 
 
@@ -326,11 +326,11 @@ def test_a_list_that_was_loaded_just_now_is_new_enough(world: World, monkeypatch
     world.settle()
     world.pass_time("quarantine")
     seen = str(world.created()[0]["order_id"])
-    monkeypatch.setattr(reconcile, "LOOKING", timedelta(0))
+    monkeypatch.setattr(not_there, "LOOKING", timedelta(0))
     with pytest.raises(Conflict, match="not the newest"):
-        reconcile.not_there(world.container, 1, newest_seen=seen, by="merchant:1", confirm_by="ann")
-    monkeypatch.setattr(reconcile, "LOOKING", timedelta(hours=1))
-    reconcile.not_there(world.container, 1, newest_seen=seen, by="merchant:1", confirm_by="ann")
+        not_there.give_up(world.container, 1, newest_seen=seen, by="merchant:1", confirm_by="ann")
+    monkeypatch.setattr(not_there, "LOOKING", timedelta(hours=1))
+    not_there.give_up(world.container, 1, newest_seen=seen, by="merchant:1", confirm_by="ann")
     assert world.states()[0] == "VOID"
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict
 from app.models import Attempt, Interlock, SupplierOrder, SupplierOrderItem
-from app.pipeline import adopt, evidence, locks, reconcile
+from app.pipeline import adopt, evidence, fit, locks, not_there
 from app.ports.supplier import OrderPayment, OrderShipping
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.services import orphans, paylist, purchases
@@ -89,8 +89,8 @@ def test_rest_called_not_there_becomes_a_new_part_and_late_evidence_an_incident(
     world.pass_time("quarantine")
     unclear, (first, rest) = world.purchases()[0], (line["order_id"] for line in world.created())
     with pytest.raises(Conflict, match="--found"):
-        reconcile.not_there(world.container, unclear.id, newest_seen=rest, by="merchant:1")
-    reconcile.not_there(world.container, unclear.id, newest_seen=first, by="merchant:1")
+        not_there.give_up(world.container, unclear.id, newest_seen=rest, by="merchant:1")
+    not_there.give_up(world.container, unclear.id, newest_seen=first, by="merchant:1")
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
     assert sorted(world.quantities()) == [0, 1, 1]
     evidence.look_up(world.container, unclear.account_id or 0, rest, source="push")
@@ -150,7 +150,7 @@ def test_numbers_that_the_supplier_gave_are_there_though_they_cannot_be_read(
     """Two items, so the numbers of the answer are confirmed by a read; while that fails nobody may say "not there"."""
     lost, other = unread
     with pytest.raises(Conflict, match=lost):
-        reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+        not_there.give_up(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
     world.read_again()
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2, seconds=20)
     assert world.calls_of_create() == 2
@@ -170,7 +170,7 @@ def test_a_number_that_is_read_after_a_week_of_silence_and_not_there_is_late_evi
     with world.container.database.transaction() as session:
         session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
     world.pause_shop()
-    reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    not_there.give_up(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
     assert world.states()[0] == "VOID"
     world.read_again()
     world.settle(until=lambda: world.states()[0] == "PLACED_UNPAID", seconds=20)
@@ -193,7 +193,7 @@ def test_what_turns_up_after_not_there_and_a_cancellation_is_told(world: World) 
     with world.container.database.transaction() as session:
         session.execute(sa.text("UPDATE store_order SET cancelled = true WHERE id = 1"))
     other = str(world.created()[1]["order_id"])
-    reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    not_there.give_up(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
     assert world.states()[0] == "CANCELLED"
     evidence.look_up(world.container, 1, lost, source="push")
     assert ("duplicate", "unpaid") in attached(world)
@@ -229,7 +229,7 @@ def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, un
     lost, other = unread
     with world.container.database.transaction() as session:
         session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
-    reconcile.not_there(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    not_there.give_up(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
     world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
     world.read_again()
     world.settle(until=lambda: ("duplicate", "unpaid") in attached(world), seconds=10)
@@ -267,7 +267,7 @@ def test_an_order_that_is_found_after_the_first_was_shipped_is_followed_like_it(
     def tell(what: OrderRead) -> str:
         with world.container.database.transaction() as session:
             locks.account(session, first.account_id)
-            candidates = evidence.fitting(world.container, session, first.account_id, what)
+            candidates = fit.fitting(world.container, session, first.account_id, what)
             order = adopt.row(session, first.account_id, "8100000099999999", "push")
             adopt.apply_read(world.container, session, order, what)
             if order.purchase_id is None:
@@ -292,7 +292,7 @@ def test_what_is_covered_is_no_candidate_and_not_locked_for_a_push(world: World)
     for change, many in (("quantity = quantity", 0), ("quantity = quantity - 1", 1)):
         with world.container.database.transaction() as session:
             session.execute(sa.text(f"UPDATE supplier_order_item SET {change}"))
-            looked = evidence.fitting(world.container, session, order.account_id, read)
+            looked = fit.fitting(world.container, session, order.account_id, read)
             held = session.scalar(
                 sa.text(
                     "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
@@ -318,7 +318,7 @@ def test_an_order_is_recognised_by_either_name_of_its_product(world: World, told
         if told == "linked id":
             attempt.items = [[f"9{product[1:]}", *rest] for product, *rest in attempt.items]
         session.flush()
-        looked = evidence.fitting(world.container, session, 1, read)
+        looked = fit.fitting(world.container, session, 1, read)
         assert [purchase.id for purchase, _ in looked] == [1]
         strange = replace(read, items=tuple(replace(item, product_id="1") for item in read.items))
-        assert evidence.fitting(world.container, session, 1, strange) == []
+        assert fit.fitting(world.container, session, 1, strange) == []

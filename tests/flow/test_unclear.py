@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.errors import Conflict
 from app.jobs import sweep
 from app.models import Purchase
-from app.pipeline import evidence, reconcile
+from app.pipeline import evidence, not_there
 from tests.flow.world import BOTTLE, World
 
 SHOP = "bottles.myshopify.com"
@@ -76,13 +76,13 @@ def test_not_there_needs_quarantine_proof_and_a_second_person(world: World) -> N
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "UNKNOWN"], seconds=20)
     unclear, newest = world.purchases()[1].id, world.created()[0]["order_id"]
     with pytest.raises(Conflict, match="newest order"):
-        reconcile.not_there(world.container, unclear, newest_seen="", by="merchant:1")
+        not_there.give_up(world.container, unclear, newest_seen="", by="merchant:1")
     with pytest.raises(Conflict, match="second person"):
-        reconcile.not_there(world.container, unclear, newest_seen=newest, by="staff:ann")
+        not_there.give_up(world.container, unclear, newest_seen=newest, by="staff:ann")
     with pytest.raises(Conflict, match="Too early"):
-        reconcile.not_there(world.container, unclear, newest_seen=newest, by="merchant:1")
+        not_there.give_up(world.container, unclear, newest_seen=newest, by="merchant:1")
     world.pass_time("quarantine")
-    heir = reconcile.not_there(world.container, unclear, newest_seen=newest, by="staff:ann", confirm_by="staff:bob")
+    heir = not_there.give_up(world.container, unclear, newest_seen=newest, by="staff:ann", confirm_by="staff:bob")
     assert (heir.generation, heir.previous_id) == (2, unclear)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "VOID", "PLACED_UNPAID"], seconds=20)
     assert len(world.created()) == 2
@@ -95,7 +95,7 @@ def test_an_account_without_any_order_is_said_to_be_empty_by_two(world: World) -
     order(world)
     world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
     world.pass_time("quarantine")
-    say = partial(reconcile.not_there, world.container, 1, newest_seen="none", by="merchant:1")
+    say = partial(not_there.give_up, world.container, 1, newest_seen="none", by="merchant:1")
     with pytest.raises(Conflict, match="second person"):
         say()
     say(confirm_by="ann")
@@ -107,7 +107,7 @@ def test_an_account_without_any_order_is_said_to_be_empty_by_two(world: World) -
     world.settle(until=lambda: world.states()[2:] == ["UNKNOWN"], seconds=20)
     world.pass_time("quarantine")
     with pytest.raises(Conflict, match="There are orders"):
-        reconcile.not_there(world.container, 3, newest_seen="none", by="merchant:1", confirm_by="ann")
+        not_there.give_up(world.container, 3, newest_seen="none", by="merchant:1", confirm_by="ann")
 
 
 def test_late_evidence_freezes_the_next_generation(world: World) -> None:
@@ -121,7 +121,7 @@ def test_late_evidence_freezes_the_next_generation(world: World) -> None:
     unclear = world.purchases()[1]
     world.pass_time("quarantine")
     world.pause_shop()
-    reconcile.not_there(world.container, unclear.id, newest_seen=world.created()[0]["order_id"], by="merchant:1")
+    not_there.give_up(world.container, unclear.id, newest_seen=world.created()[0]["order_id"], by="merchant:1")
     assert world.states() == ["PLACED_UNPAID", "VOID", "HELD"]
     evidence.look_up(world.container, unclear.account_id or 0, world.created()[1]["order_id"], source="push")
     assert world.states() == ["PLACED_UNPAID", "PLACED_UNPAID", "CANCELLED"]

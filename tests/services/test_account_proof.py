@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict, WaybillError
 from app.models import Credential, SupplierAccount
-from app.pipeline import reconcile
+from app.pipeline import not_there
 from app.ports.errors import MerchantMustAct
 from app.services import accounts
 from app.shop_access import open_account, renew
@@ -125,8 +125,8 @@ def test_not_there_is_refused_when_a_newer_order_than_the_named_one_is_known(
                 " created_at_supplier + interval '1 hour' FROM supplier_order"
             )
         )
-    monkeypatch.setattr(reconcile, "LOOKING", -timedelta(hours=2) * world.container.settings.time_scale)
+    monkeypatch.setattr(not_there, "LOOKING", -timedelta(hours=2) * world.container.settings.time_scale)
     old = world.created()[0]["order_id"]
     with pytest.raises(Conflict, match="another one was made after it"):
-        reconcile.not_there(world.container, world.purchases()[1].id, newest_seen=old, by="merchant:1")
+        not_there.give_up(world.container, world.purchases()[1].id, newest_seen=old, by="merchant:1")
     assert world.states() == ["PLACED_UNPAID", "UNKNOWN"]
