@@ -15,7 +15,7 @@ from app.models import Attempt, Credential, Purchase, Shop, ShopAccount, Supplie
 from app.models.supplier import UNKNOWN_NUMBER
 from app.pipeline import match
 from app.pipeline.numbers import instance_key
-from app.pipeline.record import audit
+from app.pipeline.record import audit, end_tasks
 from app.ports.errors import OutsideError
 from app.ports.tokens import TokenGrant
 from app.services import account_proof, shops
@@ -195,6 +195,9 @@ def _go_on(container: Container, merchant_id: int, *, other: bool) -> None:
     unread = sa.update(SupplierOrder).where(SupplierOrder.account_id.in_(mine), SupplierOrder.track_run_at.is_not(None))
     with container.database.transaction() as session:
         session.execute(unread.values(track_run_at=sa.func.least(SupplierOrder.track_run_at, sa.func.now())))
+        live = sa.select(Credential.id).where(Credential.account_id.in_(mine), Credential.state == "LIVE")
+        for credential_id in session.scalars(live).all():  # before a mail asks for what is done
+            end_tasks(session, f"token-dead:{credential_id}", "connected again")
     look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(WAITING), again=False)
     if other:
         look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)

@@ -185,9 +185,9 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
             raise WaybillError("too_long", f"{name} may have at most {LONGEST} characters.")
     with container.database.transaction() as session:
         order = session.get_one(StoreOrder, find(session, ref).id, with_for_update=True)
-        overrides = _overrides(container, order)
-        overrides = {key: value for key, value in (overrides | dict(changes)).items() if value}
-        if changes:
+        before = _overrides(container, order)
+        overrides = {key: value for key, value in (before | dict(changes)).items() if value}
+        if overrides != before:
             order.address_override_sealed = (
                 container.vault.seal_json(overrides, order.address_place) if overrides else None
             )

@@ -11,6 +11,7 @@ from app import shop_access
 from app.jobs import sweep
 from app.models import Credential
 from app.ports.errors import OutsideError
+from app.services import accounts
 from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World
 
@@ -55,6 +56,9 @@ def test_a_final_refusal_is_asked_for_once_and_told_once(world: World, monkeypat
     assert asked == [credential(world).id]
     assert world.tasks().count("token_dead") == 1
     assert (world.states(), world.calls_of_create()) == (["HELD"] * 2, 0)
+    again = world.aliexpress.control("accounts", {"user_id": world.account["user_id"]})
+    accounts.connect(world.container, 1, again["access_token"], again["refresh_token"], actor="merchant:1")
+    assert world.tasks() == [], "with the connection, not with the next sweep: no mail asks for what is done"
 
 
 def test_a_token_that_dies_early_is_renewed_before_the_order_is_sent(world: World) -> None:

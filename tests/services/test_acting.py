@@ -189,6 +189,8 @@ def test_address_is_corrected_field_by_field(world: World) -> None:
     world.woocommerce_order("socks", [{"product_id": int(product), "quantity": 1}], billing=address)
     world.settle(until=lambda: world.reasons() == ["address_invalid"])
     ref = str(world.orders()[0].id)
+    orders.fix_address(world.container, ref, {"zip": ""}, actor="ann")
+    assert "corrected the address" not in json.dumps(story.tell(world.container, ref), default=str), "nothing was"
     before = orders.fix_address(world.container, ref, {}, actor="ann")
     assert [one["field"] for one in before["problems"]] == ["mobile_no"]
     with pytest.raises(WaybillError, match="no field"):
@@ -196,7 +198,9 @@ def test_address_is_corrected_field_by_field(world: World) -> None:
     after = orders.fix_address(world.container, ref, {"mobile_no": "2175550100", "phone_country": "+1"}, actor="ann")
     assert after["problems"] == []
     assert after["went_on"] == [world.purchases()[0].id]
-    assert "2175550100" not in json.dumps(story.tell(world.container, ref), default=str)
+    told = json.dumps(story.tell(world.container, ref), default=str)
+    assert "corrected the address" in told
+    assert "2175550100" not in told
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
 
 
