@@ -187,7 +187,8 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
         order = session.get_one(StoreOrder, find(session, ref).id, with_for_update=True)
         before = _overrides(container, order)
         overrides = {key: value for key, value in (before | dict(changes)).items() if value}
-        if overrides != before:
+        corrected = overrides != before
+        if corrected:
             order.address_override_sealed = (
                 container.vault.seal_json(overrides, order.address_place) if overrides else None
             )
@@ -201,7 +202,7 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
         ).all()
     went_on = (
         look_again(container, Purchase.order_id == order.id, Purchase.reason.in_(ADDRESS_REASONS), again=True)
-        if changes
+        if corrected
         else []
     )
     return {
