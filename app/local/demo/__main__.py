@@ -94,7 +94,15 @@ def _on_stage(world: World, container: Container, story: Story, seed: int | None
         for one in (people, narrator):
             one.end()
     result = Result(world, view, made, undisturbed=seed is None)
+    # A held order is looked at again now and then, and is not held for that moment.
+    until = time.monotonic() + _MOMENT
+    while result.differences and time.monotonic() < until:
+        time.sleep(0.2)
+        result = Result(world, view, made, undisturbed=seed is None)
     return _tell(world, story, result, [*people.failures, *([trouble] if trouble else []), *result.differences])
+
+
+_MOMENT = 5.0
 
 
 def _settle(stage: Stage) -> None:
