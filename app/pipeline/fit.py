@@ -101,6 +101,7 @@ def fits(
         return False
     if _unread(session, purchase, but=known.id if known else None):
         return False  # what its own orders cover is not known yet
+    names = _names(session, attempt)
     left: Counter[tuple[str, str]] = Counter()
     for product, sku, pieces, _ in attempt.items:
         left[product, sku] += pieces
@@ -109,8 +110,8 @@ def fits(
         .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
         .where(SupplierOrder.purchase_id == purchase.id)
     ):
-        left[stored.product_id, stored.sku_id] -= stored.quantity
-    names = _names(session, attempt)
+        have = (stored.product_id, stored.sku_id)
+        left[names.get(have, have)] -= stored.quantity
     named: Counter[tuple[str, str]] = Counter()
     for item in read.items:
         key = (item.product_id, item.sku_id)
