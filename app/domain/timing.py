@@ -117,6 +117,8 @@ class Timers:
     poll_alert: timedelta = timedelta(hours=1)
     poll_overlap: timedelta = timedelta(minutes=10)
     nightly_window: timedelta = timedelta(days=7)
+    account: timedelta = timedelta(minutes=15)
+    gap_alert: timedelta = timedelta(hours=1)
     track_poll: timedelta = timedelta(hours=6)
     payment_poll: timedelta = timedelta(minutes=10)
     recheck_held: timedelta = timedelta(minutes=15)

@@ -12,6 +12,7 @@ from app.ports.storefront import (
     Fulfilment,
     OrderPage,
     Parcel,
+    PlacedPage,
     Request,
     ShopAccess,
     ShopProfile,
@@ -47,6 +48,10 @@ class WooCommerceSession:
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """Changed orders: all but the trash first, then the trash; some may come twice."""
         return orders.changed(self._shop, since, until, cursor)
+
+    def orders_placed(self, since: datetime, until: datetime, cursor: str | None) -> PlacedPage:
+        """Placed orders: all but the trash first, then the trash; deleted ones are not among them."""
+        return orders.placed(self._shop, since, until, cursor)
 
     def fulfilments(self, order_id: str) -> tuple[Fulfilment, ...]:
         """Fulfilments of the order; without the endpoint, our own parcels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -116,6 +117,25 @@ def test_changed_orders_over_many_pages_within_one_second(shop: Shop) -> None:
     assert str(draft) not in found
     assert walk(shop, now + timedelta(minutes=2), now + timedelta(minutes=3)) == []
     assert walk(shop, now - timedelta(minutes=10), now - timedelta(minutes=9)) == []
+
+
+def test_placed_orders_over_many_pages_are_each_listed(shop: Shop) -> None:
+    """Pages of one second, pages of several, and the trash: whatever the walk, nobody is left out."""
+    made = [shop.order(via="rest", lines=[{"product_id": shop.mug}], status="processing")["id"] for _ in range(230)]
+    time.sleep(1.1)
+    made += [shop.order(via="rest", lines=[{"product_id": shop.mug}], status="pending")["id"] for _ in range(120)]
+    shop.act(made[7], "trash")
+    session, cursor, found = shop.session(), None, list[str]()
+    now = datetime.now(UTC).replace(microsecond=0)
+    for _ in range(20):
+        page = session.orders_placed(now - timedelta(minutes=10), now + timedelta(seconds=2), cursor)
+        found += page.ids
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert cursor is None
+    assert set(found) == {str(number) for number in made}
+    assert session.orders_placed(now + timedelta(minutes=2), now + timedelta(minutes=3), None).ids == ()
 
 
 def test_a_foreign_cursor_is_refused(shop: Shop) -> None:
