@@ -63,6 +63,11 @@ def _is_older(container: Container, epoch: int) -> bool:
 _EPOCH = "epoch seen"
 
 
+def epoch_seen(container: Container) -> int:
+    """The highest epoch that a send of this process has seen."""
+    return container.turns.get(_EPOCH, 0)
+
+
 def _disturbed(session: Session, purchase: Purchase, how: sa.ColumnElement[bool]) -> list[str]:
     """Those of the purchase's breakers that are so, in the order in which they are locked."""
     query = sa.select(Breaker.scope).where(Breaker.scope.in_(scopes(purchase)), how)

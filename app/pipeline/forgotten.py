@@ -79,8 +79,10 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
             f"stray:{order.id}:{purchase.id}",
             "stray_order",
             turn="us",
-            text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it was made by "
-            f"hand for something else, say so: `flask orphan dismiss {order.external_id}`. Until then that waits.",
+            text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it is the one "
+            f"for that (sent before a backup was restored, or made by hand), say so: `flask purchase resolve "
+            f"{purchase.id} --found {order.external_id}`; if it was made for something else: `flask orphan dismiss "
+            f"{order.external_id}`. Until then that waits.",
             shop_id=purchase.shop_id,
             order_id=purchase.order_id,
             purchase_id=purchase.id,

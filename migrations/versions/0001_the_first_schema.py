@@ -74,6 +74,8 @@ def upgrade() -> None:
     op.create_table('instance',
     sa.Column('id', sa.BigInteger(), nullable=False),
     sa.Column('epoch', sa.BigInteger(), nullable=False),
+    sa.Column('system', sa.Text(), server_default='', nullable=False),
+    sa.Column('timeline', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('out_key_sealed', sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_instance'))
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
+from app import boot
+from app.errors import Conflict
 from app.journal import Entry
 from app.models import (
     Attempt,
@@ -13,13 +17,14 @@ from app.models import (
     Interlock,
     PlacementFreeze,
     Purchase,
+    Shop,
     Spend,
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import evidence
+from app.pipeline import evidence, numbers
 from app.pipeline.buy import outcome
-from app.services import orphans, placement
+from app.services import orphans, placement, purchases
 from tests.flow.test_unclear import order
 from tests.flow.world import World
 
@@ -60,7 +65,7 @@ def test_an_order_like_one_about_to_be_bought_freezes_the_account(world: World) 
     due(world)
     world.settle()
     assert world.states() == ["READY"]
-    placement.release(world.container, by="ann", second="bob")
+    placement.release(world.container, by="ann", second="bob", despite=True)
     due(world)
     world.settle(until=lambda: world.states() == ["HELD"], seconds=20)
     assert world.reasons() == ["late_evidence"], "released, but that very order still waits for a word"
@@ -95,7 +100,118 @@ def test_answers_in_the_journal_that_the_database_lacks_freeze_once(world: World
     order(world)
     world.settle(until=lambda: len(world.states()) == 2, seconds=20)
     assert world.states() == ["PLACED_UNPAID", "READY"]
-    placement.release(world.container, by="ann", second="bob")
+    placement.release(world.container, by="ann", second="bob", despite=True)
     outcome.replay(world.container)
     assert freezes(world) == []
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
+
+
+def test_a_person_names_the_order_of_a_purchase_that_the_database_takes_for_unsent(world: World) -> None:
+    world.aliexpress.control("push", {"lost": 1000})
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2, seconds=20)
+    [made, _] = [str(line["order_id"]) for line in world.created()]
+    forget(world, "HELD")
+    first, second = world.purchases()
+    purchases.resolve_found(world.container, first.id, [made], by="merchant:1")
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "HELD"], seconds=20)
+    with pytest.raises(Conflict, match="belongs to purchase"):
+        purchases.resolve_found(world.container, second.id, [made], by="merchant:1")
+    with world.container.database.transaction() as session:
+        [spend] = session.scalars(sa.select(Spend))
+        assert (spend.state, spend.settled) == ("SETTLED", spend.quoted)
+        assert session.scalars(sa.select(Attempt.outcome)).all() == ["PLACED"]
+    assert len(world.created()) == 2
+
+
+def test_an_order_that_is_older_than_the_buyers_or_of_something_else_is_refused(world: World) -> None:
+    world.aliexpress.control("push", {"lost": 1000})
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    made = str(world.created()[0]["order_id"])
+    forget(world, "HELD")
+    [purchase] = world.purchases()
+    for change in (
+        "UPDATE store_order SET placed_at = now() + interval '1 hour'",
+        "UPDATE purchase_item SET quantity = 2",
+    ):
+        with world.container.database.transaction() as session:
+            session.execute(sa.text(change))
+        with pytest.raises(Conflict):
+            purchases.resolve_found(world.container, purchase.id, [made], by="merchant:1")
+        assert world.states() == ["HELD"], "nothing of it stays"
+        with world.container.database.transaction() as session:
+            session.execute(sa.text("UPDATE store_order SET placed_at = now() - interval '1 hour'"))
+            assert session.scalars(sa.select(Attempt.id)).all() == []
+
+
+def test_an_answer_in_the_journal_puts_its_purchase_back_as_sent(world: World) -> None:
+    world.aliexpress.control("push", {"lost": 1000})
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    forget(world, "READY")
+    outcome.replay(world.container)
+    assert world.states() == ["PLACED_UNPAID"]
+    assert freezes(world) == [None]
+    outcome.replay(world.container)
+    assert world.states() == ["PLACED_UNPAID"], "once"
+    placement.release(world.container, by="ann", second="bob")
+    due(world)
+    world.settle()
+    assert len(world.created()) == 1
+
+
+def test_an_answer_that_nothing_was_bought_puts_nothing_back(world: World) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    number = world.purchases()[0].out_order_id
+    forget(world, "READY")
+    shutil.rmtree(world.folder / "state" / "journal")
+    nothing = {"outcome": "NOT_EXECUTED", "pay": "not_asked", "order_ids": []}
+    world.container.journal.append(Entry(987654, 987654, number, nothing))
+    outcome.replay(world.container)
+    assert world.states() == ["READY"]
+
+
+def test_a_worker_that_runs_on_sends_again_after_the_release(world: World) -> None:
+    """It has seen higher epochs than the restored database has; the count goes on above them."""
+    for _ in range(5):
+        boot.advance(world.container)
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE instance SET epoch = 1"))
+    boot.advance(world.container)
+    assert freezes(world) == [None]
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(poll_cursor=sa.func.now()))
+    placement.release(world.container, by="ann", second="bob")
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2, seconds=20)
+
+
+def test_a_database_that_lost_its_epoch_freezes_and_keeps_its_numbers(world: World) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    with world.container.database.transaction() as session:
+        key = numbers.instance_key(world.container, session)
+        session.execute(sa.text("DELETE FROM instance"))
+    boot.advance(world.container)
+    assert freezes(world) == [None]
+    numbers._KEYS.clear()
+    with world.container.database.transaction() as session:
+        assert numbers.instance_key(world.container, session) == key
+
+
+def test_a_freeze_of_its_own_is_released_only_when_all_is_cleared_up(world: World) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    world.container.journal.append(Entry(987654, 987654, "123456789012345678", {"outcome": "PLACED"}))
+    outcome.replay(world.container)
+    assert placement.status(world.container)["to_clear_up"] == placement.open_questions(world.container) != []
+    with pytest.raises(Conflict, match="123456789012345678"):
+        placement.release(world.container, by="ann", second="bob")
+    assert freezes(world) == [None]
+    assert placement.release(world.container, by="ann", second="bob", despite=True) == 1

@@ -177,17 +177,30 @@ class World:
             "LOG_LEVEL": "ERROR",
             **extra,
         }
-        self.container: Container = containers.build(self.environment)
-        prepare(self.container)
-        self.app = Served(create_app(self.container), port)
+        self._open(port)
         self.shopify.control("webhook_url", {"url": f"{self.app.url}/webhooks/shopify"})
         self.aliexpress.control("push", {"url": f"{self.app.url}/webhooks/aliexpress"})
-        self.drain = Drain(
-            self.container, threads=6, kinds=[kind for kind in KINDS if kind.name not in {"job", "poll"}]
-        )
         self.account: dict[str, Any] = {}
         self.variants: dict[str, str] = {}
         self.variant_ids: dict[str, str] = {}
+
+    def _open(self, port: int) -> None:
+        self.container: Container = containers.build(self.environment)
+        prepare(self.container)
+        self.app = Served(create_app(self.container), port)
+        kinds = [kind for kind in KINDS if kind.name not in {"job", "poll"}]
+        self.drain = Drain(self.container, threads=6, kinds=kinds)
+
+    def shut(self) -> None:
+        """End the product; the shops and the supplier go on."""
+        self.app.stop()
+        self.drain.close()
+        self.container.close()
+
+    def reopen(self, **environment: str) -> None:
+        """Start the product again, after `shut`, where it was; perhaps on another database."""
+        self.environment |= environment
+        self._open(self.app.port)
 
     def close(self) -> None:
         """End everything."""
