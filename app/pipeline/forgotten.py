@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.purchase_flow import PLACED
 from app.logs import logger
 from app.models import Attempt, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
 from app.pipeline.record import alert, audit, task
@@ -20,6 +22,8 @@ from app.ports.supplier import SupplierOrder as OrderRead
 
 log = logger(__name__)
 NAMED = 5
+SAME = timedelta(seconds=2)
+"""The supplier tells whole seconds, by a clock of its own: an order made then may be this very send's."""
 
 
 def freeze(session: Session, reason: str, *, by: str, account_id: int | None = None) -> bool:
@@ -63,8 +67,11 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
     """A readable order of our account belongs to no send: is it one that the database forgot?
 
     It is if it holds exactly what a purchase is about to order that has not been sent. That account stops. An order
-    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`.
+    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`. One that holds
+    what was bought later on for a buyer who had ordered before it was perhaps bought twice: that is told.
     """
+    for purchase in _alike(session, order, read, bought=True):
+        _perhaps_twice(session, order, purchase)
     for purchase in _alike(session, order, read):
         if purchase.state in {"READY", "CLAIMED"}:
             freeze(
@@ -89,10 +96,36 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
         )
 
 
-def _alike(session: Session, order: SupplierOrder, read: OrderRead) -> list[Purchase]:
-    """Unsent purchases of the account with exactly these items, of shop orders older than this supplier order."""
+def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+    text = (
+        f"Supplier order {order.external_id} holds what purchase {purchase.id} bought later: was it sent before a "
+        "backup was restored? Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel. "
+        f"If it was made for something else, say so: `flask orphan dismiss {order.external_id}`."
+    )
+    key = f"stray:{order.id}:{purchase.id}"
+    alert(session, key, "duplicate", text, shop_id=purchase.shop_id, purchase_id=purchase.id)
+    task(
+        session,
+        key,
+        "stray_order",
+        turn="us",
+        text=text,
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
+
+
+def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: bool = False) -> list[Purchase]:
+    """Unsent purchases of the account with exactly these items, of shop orders older than this supplier order.
+
+    `bought`: instead those that were placed, and sent after it was made.
+    """
     if read.created_at is None:
         return []
+    sent = sa.exists().where(Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
+    later = sa.and_(Purchase.state.in_(PLACED), Purchase.sent_at > read.created_at + SAME)
+    unsent = sa.and_(Purchase.state.in_(("READY", "CLAIMED", "HELD")), ~sent)
     named: Counter[tuple[str, str]] = Counter()
     for child in read.items:
         named[child.product_id, child.sku_id] += child.quantity
@@ -102,12 +135,9 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead) -> list[Purc
         .join(StoreOrder, StoreOrder.id == Purchase.order_id)
         .where(
             Purchase.account_id == order.account_id,
-            Purchase.state.in_(("READY", "CLAIMED", "HELD")),
+            later if bought else unsent,
             StoreOrder.placed_at <= read.created_at,
             PurchaseItem.quantity > 0,
-            ~sa.exists().where(
-                Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED"))
-            ),
         )
         .order_by(Purchase.id)
     ).all()

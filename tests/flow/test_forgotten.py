@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from app import boot
 from app.errors import Conflict
 from app.journal import Entry
 from app.models import (
+    Alert,
     Attempt,
     Evidence,
     Interlock,
@@ -24,7 +26,7 @@ from app.models import (
 )
 from app.pipeline import evidence, numbers
 from app.pipeline.buy import outcome
-from app.services import orphans, placement, purchases
+from app.services import orphans, paylist, placement, purchases
 from tests.flow.test_unclear import order
 from tests.flow.world import World
 
@@ -215,3 +217,29 @@ def test_a_freeze_of_its_own_is_released_only_when_all_is_cleared_up(world: Worl
         placement.release(world.container, by="ann", second="bob")
     assert freezes(world) == [None]
     assert placement.release(world.container, by="ann", second="bob", despite=True) == 1
+
+
+def test_a_forgotten_order_that_turns_up_after_the_goods_were_bought_again_is_told(world: World) -> None:
+    """Released too early, nobody had compared: it cannot be undone, but it is not silent."""
+    world.aliexpress.control("push", {"lost": 1000})
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    made, account = str(world.created()[0]["order_id"]), world.purchases()[0].account_id or 0
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE store_order SET placed_at = placed_at - interval '1 hour'"))
+    forget(world, "READY")
+    shutil.rmtree(world.folder / "state" / "journal")
+    time.sleep(2.5)  # the supplier tells whole seconds
+    due(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    assert len(world.created()) == 2
+    evidence.look_up(world.container, account, made, source="push")
+    assert "stray_order" in world.tasks()
+    with world.container.database.transaction() as session:
+        [told] = session.scalars(sa.select(Alert.text).where(Alert.kind == "duplicate"))
+    assert made in told
+    assert made in [row["supplier_order"] for row in paylist.listed(world.container)["do_not_pay"]]
+    orphans.dismiss(world.container, made, by="staff:ann")
+    assert "stray_order" not in world.tasks()
+    with world.container.database.transaction() as session:
+        assert session.scalars(sa.select(Alert.ended_at).where(Alert.kind == "duplicate")).one() is not None
