@@ -99,8 +99,8 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
 def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
     text = (
         f"Supplier order {order.external_id} holds what purchase {purchase.id} bought later: was it sent before a "
-        "backup was restored? Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel. "
-        f"If it was made for something else, say so: `flask orphan dismiss {order.external_id}`."
+        "backup was restored? Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel."
+        f" If it was made for something else, say so: `flask orphan dismiss {order.external_id}`."
     )
     key = f"stray:{order.id}:{purchase.id}"
     alert(session, key, "duplicate", text, shop_id=purchase.shop_id, purchase_id=purchase.id)
