@@ -25,7 +25,7 @@ from app.shop_access import apply_grant, open_account, renew
 
 WAITING = ("token_dead", "account_missing")
 OTHER_ACCOUNT = ("account_blocked", "ds_center")
-"""What another account than before may cure."""
+"""What another account may cure, or this one when its owner has put it right."""
 
 
 def connect(
@@ -76,10 +76,10 @@ def connect(
             actor=actor,
             detail={"shop": shop_id, "expires_at": expires_at.isoformat() if expires_at else ""},
         )
-    other = before is None or before.id != account.id
-    if other:
-        _move_unsent(container, shop_id, account.id)
-    _go_on(container, shop.merchant_id, other=other)
+    # Not only if it is another account than before: whoever was cut off here gives the same one once more.
+    _move_unsent(container, shop_id, account.id)
+    _go_on(container, shop.merchant_id)
+    look_again(container, Purchase.merchant_id == shop.merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)
     return account
 
 
@@ -189,7 +189,7 @@ def _make_default(session: Session, shop_id: int, account_id: int) -> None:
     session.flush()  # the unique default is checked here, not somewhere later
 
 
-def _go_on(container: Container, merchant_id: int, *, other: bool) -> None:
+def _go_on(container: Container, merchant_id: int) -> None:
     """What waited for this goes on: purchases, also of the merchant's other shops, and orders that were unreadable."""
     mine = sa.select(SupplierAccount.id).where(SupplierAccount.merchant_id == merchant_id)
     unread = sa.update(SupplierOrder).where(SupplierOrder.account_id.in_(mine), SupplierOrder.track_run_at.is_not(None))
@@ -199,8 +199,6 @@ def _go_on(container: Container, merchant_id: int, *, other: bool) -> None:
         for credential_id in session.scalars(live).all():  # before a mail asks for what is done
             end_tasks(session, f"token-dead:{credential_id}", "connected again")
     look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(WAITING), again=False)
-    if other:
-        look_again(container, Purchase.merchant_id == merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)
 
 
 def refresh(container: Container, account_id: int, *, actor: str) -> datetime | None:
@@ -218,7 +216,7 @@ def refresh(container: Container, account_id: int, *, actor: str) -> datetime | 
     with container.database.transaction() as session:
         audit(session, "account", account_id, "refreshed", actor=actor)
         merchant_id = session.get_one(SupplierAccount, account_id).merchant_id
-    _go_on(container, merchant_id, other=False)
+    _go_on(container, merchant_id)
     return renewed.expires_at
 
 

@@ -14,11 +14,12 @@ from app.domain.address import AddressProblems, prepare
 from app.domain.address.outcome import FIELD_ORDER
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, ShippedParcel, Shop, StoreOrder, SupplierOrder
+from app.pipeline import generation
 from app.pipeline.record import audit
 from app.ports.money import Money
 from app.ports.storefront import Address
 from app.services import standing
-from app.services.purchases import look_again, supplier_orders
+from app.services.purchases import supplier_orders
 
 ADDRESS_REASONS = ("address_missing", "address_invalid", "address_refused", "customs_id")
 LONGEST_ID = 19
@@ -193,6 +194,8 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
                 container.vault.seal_json(overrides, order.address_place) if overrides else None
             )
             audit(session, "order", order.id, "address_fixed", actor=actor, detail={"fields": sorted(changes)})
+        # In the same transaction: a correction without a second look would be known already when it is given once more.
+        went_on = _second_look(container, session, order) if corrected else []
         problems = _problems(container, order, overrides)
         sent = session.scalars(
             sa.select(SupplierOrder.external_id)
@@ -200,11 +203,6 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
             .where(Purchase.order_id == order.id, SupplierOrder.closed.is_(False))
             .order_by(SupplierOrder.id)
         ).all()
-    went_on = (
-        look_again(container, Purchase.order_id == order.id, Purchase.reason.in_(ADDRESS_REASONS), again=True)
-        if corrected
-        else []
-    )
     return {
         "order_id": order.id,
         "corrected": sorted(overrides),
@@ -212,6 +210,20 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
         "went_on": went_on,
         "ordered_already": list(sent),
     }
+
+
+def _second_look(container: Container, session: Session, order: StoreOrder) -> list[int]:
+    """Look at what the address of this locked order holds up; gives the purchases that are not held any more."""
+    held = session.scalars(
+        sa.select(Purchase)
+        .where(Purchase.order_id == order.id, Purchase.state == "HELD", Purchase.reason.in_(ADDRESS_REASONS))
+        .order_by(Purchase.id)
+        .with_for_update()
+    ).all()
+    for purchase in held:
+        generation.reconsider(session, purchase, again=True)
+    container.database.after_commit(container.bell.ring)
+    return [purchase.id for purchase in held if purchase.state != "HELD"]
 
 
 def _overrides(container: Container, order: StoreOrder) -> dict[str, str]:

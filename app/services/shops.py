@@ -319,7 +319,8 @@ def _stateful(shop: Shop, wanted: str) -> None:
 def set_policy(container: Container, shop_id: int, changes: Mapping[str, Any], *, actor: str) -> dict[str, Any]:
     """Change limits and habits; keys are those of `LIFTED_BY`, caps in minor units of the supplier's quote currency.
 
-    Gives what changed. Waiting purchases that the change may free are looked at again.
+    Gives what changed. Waiting purchases that what was given may free are looked at again, also where nothing changed:
+    whoever gives it once more may have been cut off before that.
     """
     unknown = set(changes) - set(LIFTED_BY)
     if unknown:
@@ -338,7 +339,7 @@ def set_policy(container: Container, shop_id: int, changes: Mapping[str, Any], *
             audit(session, "shop", shop_id, "policy", actor=actor, detail=_without_address(changed))
         if "contact_email" in changed:
             told_anew(session, shop_id)
-    reasons = {reason for name in changed for reason in LIFTED_BY[name]}
+    reasons = {reason for name in changes for reason in LIFTED_BY[name]}
     if reasons:
         look_again(container, Purchase.shop_id == shop_id, Purchase.reason.in_(reasons), again=True)
     return changed

@@ -1,96 +1,49 @@
-"""Which deaths there are, which of them were tried, and trying them: several runs at a time, as they mostly wait."""
+"""Trying deaths: servers that are kept up, and several runs at a time, as they mostly wait."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import queue
-import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
 from app.db_migrate import upgrade
 from app.local.embedded import start_postgres, start_valkey
-from tests.faults.points import KILL, KINDS, Shot
+from tests.faults.deaths import Plan
+from tests.faults.plain import Plain
 from tests.faults.roles import Zygote
-from tests.faults.scene import Scene
+from tests.faults.scene import Scene, Script
+from tests.faults.troubles import Troubles
 from tests.fresh_databases import FreshDatabases
 
-Plan = tuple[Shot, ...]
-PLACEMENT = ("app.pipeline.buy.", "ds.order.create", "journal append", "app.pipeline.claim")
-RECOVERY = ("app.boot.", "outcome.replay", "app.pipeline.reconcile.", "app.pipeline.evidence.", "free_", "journal tidy")
-TRIES = 3
-"""Runs until a death that was never come to counts as one that this scene does not reach."""
-
-
-def singles(points: Sequence[str]) -> list[Plan]:
-    """Every point, in every way to die."""
-    return [(Shot(point, kind),) for point in points for kind in KINDS]
-
-
-def pairs(points: Sequence[str]) -> list[Plan]:
-    """Killed while placing or recovering, and killed once more in the recovery from that."""
-    mine = [point for point in points if any(part in point for part in PLACEMENT + RECOVERY)]
-    return [(Shot(first, KILL), Shot(second, KILL)) for first, second in itertools.product(mine, mine)]
-
-
-def name(plan: Plan) -> str:
-    """How a plan is written in the book."""
-    return " >> ".join(f"{shot.point} ! {shot.kind}" for shot in plan)
-
-
-@dataclass
-class Book:
-    """What was tried, added up over runs in one file."""
-
-    path: Path
-    points: list[str] = field(default_factory=list)
-    passed: set[str] = field(default_factory=set)
-    not_reached: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def open(cls, path: Path) -> Book:
-        """As it was left, or empty."""
-        if not path.exists():
-            return cls(path)
-        kept = json.loads(path.read_text())
-        return cls(path, kept["points"], set(kept["passed"]), kept["not_reached"])
-
-    def save(self) -> None:
-        """Written whole, so that an interrupted run loses nothing."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {"points": self.points, "passed": sorted(self.passed), "not_reached": self.not_reached}
-        new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(kept, indent=1) + "\n")
-        new.replace(self.path)
-
-    def left(self, plans: Sequence[Plan]) -> list[Plan]:
-        """Those still to be tried."""
-        return [plan for plan in plans if name(plan) not in self.passed and self.not_reached.get(name(plan), 0) < TRIES]
-
-    def count(self, plans: Sequence[Plan]) -> tuple[int, int, int]:
-        """(passed, never come to, all)."""
-        names = [name(plan) for plan in plans]
-        never = sum(one not in self.passed and self.not_reached.get(one, 0) >= TRIES for one in names)
-        return sum(one in self.passed for one in names), never, len(names)
+SCRIPTS: dict[str, Callable[[Scene], Script]] = {"plain": Plain, "troubles": Troubles}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run. `wrong`: what was not as it must be."""
+    """One run. `fired`: the points where somebody died; `wrong`: what was not as it must be, a traceback included."""
 
     plan: Plan
-    fired: bool
+    fired: frozenset[str]
     wrong: list[str]
-    reached: set[str]
+    reached: frozenset[str]
     seconds: float
+    folder: Path
+    whole: bool
+    """Whether the whole plan came true."""
+
+    def told(self) -> str:
+        """For a person: what was planned, what went wrong, and where the logs lie."""
+        died = "\n".join(f"  died: {point}" for point in sorted(self.fired))
+        return "\n".join([self.plan.name, died, *(f"  {line}" for line in self.wrong), f"  logs: {self.folder}"])
 
 
 class Stage:
@@ -102,22 +55,42 @@ class Stage:
         self._valkey_url = valkey_url
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._zygote = Zygote()
+        self.zygote = Zygote()
 
     def run(self, slot: int, plan: Plan) -> Outcome:
-        """Play the scene once, dying as planned. Its folder stays when something was wrong."""
+        """Play the script once, dying as planned. Its folder stays when something was wrong."""
         folder = self._folder / f"run-{next(self._numbers)}"
         began = time.monotonic()
-        with self.scene(slot, folder, plan) as scene:
-            wrong = scene.play()
-            outcome = Outcome(plan, scene.fired == len(plan), wrong, scene.reached, time.monotonic() - began)
-        if not wrong:
+        fired, reached, whole = set[str](), set[str](), False
+        try:
+            with self.scene(slot, folder, plan) as scene:
+                try:
+                    wrong = scene.play()
+                finally:
+                    fired, reached, whole = scene.fired, scene.reached, scene.all_fired
+        except Exception:
+            wrong = traceback.format_exc().splitlines()
+        took = time.monotonic() - began
+        outcome = Outcome(plan, frozenset(fired), wrong, frozenset(reached), took, folder, whole)
+        if wrong:
+            (folder / "wrong").write_text(outcome.told() + "\n")
+        else:
             shutil.rmtree(folder, ignore_errors=True)
         return outcome
 
     @contextmanager
-    def scene(self, slot: int, folder: Path, plan: Plan = ()) -> Iterator[Scene]:
+    def scene(self, slot: int, folder: Path, plan: Plan) -> Iterator[Scene]:
         """A scene that has not been played yet."""
+        with self.room(slot) as (database_url, redis_url):
+            script = SCRIPTS[plan.script]
+            with Scene(
+                database_url, redis_url, folder, self.zygote, script, plan.shots, together=plan.together
+            ) as scene:
+                yield scene
+
+    @contextmanager
+    def room(self, slot: int) -> Iterator[tuple[str, str]]:
+        """The addresses of a fresh database and of a flushed Redis number."""
         url = f"{self._valkey_url.rstrip('/').removesuffix('/0')}/{slot}"
         with redis.Redis.from_url(url) as client:
             client.flushdb()
@@ -125,15 +98,14 @@ class Stage:
         with self._lock:
             database_url = database.__enter__()
         try:
-            with Scene(database_url, url, folder, self._zygote, plan) as scene:
-                yield scene
+            yield database_url, url
         finally:
             with self._lock:
                 database.__exit__(None, None, None)
 
     def close(self) -> None:
         """End the zygote and what it started."""
-        self._zygote.close()
+        self.zygote.close()
 
 
 @contextmanager
@@ -149,32 +121,31 @@ def stage(folder: Path) -> Iterator[Stage]:
         yield made
 
 
-def try_all(made: Stage, plans: Sequence[Plan], *, until: float, slots: int, tell: Callable[[Outcome], None]) -> None:
+def try_all(made: Stage, plans: Iterable[Plan], *, until: float, slots: int, tell: Callable[[Outcome], None]) -> None:
     """Try these, `slots` at a time, until the time is over. `tell` hears of each, one at a time."""
-    waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
-    for plan in plans:
-        waiting.put(plan)
-    lock = threading.Lock()
+    waiting, lock = iter(plans), threading.Lock()
+    broken: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
 
     def work(slot: int) -> None:
-        while time.monotonic() < until:
-            try:
-                plan = waiting.get_nowait()
-            except queue.Empty:
+        while time.monotonic() < until and broken.empty():
+            with lock:
+                plan = next(waiting, None)
+            if plan is None:
                 return
             outcome = made.run(slot, plan)
             with lock:
                 tell(outcome)
 
-    threads = [threading.Thread(target=work, args=(slot,)) for slot in range(slots)]
+    def guarded(slot: int) -> None:
+        try:
+            work(slot)
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
+            broken.put(error)
+
+    threads = [threading.Thread(target=guarded, args=(slot,), daemon=True) for slot in range(slots)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def shuffled(plans: Sequence[Plan], seed: int) -> list[Plan]:
-    """In an order that a seed decides, so that a short budget is a fair sample."""
-    mixed = list(plans)
-    random.Random(seed).shuffle(mixed)
-    return mixed
+    if not broken.empty():
+        raise broken.get()

@@ -4,55 +4,81 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 
-from app.errors import WaybillError
 from app.models import Attempt, Purchase, SupplierOrder
-from app.services import paylist, purchases
+from tests.faults.commands import Commands
 from tests.flow.world import World
 
-PATIENCE = 8.0
+PATIENCE = 5.0
 """Seconds for which an unclear purchase is left to evidence, as an hour is in the real world."""
 
 
 class People:
-    """A merchant who pays, approves and looks into unclear purchases, and sellers who ship."""
+    """A merchant who pays, approves and looks into unclear purchases, by `flask` commands, and sellers who ship.
 
-    def __init__(self, world: World) -> None:
+    What is refused for now is tried again the next time.
+    """
+
+    def __init__(self, world: World, commands: Commands) -> None:
         self._world = world
+        self._commands = commands
         self._shipped: set[str] = set()
         self._since: dict[int, float] = {}
+        self.unpaid: set[str] = set()
+        """Buyers (`Order.name_hash`) whose orders the merchant does not pay."""
+        self.kept_back: set[str] = set()
+        """Buyers whose orders no seller ships."""
 
     def act(self) -> None:
-        """What there is to do now. What is refused for now is tried again the next time."""
-        for step in (self._pay, self._ship, self._approve, self._resolve, self._world.read_again):
-            with suppress(WaybillError):
-                step()
+        """What there is to do now."""
+        for step in (self._pay, self._ship, self._decide, self._resolve, self._world.read_again):
+            step()
 
-    def _orders(self) -> list[dict[str, Any]]:
-        orders: list[dict[str, Any]] = self._world.aliexpress.control("state")["orders"]
-        return orders
+    def orders(self, buyer: str = "") -> list[dict[str, Any]]:
+        """Orders at the supplier, oldest first, each with `name_hash`; only this buyer's, if one is named."""
+        names = {
+            str(line["order_id"]): str(line["name_hash"])
+            for line in self._world.aliexpress.control("ledger")
+            if line["op"] == "create"
+        }
+        found = [
+            {**order, "name_hash": names.get(str(order["order_id"]), "")}
+            for order in self._world.aliexpress.control("state")["orders"]
+        ]
+        return [order for order in found if buyer in {"", order["name_hash"]}]
 
     def _pay(self) -> None:
-        listed = {str(entry["supplier_order"]) for entry in paylist.listed(self._world.container)["pay"]}
-        due = sorted(listed & {str(order["order_id"]) for order in self._orders() if order["paid"] is None})
+        open_ones = {
+            str(order["order_id"])
+            for order in self.orders()
+            if order["paid"] is None and order["status"] != "FINISH" and order["name_hash"] not in self.unpaid
+        }
+        if not open_ones:
+            return
+        listed = self._commands.give("paylist").data.get("pay", [])
+        due = sorted(open_ones & {str(entry["supplier_order"]) for entry in listed})
         if due:
             self._world.aliexpress.control("pay", {"order_ids": due})
 
     def _ship(self) -> None:
-        for order in self._orders():
+        for order in self.orders():
             number = str(order["order_id"])
-            if order["paid"] is not None and number not in self._shipped:
+            wanted = order["paid"] is not None and order["status"] != "FINISH"
+            if wanted and order["name_hash"] not in self.kept_back and number not in self._shipped:
                 self._shipped.add(number)
                 self._world.aliexpress.control("ship", {"order_id": number})
 
-    def _approve(self) -> None:
+    def _decide(self) -> None:
         for purchase in self._world.purchases():
-            if (purchase.state, purchase.reason) == ("HELD", "margin") and purchase.approved_at is None:
-                purchases.approve(self._world.container, purchase.id, actor="merchant:1")
+            if purchase.state != "HELD":
+                continue
+            if purchase.reason == "margin" and purchase.approved_at is None:
+                self._commands.give("purchase", "approve", purchase.id, "--by", "merchant:1")
+            elif purchase.reason == "needs_person":
+                self._commands.give("purchase", "retry", purchase.id)
 
     def _resolve(self) -> None:
         unclear = [purchase for purchase in self._world.purchases() if purchase.state in {"UNKNOWN", "HUMAN"}]
@@ -75,17 +101,16 @@ class People:
         if attempt is None:
             return
         wanted = Counter({str(sku): int(pieces) for _, sku, pieces, _ in attempt.items})
-        seen = sorted(self._orders(), key=lambda order: float(order["created"]))
+        seen = sorted(self.orders(), key=lambda order: float(order["created"]))
         found = [
             str(order["order_id"])
             for order in seen
             if str(order["order_id"]) not in known
             and Counter({str(i["sku_id"]): int(i["quantity"]) for i in order["items"]}) <= wanted
         ]
+        said: list[object] = ["purchase", "resolve", purchase.id, "--by", "merchant:1"]
         if found:
-            purchases.resolve_found(self._world.container, purchase.id, found, by="merchant:1")
+            self._commands.give(*said, *(word for number in found for word in ("--found", number)))
             return
         newest = str(seen[-1]["order_id"]) if seen else "none"
-        purchases.resolve_not_there(
-            self._world.container, purchase.id, newest_seen=newest, by="merchant:1", confirm_by="merchant:2"
-        )
+        self._commands.give(*said, "--not-there", "--newest-seen", newest, "--confirm-by", "merchant:2")

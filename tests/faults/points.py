@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 import urllib3.connection
 from rq import Queue
 from sqlalchemy.orm import Session
@@ -47,16 +46,18 @@ class Shot:
 
 
 class Points:
-    """The points of one process. The shots of a plan come one after another, each once over all processes.
+    """The points of one process. Each shot of a plan is fired once over all processes: one after another, or, when
+    they come `together`, each when its point is first come to.
 
     `folder` holds what all processes of a run share: `reached`, a line for each point and process, and a file for each
     shot that was fired.
     """
 
-    def __init__(self, folder: Path, role: str, plan: list[Shot]) -> None:
+    def __init__(self, folder: Path, role: str, plan: list[Shot], *, together: bool = False) -> None:
         self._folder = folder
         self._role = role
         self._plan = plan
+        self._together = together
         self._seen: set[str] = set()
         self._lock = threading.Lock()
 
@@ -69,7 +70,7 @@ class Points:
                 _append(self._folder / "reached", f"{point}\n")
         for number, shot in enumerate(self._plan):
             fired = self._folder / f"fired-{number}"
-            if fired.exists():
+            if (shot.point != point and self._together) or fired.exists():
                 continue
             if shot.point == point and _first(fired):
                 _die(shot.kind)
@@ -110,8 +111,7 @@ def _die(kind: str) -> None:
 
 def install(points: Points) -> None:
     """Put the points around the product's functions in this process and in those that it forks."""
-    sa.event.listen(Session, "before_commit", lambda _session: points.reach(f"commit {_caller()}", "before"))
-    sa.event.listen(Session, "after_commit", lambda _session: points.reach(f"commit {_caller()}", "after"))
+    _wrap(points, Session, "commit", lambda *_: f"commit {_caller()}")
     _wrap(points, Database, "direct", lambda *_: f"commit {_caller()}")
     _wrap(points, Queue, "enqueue", lambda *_: "bell ring")
     _wrap(points, BellWorker, "execute_job", lambda *_: "bell answer")

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.faults.points import Shot
+from tests.faults.points import EXCEPTION, Shot
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("web", "worker", "scheduler")
@@ -49,19 +49,37 @@ class Zygote:
 
 
 class Roles:
-    """Web, worker and scheduler of one run; whoever dies is started again."""
+    """Web, worker and scheduler of one run; whoever dies is started again.
+
+    `together`: the shots of the plan come in any order, and each takes its whole role along, as when a machine dies.
+    Else a worker's supervisor lives on and replaces it, later each time.
+    """
 
     def __init__(
-        self, zygote: Zygote, environment: Mapping[str, str], folder: Path, port: int, plan: Sequence[Shot] = ()
+        self,
+        zygote: Zygote,
+        environment: Mapping[str, str],
+        folder: Path,
+        port: int,
+        plan: Sequence[Shot] = (),
+        *,
+        together: bool = False,
     ) -> None:
         self._zygote = zygote
-        self._asked = {
+        self.asked = {
             "environment": dict(environment),
             "folder": str(folder),
             "plan": [asdict(shot) for shot in plan],
+            "together": together,
             "port": port,
         }
+        """What each process of this run is started with, beside its role."""
         self._folder = folder
+        self._deaths = [
+            (shot.point.split(" | ")[0], folder / f"fired-{number}")
+            for number, shot in enumerate(plan)
+            if together and shot.kind != EXCEPTION
+        ]
         self._pids = {role: self._start(role) for role in ROLES}
         self.restarts = 0
         self._over = threading.Event()
@@ -69,10 +87,14 @@ class Roles:
         self._thread.start()
 
     def _start(self, role: str) -> int:
-        return self._zygote.start({**self._asked, "role": role, "log": str(self._folder / f"{role}.log")})
+        return self._zygote.start({**self.asked, "role": role, "log": str(self._folder / f"{role}.log")})
 
     def _look_after(self) -> None:
         while not self._over.wait(PAUSE):
+            for role, fired in [death for death in self._deaths if death[1].exists()]:
+                self._deaths.remove((role, fired))
+                if role in self._pids:
+                    kill(self._pids[role])
             for role, pid in self._pids.items():
                 if not _alive(pid):
                     kill(pid)  # what it had forked

@@ -1,20 +1,20 @@
-"""A few orders of both shops on their whole way, in real processes that may die, with people who do what is asked."""
+"""A script played in real processes that may die, with people who do what is asked."""
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import sqlalchemy as sa
 
-from app.local.demo.cast import BLACK_LAMP, BROWN_BOTTLE, BRUSH, COPPER_CAN, LIGHTS, SOCKS, Goods
-from app.models import Shop
+from app.models import Purchase, StoreOrder
+from tests.faults.commands import Commands
+from tests.faults.leases import Leases
+from tests.faults.market import Market
+from tests.faults.orders import Order
 from tests.faults.people import People
 from tests.faults.points import Shot
 from tests.faults.roles import Roles, Zygote
@@ -22,51 +22,45 @@ from tests.faults.verdict import problems
 from tests.flow.world import World
 from tests.mailbox import mail_server
 
-SHOPIFY, WOOCOMMERCE = "shopify", "woocommerce"
-DOMAIN, SLUG = "bottles.myshopify.com", "socks"
 SCALE = 20.0
-LOOK = 0.5
+LOOK = 0.3
 LONGEST = 150.0
 """Seconds after which a run that came to no end has failed: a lease of a dead worker lasts twelve."""
-_SOLD = {SHOPIFY: (BROWN_BOTTLE, SOCKS, BRUSH), WOOCOMMERCE: (COPPER_CAN, LIGHTS, BLACK_LAMP)}
+RETOLD = 3.0
+"""Seconds after which a shop is asked again for what changed, as every few minutes in the real world."""
 
 
-@dataclass
-class Order:
-    """A paid order of a shop. Buyers' names differ: the supplier's ledger tells by them for whom it created one."""
+class Script(Protocol):
+    """What happens in a run: made with its `Scene`, furnished before anybody may die, then played."""
 
-    shop: str
-    buyer: str
-    goods: tuple[tuple[Goods, int], ...]
-    external_id: str = ""
-    lines: dict[str, str] = field(default_factory=dict)
+    name: str
+    orders: list[Order]
+    hurries: bool
+    """Whether nobody waits for leases of the dead, nor for a shop to be asked again."""
 
-    @property
-    def name_hash(self) -> str:
-        """How the supplier's ledger names the buyer."""
-        return hashlib.sha256(self.buyer.encode()).hexdigest()[:16]
+    def furnish(self) -> None:
+        """Shops and goods."""
 
-    @property
-    def wanted(self) -> Counter[str]:
-        """Pieces by supplier SKU."""
-        return Counter({goods.sku_id: pieces for goods, pieces in self.goods})
+    def stories(self) -> list[Iterator[None]]:
+        """What happens side by side; each goes on at every look, and waits by yielding."""
 
-
-def orders() -> list[Order]:
-    """What is bought, in this order: the first one's answer is lost after the supplier executed it."""
-    return [
-        Order(SHOPIFY, "Lost Reply", ((BROWN_BOTTLE, 1),)),
-        Order(SHOPIFY, "Plain Shopify", ((SOCKS, 2), (BRUSH, 1))),
-        Order(WOOCOMMERCE, "Two Sellers", ((COPPER_CAN, 1), (LIGHTS, 2))),
-        Order(WOOCOMMERCE, "Thin Margin", ((BLACK_LAMP, 1),)),
-    ]
+    def wrong(self) -> list[str]:
+        """What is not as it must be beside what is true of every script, one sentence each."""
 
 
 class Scene:
     """Simulators in this process, the product in processes of its own. With a plan of where they die."""
 
     def __init__(
-        self, database_url: str, redis_url: str, folder: Path, zygote: Zygote, plan: Sequence[Shot] = ()
+        self,
+        database_url: str,
+        redis_url: str,
+        folder: Path,
+        zygote: Zygote,
+        script: Callable[[Scene], Script],
+        plan: Sequence[Shot] = (),
+        *,
+        together: bool = False,
     ) -> None:
         self._stack = ExitStack()
         self.folder = folder
@@ -78,9 +72,15 @@ class Scene:
         self.world = World(database_url, redis_url, folder, time_scale=SCALE, **mail, **few)
         self._stack.callback(self.world.close)
         self.world.app.stop()
-        self.roles = Roles(zygote, self.world.environment, folder, self.world.app.port, plan)
+        self.market = Market(self.world)
+        self.script = script(self)
+        self.script.furnish()
+        self.roles = Roles(zygote, self.world.environment, folder, self.world.app.port, plan, together=together)
         self._stack.callback(self.roles.close)
-        self.orders = orders()
+        self.commands = Commands(zygote, self.roles.asked, folder)
+        self.people = People(self.world, self.commands)
+        self._leases = Leases(self.world.container.database, folder)
+        self._hurries = together or self.script.hurries
         self._plan = plan
 
     def __enter__(self) -> Self:
@@ -95,73 +95,81 @@ class Scene:
         return set((self.folder / "reached").read_text().splitlines())
 
     @property
-    def fired(self) -> int:
-        """How many shots of the plan were fired."""
-        return sum((self.folder / f"fired-{number}").exists() for number in range(len(self._plan)))
+    def fired(self) -> set[str]:
+        """The points of the plan at which somebody died."""
+        return {shot.point for number, shot in enumerate(self._plan) if (self.folder / f"fired-{number}").exists()}
+
+    @property
+    def all_fired(self) -> bool:
+        """Whether the whole plan came true."""
+        return all((self.folder / f"fired-{number}").exists() for number in range(len(self._plan)))
 
     def verdict(self, *, bought: Sequence[dict[str, Any]] | None = None) -> list[str]:
         """What is wrong now; `bought` as in `problems`."""
-        return problems(self.world, self.orders, bought=bought)
+        return [*problems(self.world, self.script.orders, bought=bought), *self.script.wrong()]
 
     def play(self) -> list[str]:
-        """Make the orders, and wait until each stands where it must; gives what is wrong."""
-        world, people = self.world, People(self.world)
-        self._open_shops()
-        first, *others = self.orders
-        world.aliexpress.control("faults", [{"op": "order.create", "times": 1, "kind": "drop_after"}])
-        self._buy(first)
+        """Play the script, and wait until all stands where it must; gives what is wrong."""
+        stories = self.script.stories()
         deadline = time.monotonic() + LONGEST
-        self._wait(people, deadline, world.calls_of_create)
-        for order in others:
-            self._buy(order)
-        self._wait(people, deadline, lambda: not self.verdict())
-        if found := self.verdict():
-            return [*found, world.tell()]
-        time.sleep(0.5)  # what would be done twice is done now
-        return self.verdict()
-
-    def _wait(self, people: People, deadline: float, until: Callable[[], object]) -> None:
-        while not until() and time.monotonic() < deadline:
-            people.act()
+        retold = time.monotonic()
+        while time.monotonic() < deadline:
+            stories = [story for story in stories if _goes_on(story)]
+            if not stories and not self.verdict():
+                time.sleep(0.5)  # what would be done twice is done now
+                return self.verdict()
+            self.people.act()
+            if self._hurries:
+                self._leases.let_pass()
+                self._leases.pauses()
+                if time.monotonic() - retold > RETOLD:
+                    retold = time.monotonic()
+                    self._ask_shops()
             time.sleep(LOOK)
+        return [*self.verdict(), *(f"not told to its end: {story}" for story in stories), self.world.tell()]
 
-    def _open_shops(self) -> None:
-        world = self.world
-        shops = {SHOPIFY: world.shopify_shop(DOMAIN), WOOCOMMERCE: world.woocommerce_shop(SLUG, fulfilments=True)}
-        for shop, sold in _SOLD.items():
-            for goods in sold:
-                price = "5.00" if goods is BLACK_LAMP else goods.price
-                if shop == SHOPIFY:
-                    variant = world.shopify_variant(DOMAIN, goods.sku, price)
-                else:
-                    variant = world.woocommerce_product(SLUG, goods.sku, price)
-                world.link(shops[shop], variant, (goods.product_id, goods.sku_id))
-        with world.container.database.transaction() as session:
-            session.execute(sa.update(Shop).values(contact_email="owner@example.test"))
+    def _ask_shops(self) -> None:
+        with self.world.container.database.transaction() as session:
+            session.execute(sa.text("UPDATE shop SET poll_run_at = now() WHERE poll_lease_until IS NULL"))
 
-    def _buy(self, order: Order) -> None:
-        first, last = order.buyer.split()
-        lines = [{"sku": goods.sku, "quantity": pieces} for goods, pieces in order.goods]
-        made: dict[str, Any]
-        if order.shop == SHOPIFY:
-            address = {"firstName": first, "lastName": last}
-            made = self.world.shopify.control("orders", {"shop": DOMAIN, "lines": lines, "address": address})
-            order.lines = {str(line["id"]): str(line["sku"]) for line in made["lines"]}
-        else:
-            made = self.world.woocommerce_order(SLUG, lines, **_billing(first, last))
-            order.lines = {str(line["id"]): str(line["sku"]) for line in made["line_items"]}
-        order.external_id = str(made["id"])
+    # What stories are told with.
+
+    def until(self, holds: Callable[[], object]) -> Iterator[None]:
+        """Wait."""
+        while not holds():
+            yield
+
+    def until_done(self, *arguments: object, holds: Callable[[], object] | None = None) -> Iterator[None]:
+        """Give a command at every look until it is not refused, or, if that is given, until `holds`."""
+        while True:
+            answer = self.commands.give(*arguments)
+            if holds() if holds else not answer.fault:
+                return
+            yield
+
+    def fault(self, kind: str, **more: object) -> None:
+        """The next order.create goes wrong like this."""
+        self.world.aliexpress.control("faults", [{"op": "order.create", "times": 1, "kind": kind, **more}])
+
+    def purchases(self, order: Order) -> list[Purchase]:
+        """The purchases of an order, oldest first."""
+        query = (
+            sa.select(Purchase)
+            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+            .where(StoreOrder.external_id == order.external_id)
+            .order_by(Purchase.id)
+        )
+        with self.world.container.database.transaction() as session:
+            return list(session.scalars(query))
+
+    def stands(self, order: Order, *words: str) -> bool:
+        """Whether a purchase of this order has one of these words as its state or its reason."""
+        return any({purchase.state, purchase.reason} & set(words) for purchase in self.purchases(order))
 
 
-def _billing(first: str, last: str) -> dict[str, Any]:
-    address = {
-        "first_name": first,
-        "last_name": last,
-        "address_1": "1 Sample Street",
-        "city": "Springfield",
-        "state": "IL",
-        "postcode": "62701",
-        "country": "US",
-        "phone": "+1 217 555 0100",
-    }
-    return {"billing": address}
+def _goes_on(story: Iterator[None]) -> bool:
+    try:
+        next(story)
+    except StopIteration:
+        return False
+    return True

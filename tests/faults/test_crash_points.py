@@ -1,21 +1,25 @@
-"""Whoever dies where an order is placed or recovered, every paid order is bought once, for the right buyer, shown once.
+"""Whoever dies wherever, every paid order is bought once, for the right buyer, and shown once.
 
-`make faults` tries every point in every way, and pairs of them.
+Each named point is died at once here, by SIGKILL, several in one run. `make faults` tries every point in every way on
+its own, and pairs of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.faults import enumeration
-from tests.faults.enumeration import PLACEMENT, Outcome, Stage
-from tests.faults.points import KILL, Shot
+from tests.faults.deaths import Plan, groups
+from tests.faults.enumeration import Outcome, Stage
 
 SLOTS = 2
+MISSED = 12
+"""Points that may remain: some are come to only now and then, as when two processes meet."""
+MOST = 900
 
 
 @pytest.fixture(scope="module")
@@ -25,27 +29,54 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
-def test_nobody_dies(made: Stage) -> None:
-    quiet = made.run(0, ())
-    assert quiet.wrong == []
-    assert len(quiet.reached) > 100
-    assert {"worker | call aliexpress.aliexpress.ds.order.create | sent"} <= quiet.reached
+@pytest.fixture(scope="module")
+def quiet(made: Stage) -> dict[str, Outcome]:
+    """Each script without any death."""
+    return {outcome.plan.script: outcome for outcome in tried(made, [Plan(name) for name in enumeration.SCRIPTS])}
 
 
-@pytest.mark.timeout(600)
-def test_a_worker_that_is_killed_while_it_places_an_order(made: Stage) -> None:
-    points = sorted(point for point in made.run(0, ()).reached if any(part in point for part in PLACEMENT))
+def tried(made: Stage, plans: Sequence[Plan]) -> list[Outcome]:
+    """All of them."""
     found: list[Outcome] = []
-    plans = [(Shot(point, KILL),) for point in points]
-    enumeration.try_all(made, plans, until=time.monotonic() + 600, slots=SLOTS, tell=found.append)
-    assert [(enumeration.name(one.plan), one.wrong) for one in found if one.wrong] == []
-    assert sum(one.fired for one in found) >= len(points) - 2, "most of them were really killed"
+    enumeration.try_all(made, plans, until=time.monotonic() + MOST, slots=SLOTS, tell=found.append)
+    assert len(found) == len(plans)
+    return found
+
+
+def right(outcomes: Sequence[Outcome]) -> None:
+    """Tell of each that went wrong all that is known."""
+    wrong = [outcome.told() for outcome in outcomes if outcome.wrong]
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.timeout(300)
+def test_nobody_dies(quiet: dict[str, Outcome]) -> None:
+    right([*quiet.values()])
+    reached = frozenset[str]().union(*(outcome.reached for outcome in quiet.values()))
+    assert len(reached) > 200
+    assert {point.split(" | ")[0] for point in reached} == {"web", "worker", "scheduler", "cli"}
+    assert {point.split(" | ")[1].split()[0] for point in reached} == {"commit", "call", "bell", "mail", "journal"}
+
+
+@pytest.mark.timeout(2 * MOST)
+def test_somebody_is_killed_at_each_point(made: Stage, quiet: dict[str, Outcome]) -> None:
+    """A point that both scripts come to is died at in the plain one; who was not come to is tried once more."""
+    plain, troubles = quiet["plain"].reached, quiet["troubles"].reached - quiet["plain"].reached
+    left = {"plain": set(plain), "troubles": set(troubles)}
+    outcomes: list[Outcome] = []
+    for _ in range(2):
+        plans = [plan for name, points in left.items() for plan in groups(name, sorted(points))]
+        outcomes += tried(made, plans)
+        left = {name: points - frozenset().union(*(one.fired for one in outcomes)) for name, points in left.items()}
+    right(outcomes)
+    missed = sorted(point for points in left.values() for point in points)
+    assert len(missed) <= MISSED, f"nobody came to {missed}"
 
 
 @pytest.mark.timeout(300)
 def test_a_checker_that_sees_what_is_wrong(made: Stage, tmp_path: Path) -> None:
     """Its verdict is worth something: an order made twice, for nobody, not at all, or for another buyer."""
-    with made.scene(1, tmp_path / "scene") as scene:
+    with made.scene(1, tmp_path / "scene", Plan("plain")) as scene:
         assert scene.play() == []
         ledger = [line for line in scene.world.aliexpress.control("ledger") if line["op"] == "create"]
         first, *others = ledger
@@ -53,5 +84,6 @@ def test_a_checker_that_sees_what_is_wrong(made: Stage, tmp_path: Path) -> None:
         assert "bought" in scene.verdict(bought=[*ledger, {**first, "order_id": "1"}])[0]
         assert "nobody" in scene.verdict(bought=[*ledger, {**first, "order_id": "1", "name_hash": "nobody"}])[0]
         assert "bought {}" in scene.verdict(bought=others)[0]
+        assert "bought {}" in scene.verdict(bought=[*ledger, {"op": "close", "order_id": first["order_id"]}])[0]
         swapped = [{**first, "name_hash": others[0]["name_hash"]}, {**others[0], "name_hash": first["name_hash"]}]
         assert any("Waybill has it at" in one for one in scene.verdict(bought=[*swapped, *others[1:]]))

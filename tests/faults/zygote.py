@@ -1,7 +1,9 @@
 """A process that has loaded everything and forks the product's processes on demand: each starts in milliseconds.
 
-It reads a JSON line for each process to start, `{"role", "environment", "folder", "plan", "log", "port"}`, and answers
-with a line that holds its process id. Run by `tests.faults.roles`, never by hand.
+It reads a JSON line for each process to start, `{"role", "environment", "folder", "plan", "together", "log", "port"}`,
+and answers with a line that holds its process id. The role `cli` is one `flask` command: `arguments`, and `answer`, a
+file for what it prints, beside which `answer.code` is written when it came to an end, however it ended.
+Run by `tests.faults.roles` and `tests.faults.commands`, never by hand.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
+import flask.cli
 import mjml  # noqa: F401 - loaded once, here
 from werkzeug.serving import make_server
 
@@ -47,20 +51,36 @@ def _become(asked: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, nothing), (1, log), (2, log)):
+    answer = os.open(asked["answer"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600) if "answer" in asked else log
+    for target, source in ((0, nothing), (1, answer), (2, log)):
         os.dup2(source, target)
     os.environ.update(asked["environment"])
     shots = [Shot(**shot) for shot in asked["plan"]]
-    install(Points(Path(asked["folder"]), asked["role"], shots))
+    install(Points(Path(asked["folder"]), asked["role"], shots, together=asked["together"]))
     try:
-        if asked["role"] == "web":
+        if asked["role"] == "cli":
+            _command(asked["arguments"], Path(asked["answer"] + ".code"))
+        elif asked["role"] == "web":
             make_server("127.0.0.1", asked["port"], create_app(), threaded=True).serve_forever(0.05)
         else:
             {"worker": supervisor, "scheduler": scheduler}[asked["role"]].main()
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _command(arguments: list[str], code: Path) -> None:
+    """What `flask` does, the loading of the application included. A command that dies leaves no code."""
+    sys.argv = ["flask", *arguments]
+    try:
+        flask.cli.main()
+    except SystemExit as end:
+        sys.stdout.flush()
+        code.write_text(str(end.code or 0))
 
 
 if __name__ == "__main__":

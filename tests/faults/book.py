@@ -1,0 +1,91 @@
+"""What was tried, added up over runs in one file that is kept in git: which deaths passed, and at which version."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATH = ROOT / "bench" / "results" / "faults.json"
+TRIES = 3
+"""Runs until a death that was never come to counts as one that its script does not reach."""
+
+
+def version() -> str:
+    """The commit that is being tried, with `+` when something was changed since."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return said.stdout.strip() or "unknown"
+
+
+@dataclass
+class Book:
+    """Deaths are named by texts.
+
+    `points`: by script, every point that a run came to. `passed`: by death, the version at which it went well.
+    `failed`: by death, the version at which it went wrong last, until it passes. `missed`: by death, how many runs
+    never came to it. `systems`: how often the worker was killed at a system call, and passed.
+    """
+
+    path: Path = PATH
+    points: dict[str, list[str]] = field(default_factory=dict)
+    passed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
+    now: str = field(default_factory=version)
+
+    @classmethod
+    def open(cls, path: Path = PATH) -> Book:
+        """As it was left, or empty."""
+        if not path.exists():
+            return cls(path)
+        kept = json.loads(path.read_text())
+        versions: list[str] = kept["versions"]
+        passed = {name: versions[number] for name, number in kept["passed"].items()}
+        return cls(path, kept["points"], passed, kept["failed"], kept["missed"])
+
+    def save(self) -> None:
+        """Written whole beside the old one and put in its place: an interrupted run loses nothing."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        versions = sorted(set(self.passed.values()))
+        kept = {
+            "versions": versions,
+            "points": self.points,
+            "passed": {name: versions.index(at) for name, at in sorted(self.passed.items())},
+            "failed": dict(sorted(self.failed.items())),
+            "missed": dict(sorted(self.missed.items())),
+        }
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(kept, indent=0) + "\n")
+        new.replace(self.path)
+
+    def learn(self, script: str, reached: set[str]) -> None:
+        """These points exist; those of earlier runs stay known."""
+        self.points[script] = sorted({*self.points.get(script, []), *reached})
+
+    def note(self, name: str, *, fired: bool, wrong: bool) -> None:
+        """One death was tried."""
+        if wrong:
+            self.failed[name] = self.now
+            self.passed.pop(name, None)
+        elif fired:
+            self.passed[name] = self.now
+            self.failed.pop(name, None)
+            self.missed.pop(name, None)
+        else:
+            self.missed[name] = self.missed.get(name, 0) + 1
+        self.save()
+
+    def is_left(self, name: str) -> bool:
+        """Whether it is still to be tried."""
+        return name not in self.passed and self.missed.get(name, 0) < TRIES
+
+    def count(self, names: Sequence[str]) -> tuple[int, int, int]:
+        """(passed, never come to, all)."""
+        never = sum(name not in self.passed and not self.is_left(name) for name in names)
+        return sum(name in self.passed for name in names), never, len(names)

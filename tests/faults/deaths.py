@@ -1,0 +1,71 @@
+"""Which deaths there are: every point in every way, pairs of them, and groups for one run."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.faults.points import KILL, KINDS, Shot
+
+PLACEMENT = ("app.pipeline.buy.", "ds.order.create", "journal append", "app.pipeline.claim")
+RECOVERY = ("app.boot.", "outcome.replay", "app.pipeline.reconcile.", "app.pipeline.evidence.", "free_", "journal tidy")
+GROUP = 16
+"""Points at which somebody dies in one run of `make test`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A script and the deaths in it: one after another, or `together`, each as soon as its point is come to."""
+
+    script: str
+    shots: tuple[Shot, ...] = ()
+    together: bool = False
+
+    @property
+    def name(self) -> str:
+        """How it is written in the book."""
+        return f"{self.script}: " + " >> ".join(f"{shot.point} ! {shot.kind}" for shot in self.shots)
+
+
+def singles(script: str, points: Sequence[str]) -> list[Plan]:
+    """Every point, in every way to die."""
+    return [Plan(script, (Shot(point, kind),)) for point in points for kind in KINDS]
+
+
+def is_central(point: str) -> bool:
+    """Whether an order is placed there, or what a dead worker left is recovered."""
+    return any(part in point for part in PLACEMENT + RECOVERY)
+
+
+def pairs(script: str, points: Sequence[str]) -> list[Plan]:
+    """Killed while placing or recovering, and killed once more in the recovery from that."""
+    return [_pair(script, *two) for two in itertools.product(filter(is_central, points), repeat=2)]
+
+
+def other_pairs(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]:
+    """Pairs of which at least one is elsewhere, drawn by a seed, without end."""
+    draw = random.Random(f"{seed} {script}")
+    while not all(map(is_central, points)):
+        two = draw.choice(points), draw.choice(points)
+        if not all(map(is_central, two)):
+            yield _pair(script, *two)
+
+
+def _pair(script: str, first: str, second: str) -> Plan:
+    return Plan(script, (Shot(first, KILL), Shot(second, KILL)))
+
+
+def groups(script: str, points: Sequence[str], most: int = GROUP) -> list[Plan]:
+    """All of them, killed, in as few runs as that allows; what lies side by side comes into different runs."""
+    many = -(-len(points) // most)
+    dealt = [sorted(points)[start::many] for start in range(many)]
+    return [Plan(script, tuple(Shot(point, KILL) for point in some), together=True) for some in dealt]
+
+
+def shuffled(plans: Sequence[Plan], seed: int) -> list[Plan]:
+    """In an order that a seed decides, so that a short budget is a fair sample."""
+    mixed = list(plans)
+    random.Random(seed).shuffle(mixed)
+    return mixed

@@ -1,0 +1,195 @@
+"""Ten orders of which each goes wrong in a way of its own, and what people do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from app.local.demo.cast import (
+    BLACK_LAMP,
+    BLUE_BOTTLE,
+    BROWN_BOTTLE,
+    COPPER_CAN,
+    GREEN_CAN,
+    HOLDER,
+    LIGHTS,
+    SNEAKERS,
+    SOCKS,
+    TRAY,
+    WHITE_LAMP,
+    Goods,
+)  # fmt: skip
+from app.models import Shop
+from tests.faults.market import GERMAN, SLUG
+from tests.faults.orders import SHOPIFY, WOOCOMMERCE, Order
+
+if TYPE_CHECKING:
+    from tests.faults.scene import Scene
+
+Story = Iterator[None]
+DOMAIN, APART = "bottles.myshopify.com", "apart.myshopify.com"
+SOLD = {
+    DOMAIN: (COPPER_CAN, GREEN_CAN, BROWN_BOTTLE, TRAY, SNEAKERS, SOCKS),
+    SLUG: (HOLDER, LIGHTS, BLACK_LAMP, WHITE_LAMP),
+}
+_OLD = """UPDATE credential SET refresh_due_at = now() WHERE account_id IS NOT NULL
+    OR shop_id IN (SELECT id FROM shop WHERE connector = 'shopify')"""
+
+
+class Troubles:
+    """A script, as `tests.faults.scene.Script` says."""
+
+    name = "troubles"
+    hurries = True
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._account: dict[str, str] = {}
+        self.several = Order(SHOPIFY, "Several Orders", ((COPPER_CAN, 1), (GREEN_CAN, 1)), domain=DOMAIN)
+        self.refused = Order(WOOCOMMERCE, "Refused Address", ((HOLDER, 2),))
+        self.not_there = Order(SHOPIFY, "Not There", ((BROWN_BOTTLE, 1),), domain=DOMAIN)
+        self.expired = Order(WOOCOMMERCE, "Late Payer", ((LIGHTS, 1),))
+        self.refunded = Order(SHOPIFY, "Money Back", ((TRAY, 1),), kept=False, domain=DOMAIN)
+        self.cancelled = Order(SHOPIFY, "Changed Mind", ((SNEAKERS, 1),), kept=False, domain=DOMAIN)
+        self.token = Order(SHOPIFY, "Dead Token", ((BLUE_BOTTLE, 1),), domain=APART)
+        self.margin = Order(WOOCOMMERCE, "Thin Margin", ((BLACK_LAMP, 1),))
+        self.seller = Order(WOOCOMMERCE, "Seller Cancels", ((WHITE_LAMP, 1),))
+        self.unheard = Order(SHOPIFY, "No Webhook", ((SOCKS, 1),), domain=DOMAIN)
+        self.orders = [
+            self.several, self.refused, self.not_there, self.expired, self.refunded,
+            self.cancelled, self.token, self.margin, self.seller, self.unheard,
+        ]  # fmt: skip
+
+    def furnish(self) -> None:
+        """Three shops, one of them with an account of its own. One thing is not linked."""
+        market = self._scene.market
+        for name, goods in SOLD.items():
+            market.open(name, goods, cheap=(BLACK_LAMP,))
+            market.link(name, tuple(one for one in goods if one not in {TRAY, SOCKS}))
+        self._account = market.open_apart(APART, (BLUE_BOTTLE,))
+        market.link(APART, (BLUE_BOTTLE,))
+
+    def stories(self) -> list[Story]:
+        """Those whose send fails one after another, the others beside them as soon as no fault is left."""
+        return [self._first_the_sends()]
+
+    def wrong(self) -> list[str]:
+        """The shop that left has gone."""
+        with self._scene.world.container.database.transaction() as session:
+            state = session.scalar(sa.select(Shop.state).where(Shop.id == self._scene.market.shops[APART]))
+        return [] if state == "UNINSTALLED" else [f"the shop that left is {state}"]
+
+    def _first_the_sends(self) -> Story:
+        scene = self._scene
+        yield from scene.until_done("shop", "set", scene.market.shops[DOMAIN], "--contact-email", "owner@example.test")
+        yield from scene.until_done(*self._link(DOMAIN, SOCKS))
+        for order, fault in ((self.several, "split"), (self.not_there, "drop_before")):
+            yield from self._bought_with(order, fault)
+        yield from _beside(
+            self._refused(), self._expired(), self._refunded(), self._cancelled(), self._token(), self._margin(),
+            self._seller(), self._unheard(), self._old_tokens(),
+        )  # fmt: skip
+
+    def _bought_with(self, order: Order, fault: str) -> Story:
+        """It is used up by this order's call: nobody else is sending."""
+        scene = self._scene
+        scene.fault(fault)
+        scene.market.buy(order)
+        yield from scene.until(lambda: not scene.world.aliexpress.control("state")["faults"])
+
+    def _link(self, name: str, goods: Goods) -> tuple[object, ...]:
+        market = self._scene.market
+        return (
+            "link", "add", "--shop", market.shops[name], "--variant", market.variants[goods.sku],
+            "--product", goods.product_id, "--sku-id", goods.sku_id,
+        )  # fmt: skip
+
+    def _refused(self) -> Story:
+        scene = self._scene
+        scene.market.buy(self.refused, GERMAN)
+        yield from scene.until(lambda: scene.stands(self.refused, "address_refused"))
+        ref = scene.purchases(self.refused)[0].order_id
+        yield from scene.until_done("order", "address", ref, "--set", "zip=10115")
+
+    def _expired(self) -> Story:
+        """Nobody pays in time; it is ordered once more by itself, and that one is paid."""
+        scene, buyer = self._scene, self.expired.name_hash
+        scene.people.unpaid.add(buyer)
+        scene.market.buy(self.expired)
+        yield from scene.until(lambda: scene.stands(self.expired, "PLACED_UNPAID"))
+        scene.world.aliexpress.control("close", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
+        yield from scene.until(lambda: len(scene.people.orders(buyer)) > 1)
+        scene.people.unpaid.remove(buyer)
+
+    def _refunded(self) -> Story:
+        """Before it was linked; when it is, nothing is left to buy."""
+        scene = self._scene
+        scene.market.buy(self.refunded)
+        yield from scene.until(lambda: scene.stands(self.refunded, "mapping_missing"))
+        scene.world.refund(self.refunded.external_id, 1)
+        yield from scene.until(lambda: scene.stands(self.refunded, "CANCELLED"))
+        yield from scene.until_done(*self._link(DOMAIN, TRAY))
+
+    def _cancelled(self) -> Story:
+        """After it was ordered: nobody pays it, the supplier closes it, and it is not ordered again."""
+        scene, buyer = self._scene, self.cancelled.name_hash
+        scene.people.unpaid.add(buyer)
+        scene.market.buy(self.cancelled)
+        yield from scene.until(lambda: scene.stands(self.cancelled, "PLACED_UNPAID"))
+        scene.world.shopify.control(f"orders/{self.cancelled.external_id}/cancel", {})
+        yield from scene.until(lambda: scene.purchases(self.cancelled)[0].cancel_requested_at)
+        scene.world.aliexpress.control("close", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
+        yield from scene.until(lambda: scene.stands(self.cancelled, "EXPIRED", "CANCELLED"))
+
+    def _token(self) -> Story:
+        """The account's connection dies and is made anew; when all is shown, the shop leaves."""
+        scene, user, shop = self._scene, self._account["user_id"], self._scene.market.shops[APART]
+        scene.world.aliexpress.control("kill_token", {"user_id": user, "refresh": True})
+        scene.market.buy(self.token)
+        yield from scene.until(lambda: scene.stands(self.token, "token_dead"))
+        fresh = scene.world.aliexpress.control("accounts", {"user_id": user})
+        yield from scene.until_done(
+            "account", "connect", "--shop", shop, "--user-id", user,
+            "--access-token", fresh["access_token"], "--refresh-token", fresh["refresh_token"],
+        )  # fmt: skip
+        yield from scene.until(lambda: self.token.buyer not in " ".join(scene.verdict()))
+        scene.world.shopify.control("uninstall", {"shop": APART})
+
+    def _margin(self) -> Story:
+        self._scene.market.buy(self.margin)
+        yield
+
+    def _seller(self) -> Story:
+        """It is cancelled after it was paid, and the merchant orders it again."""
+        scene, buyer = self._scene, self.seller.name_hash
+        scene.people.kept_back.add(buyer)
+        scene.market.buy(self.seller)
+        yield from scene.until(lambda: scene.stands(self.seller, "PLACED_PAID"))
+        scene.world.aliexpress.control("cancel", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
+        yield from scene.until(lambda: scene.stands(self.seller, "SUPPLIER_CANCELLED"))
+        purchase = scene.purchases(self.seller)[0].id
+        yield from scene.until_done("purchase", "again", purchase, holds=lambda: len(scene.purchases(self.seller)) > 1)
+        scene.people.kept_back.remove(buyer)
+
+    def _unheard(self) -> Story:
+        """Its webhook never comes; the shop is asked what changed."""
+        self._scene.market.buy(self.unheard, webhooks=False)
+        yield
+
+    def _old_tokens(self) -> Story:
+        scene = self._scene
+        with scene.world.container.database.transaction() as session:
+            session.execute(sa.text(_OLD))
+        account = scene.purchases(self.several)[0].account_id
+        yield from scene.until_done("account", "refresh", account)
+
+
+def _beside(*stories: Story) -> Story:
+    left = list(stories)
+    while left:
+        for story in tuple(left):
+            if next(story, story) is story:
+                left.remove(story)
+        yield
