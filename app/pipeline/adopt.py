@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
 from app.models import (
@@ -135,7 +136,7 @@ def apply_read(
     if order.payment != "paid":
         order.payment = read.payment.value
     order.created_at_supplier, order.paid_at = read.created_at, read.paid_at
-    now = container.clock.now()
+    now = db.now(session)
     first = order.read_at is None
     another_look = order.read_at is None or now - order.read_at >= container.timers.first_read / 2
     order.pay_until, order.read_at = read.pay_until, now

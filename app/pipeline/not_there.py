@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.domain.purchase_flow import PLACED
 from app.errors import Conflict, NotFound
@@ -286,8 +287,8 @@ def _newer(container: Container, account_id: int, than: datetime) -> bool:
 
     Not what was made just now, while the person was looking: an account may order every minute.
     """
-    latest = container.clock.now() - LOOKING / container.settings.time_scale
     with container.database.reading() as session:
+        latest = db.now(session) - LOOKING / container.settings.time_scale
         newer = sa.exists().where(
             SupplierOrder.account_id == account_id,
             SupplierOrder.created_at_supplier > than,

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.ports.errors import MerchantMustAct, OutsideError, Refused, TryLater
+from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
+from app.ports.http import HTTPAnswer
 from app.ports.money import Money
 from app.ports.storefront import ShopAccess, StoreOrder
+from connectors.woocommerce.verdict import judge
 from tests.connectors.woocommerce.harness import SECRET, Shop, Simulated, running, storefront
 
 
@@ -250,3 +252,23 @@ def test_refresh_and_links(shop: Shop) -> None:
         .endswith("/b/wp-admin/admin.php?page=wc-orders&action=edit&id=47")
     )
     assert shop.secrets["consumer_secret"] not in repr(ShopAccess(shop.url, shop.secrets, {}))
+
+
+def test_a_wrong_clock_is_no_dead_key(shop: Shop) -> None:
+    """Plain http only: OAuth 1 refuses calls of another hour, and the keys are as good as before."""
+    shop.simulated.control("settings", {"shop": shop.slug, "clock_ahead": 3600})
+    with pytest.raises(TryLater) as caught:
+        shop.session().order("5")
+    assert caught.value.code == "shop_clock"
+    shop.simulated.control("settings", {"shop": shop.slug, "clock_ahead": 0})
+    assert read(shop, shop.order()["id"])
+
+
+@pytest.mark.parametrize(("write", "outcome"), [(False, TryLater), (True, OutcomeUnknown)])
+def test_a_call_that_a_proxy_repeated_is_no_dead_key(outcome: type[Exception], *, write: bool) -> None:
+    body = (
+        b'{"code": "woocommerce_rest_authentication_error", "message": "Invalid nonce - nonce has already been used."}'
+    )
+    answer = HTTPAnswer(401, {"Content-Type": "application/json"}, body, 0.1)
+    with pytest.raises(outcome, match="shop_call_repeated"):
+        judge(answer, write=write)
