@@ -29,7 +29,7 @@ from app.models import (
 from app.pipeline import closing, computed, generation
 from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
 from app.ports.money import Money
-from app.ports.supplier import OrderPayment, PayResult
+from app.ports.supplier import PayResult
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.ports.supplier import SupplierOrderItem as ItemRead
 
@@ -439,11 +439,6 @@ def _expired(container: Container, session: Session, purchase: Purchase) -> None
             order_id=order.id,
             purchase_id=heir.id,
         )
-
-
-def is_paid(order: SupplierOrder) -> bool:
-    """Whether the supplier has its money."""
-    return order.payment == OrderPayment.PAID.value
 
 
 def window(container: Container) -> tuple[timedelta, timedelta]:

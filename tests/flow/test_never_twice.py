@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict, WaybillError
 from app.jobs import guarded, sweep
-from app.models import Purchase
+from app.models import Interlock, Purchase
 from app.pipeline import generation, import_order, not_there, reconcile
 from app.pipeline.buy import claim as claiming
 from app.pipeline.buy import run as buy
@@ -48,9 +49,17 @@ def look_often(world: World) -> None:
     """Let the checks of unclear purchases come one after another, as over the hours."""
     for _ in range(LOOKS):
         world.pass_time("human")
+        let_go(world)
         with world.container.database.transaction() as session:
             session.execute(sa.update(Purchase).where(Purchase.state == "READY").values(run_at=sa.func.now()))
         world.settle()
+
+
+def let_go(world: World) -> None:
+    """The interlock is over too: after an hour it protects nothing any more."""
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Interlock).values(release_at=Interlock.release_at - timedelta(hours=2)))
+    sweep.free_leases(world.container)
 
 
 def die_after_sending(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,8 +86,8 @@ def hours_later(world: World) -> None:
     """Every lease and every deadline of a send is over; the sweep looks for what dead workers left."""
     with world.container.database.transaction() as session:
         for column in (Purchase.lease_until, Purchase.sent_deadline):
-            session.execute(sa.update(Purchase).values({column: column - sa.text("interval '2 hours'")}))
-    sweep.free_leases(world.container)
+            session.execute(sa.update(Purchase).values({column: column - timedelta(hours=2)}))
+    let_go(world)
     due(world)
     world.settle()
 
