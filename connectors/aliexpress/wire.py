@@ -96,6 +96,11 @@ def text(value: Any) -> str:
     return ""
 
 
+def says(value: Any) -> bool:
+    """Whether a field says anything: all but null and blank text. Of another kind than expected it says something."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
 def amount_text(value: Any) -> str:
     """A decimal amount as text; fractions allowed."""
     return str(value) if isinstance(value, Decimal) else text(value)
