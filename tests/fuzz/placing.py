@@ -155,7 +155,11 @@ def step(stage: Stage, case: Any) -> None:
 
     stage.alter = alter
     try:
-        stage.drain("buy")
+        for _ in range(20):  # a busy machine may hold a worker up past its deadline: then nothing was sent
+            stage.drain("buy")
+            if bodies:
+                break
+            stage.sql("UPDATE purchase SET run_at = now() - interval '1 hour' WHERE state = 'READY'")
         after_one = _state(stage)
         replay(world.container)
         assert bodies, f"nothing was sent: {after_one}"

@@ -31,7 +31,8 @@ class Failure:
 
     def told(self) -> str:
         """For people."""
-        said = f"{type(self.error).__name__}: {self.error}"
+        inner = getattr(self.error, "exceptions", ())
+        said = "; ".join(f"{type(one).__name__}: {one}" for one in (self.error, *inner))
         return f"{self.target} fails with\n  {json.dumps(self.case)[:2_000]}\n  {said[:3_000]}"
 
     def keep(self) -> Path:
