@@ -16,6 +16,7 @@ from tests.faults import enumeration
 from tests.faults.deaths import Plan, groups
 from tests.faults.enumeration import Outcome, Stage
 
+pytestmark = pytest.mark.alone
 SLOTS = 2
 MISSED = 12
 """Points that may remain: some are come to only now and then, as when two processes meet."""
