@@ -234,20 +234,38 @@ def _wait_for_other(container: Container, opened: Opened) -> Opened:
 
 def _reopen(container: Container, opened: Opened) -> Opened:
     with container.database.reading() as session:
-        credential = session.get_one(Credential, opened.credential_id)
+        credential = session.get(Credential, opened.credential_id)
+    if credential is None:
+        raise _gone(opened)
     return _opened(container, credential, opened.connector, opened.address, opened.capabilities, opened.user_id)
 
 
+def _gone(opened: Opened) -> NotFound:
+    whose = f"Shop {opened.address}" if opened.address else "This account"
+    return NotFound("no_credential", f"{whose} was disconnected meanwhile. Connect it again.")
+
+
 def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) -> None:
+    """Keep the new pair: the old one may have ended with it. Raises `NotFound` if the credential is gone.
+
+    Who asked for longer than the lease keeps it too, as long as nobody stored another one; whoever asks now stores over
+    it when the answer comes.
+    """
     secrets = {**opened.secrets, "access_token": grant.access_token}
     if grant.refresh_token:
         secrets["refresh_token"] = grant.refresh_token
     with container.database.transaction() as session:
-        credential = session.get_one(Credential, opened.credential_id, with_for_update=True)
-        if credential.lease_owner != owner or credential.version != opened.version:
+        credential = session.get(Credential, opened.credential_id, with_for_update=True)
+        if credential is None:
+            raise _gone(opened)
+        lease = credential.lease_owner, credential.lease_until
+        late = credential.lease_owner != owner
+        if late and credential.version != opened.version:
             log.warning("renewed_token_lost_its_lease", credential=credential.id)
             return
         apply_grant(container, credential, secrets, grant)
+        if late:
+            credential.lease_owner, credential.lease_until = lease
         if opened.user_id.startswith(UNKNOWN_NUMBER) and grant.user_id:
             _learn_number(session, opened, grant.user_id)
 

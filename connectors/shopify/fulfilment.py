@@ -58,6 +58,7 @@ def fulfil(client: GraphQLClient, order_id: str, parcel: Parcel, handle: str) ->
             raise Refused("order_not_shown", "the shop shows no such order: deleted, or older than 60 days")
         shares = allocate(routed, shown.missing, handle)
         if not shares:
+            shown = _look(client, order_id, parcel)  # another worker may have shown it since
             break
         share = _ready(client, shares[0])
         created = _create(client, order_id, parcel, share, shown)
