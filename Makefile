@@ -98,6 +98,10 @@ bench: $(STAMP) ## Measure: figure, goal, met or short
 faults: $(STAMP) ## Kill it at every named point, and again while it recovers (BUDGET=90m SEED=7)
 	@$(BIN)/python -m tests.faults $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: soak
+soak: $(STAMP) ## Let it work while everything breaks, then count what was bought (MINUTES=60 SEED=7)
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: migration
 migration: $(STAMP) ## Write a migration from the models (NAME="add a table")
 	@test -n "$(NAME)" || { echo 'make migration NAME="what it does"' >&2; exit 2; }
