@@ -94,6 +94,14 @@ bench: $(STAMP) ## Measure: figure, goal, met or short
 faults: $(STAMP) ## Kill it at every named point, and again while it recovers (BUDGET=90m SEED=7)
 	@$(BIN)/python -m tests.faults $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: coverage
+coverage: $(STAMP) ## What no test takes of the code that places and reconciles (ARGS="--tell")
+	@$(BIN)/python -m tests.teeth.cover $(ARGS)
+
+.PHONY: mutation
+mutation: $(STAMP) ## How many small mistakes there a test notices (BUDGET=30m SEED=1, after make coverage)
+	@$(BIN)/python -m tests.teeth.mutation $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: migration
 migration: $(STAMP) ## Write a migration from the models (NAME="add a table")
 	@test -n "$(NAME)" || { echo 'make migration NAME="what it does"' >&2; exit 2; }
