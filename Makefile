@@ -102,6 +102,14 @@ faults: $(STAMP) ## Kill it at every named point, and again while it recovers (B
 soak: $(STAMP) ## Let it work while everything breaks, then count what was bought (MINUTES=60 SEED=7)
 	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: coverage
+coverage: $(STAMP) ## What no test takes of the code that places and reconciles (ARGS="--tell")
+	@$(BIN)/python -m tests.teeth.cover $(ARGS)
+
+.PHONY: mutation
+mutation: $(STAMP) ## How many small mistakes there a test notices (BUDGET=30m SEED=1, after make coverage)
+	@$(BIN)/python -m tests.teeth.mutation $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: migration
 migration: $(STAMP) ## Write a migration from the models (NAME="add a table")
 	@test -n "$(NAME)" || { echo 'make migration NAME="what it does"' >&2; exit 2; }

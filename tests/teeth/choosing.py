@@ -16,14 +16,14 @@ QUICK = ("tests/domain", "tests/unit", "tests/model", "tests/connectors")
 
 
 @dataclass
-class Tests:
+class Choice:
     """Tests by module and line, as pytest names them. `busy`: on how many lines of these modules a test is."""
 
     lines: dict[str, dict[int, set[str]]]
     busy: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, folder: Path = WORK) -> Tests:
+    def open(cls, folder: Path = WORK) -> Choice:
         """From the data of the last `make coverage`. Raises FileNotFoundError if there is none."""
         path = folder / "coverage"
         if not path.exists():

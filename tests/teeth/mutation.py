@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.mutants import copy
-from tests.teeth.choosing import Tests
+from tests.teeth.choosing import Choice
 from tests.teeth.equivalent import EQUIVALENT
 from tests.teeth.modules import MODULES, RESULTS, ROOT
 from tests.teeth.mutator import Mutation, fingerprint, mutations
@@ -115,7 +115,7 @@ def judge(folder: Path, one: Mutation, tests: Sequence[str]) -> tuple[str, str]:
     return KILLED, named.group(1) if named else "pytest"
 
 
-def try_all(left: Sequence[Mutation], tests: Tests, book: Book, *, until: float, slots: int, most: int) -> None:
+def try_all(left: Sequence[Mutation], tests: Choice, book: Book, *, until: float, slots: int, most: int) -> None:
     """Try one after another until the time is over, `slots` at a time."""
     waiting: queue.SimpleQueue[Mutation] = queue.SimpleQueue()
     for one in left:
@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not asked.tell:
         until = time.monotonic() + int(number) * UNITS[unit]
         most = 1000 if asked.again else asked.most
-        try_all(left, Tests.open(), book, until=until, slots=asked.slots, most=most)
+        try_all(left, Choice.open(), book, until=until, slots=asked.slots, most=most)
     return tell(every, book)
 
 

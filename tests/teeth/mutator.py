@@ -13,6 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], str, str]] = {
     ast.Eq: (ast.NotEq, "==", "!="),
@@ -54,6 +55,7 @@ class Mutation:
         return f"{self.module}:{self.text}:{self.says}"
 
 
+@cache
 def mutations(module: str, source: str) -> list[Mutation]:
     """All changes of a module, in the order of its text. Each leaves it Python."""
     tree = ast.parse(source)
@@ -68,11 +70,10 @@ def mutations(module: str, source: str) -> list[Mutation]:
         end = starts[end_line - 1] + _characters(lines[end_line - 1], node.end_col_offset or 0)
         one = Mutation(module, line, end_line, start, end, new, says, lines[line - 1].strip())
         try:
-            changed = ast.parse(one.of(source))
+            ast.parse(one.of(source))
         except SyntaxError:
             continue
-        if ast.dump(changed) != ast.dump(tree):
-            found.append(one)
+        found.append(one)
     seen = Counter[str]()
     named = []
     for one in sorted(found, key=lambda one: (one.start, one.end, one.says)):
