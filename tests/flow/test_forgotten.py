@@ -243,3 +243,22 @@ def test_a_forgotten_order_that_turns_up_after_the_goods_were_bought_again_is_to
     assert "stray_order" not in world.tasks()
     with world.container.database.transaction() as session:
         assert session.scalars(sa.select(Alert.ended_at).where(Alert.kind == "duplicate")).one() is not None
+
+
+@pytest.mark.parametrize("same_id", [True, False])
+def test_an_old_answer_that_nothing_was_bought_does_not_free_a_send_on_its_way(world: World, same_id: bool) -> None:
+    """The same purchase, released and sent again after a restore: its number is the same, its attempt's id may be."""
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    number = world.purchases()[0].out_order_id
+    shutil.rmtree(world.folder / "state" / "journal")
+    with world.container.database.transaction() as session:
+        attempt = session.scalars(sa.select(Attempt)).one()
+        attempt.outcome = "OPEN"
+        session.execute(sa.update(Purchase).values(state="SENDING", sent_deadline=sa.func.now() + timedelta(hours=1)))
+        former = attempt.id if same_id else attempt.id + 100
+        answered = (attempt.sent_at - timedelta(hours=3)).timestamp()
+    nothing = {"outcome": "NOT_EXECUTED", "pay": "not_asked", "order_ids": []}
+    world.container.journal.append(Entry(former, 1, number, nothing, answered))
+    outcome.replay(world.container)
+    assert world.states() == ["SENDING"], "a READY one would be sent a second time"

@@ -213,6 +213,11 @@ def replay(container: Container) -> int:
         result = _understood(container, entry)
         if result is None:
             continue
+        if not _of_this_send(entry, row):
+            # What is in flight under the same number now is not what this answered: only its ids count.
+            if _late_ids(container, row.account_id, result):
+                done.add(key)
+            continue
         if row.outcome == "OPEN":
             with container.calls.story() as story:
                 recorded += record(
@@ -225,12 +230,12 @@ def replay(container: Container) -> int:
     return recorded
 
 
-def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int] | None:
+def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, datetime] | None:
     """The attempt of a send that this database forgot; put back if its purchase is there. None: not known (yet).
 
     An order that came after the backup is not there before it was read again: the next replay looks once more.
     """
-    if entry.result.get("outcome") in {one.value for one in NEUTRAL}:
+    if entry.result.get("outcome") in _NOTHING:
         return None  # nothing was bought
     mine = sa.select(Purchase.id, Purchase.account_id).where(Purchase.out_order_id == entry.number)
     with container.database.transaction() as session:
@@ -247,10 +252,25 @@ def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int] 
         return session.execute(_sent({entry.number})).first()
 
 
-_ATTEMPTS = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id)
+_ATTEMPTS = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id, Attempt.sent_at)
+_CLOCKS = timedelta(minutes=1)
+"""How far the clock of the host that wrote an entry may be from the database's."""
 
 
-def _sent(numbers: Collection[str]) -> sa.Select[int, str, str, int]:
+def _of_this_send(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bool:
+    """Whether an entry answers this very attempt: after a restore the same purchase may be sent again, ids repeat too.
+
+    Else an old "not executed" would free a purchase whose new send is on its way, and it would be sent a second time.
+    """
+    if row.id != entry.attempt_id and entry.result.get("outcome") in _NOTHING:
+        return False
+    return not entry.at or datetime.fromtimestamp(entry.at, UTC) >= row.sent_at - _CLOCKS
+
+
+_NOTHING = frozenset(one.value for one in NEUTRAL)
+
+
+def _sent(numbers: Collection[str]) -> sa.Select[int, str, str, int, datetime]:
     """Attempts with these numbers of ours that may have bought something."""
     return _ATTEMPTS.where(Attempt.out_order_id.in_(numbers), Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
 
