@@ -253,7 +253,7 @@ def test_an_old_answer_that_nothing_was_bought_does_not_free_a_send_on_its_way(w
     number = world.purchases()[0].out_order_id
     shutil.rmtree(world.folder / "state" / "journal")
     with world.container.database.transaction() as session:
-        attempt = session.scalars(sa.select(Attempt)).one()
+        attempt = session.scalars(sa.select(Attempt).where(Attempt.outcome == "PLACED")).one()
         attempt.outcome = "OPEN"
         session.execute(sa.update(Purchase).values(state="SENDING", sent_deadline=sa.func.now() + timedelta(hours=1)))
         former = attempt.id if same_id else attempt.id + 100

@@ -5,7 +5,7 @@ The same function records what the journal kept from a worker that died: an answ
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -192,42 +192,47 @@ def replay(container: Container) -> int:
     entries = {(entry.attempt_id, entry.number): entry for entry in container.journal.entries()}
     if not entries:
         return 0
-    with container.database.transaction() as session:
-        rows = session.execute(_ATTEMPTS.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
-        known = {(row.id, row.out_order_id): row for row in rows}
-        # Another send's number: the database is not the one that this was written for. Those put back are known by it.
-        numbers = {number for _, number in entries.keys() - known.keys()}
-        again = {row.out_order_id: row for row in session.execute(_sent(numbers))}
-        known |= {key: again[key[1]] for key in entries.keys() - known.keys() if key[1] in again}
-        if strange := sorted(entries.keys() - known.keys()):
-            forgotten.journal_knows_more(session, {number for _, number in strange})
-    recorded, done = 0, set[tuple[int, str]]()
-    for key in strange:
-        attempt = _recalled(container, entries[key])
-        if attempt is not None:
-            known[key] = attempt
-    for key, row in known.items():
-        if key not in entries:
-            continue
+    recorded, done = 0, set[_Key]()
+    for key, row in _attempts_of(container, entries).items():
         entry = entries[key]
         result = _understood(container, entry)
         if result is None:
             continue
-        if not _of_this_send(entry, row):
-            # What is in flight under the same number now is not what this answered: only its ids count.
-            if _late_ids(container, row.account_id, result):
-                done.add(key)
-            continue
-        if row.outcome == "OPEN":
+        if row.outcome == "OPEN" and _of_this_send(entry, row):
             with container.calls.story() as story:
                 recorded += record(
                     container, row.id, entry.purchase_id, result, story=story, source="journal", number=entry.number
                 )
-        elif row.outcome == "VOID" and not _late_ids(container, row.account_id, result):
+        # What another send answered, or one that was given up: only its ids count.
+        elif (row.outcome == "VOID" or not _of_this_send(entry, row)) and not _late_ids(
+            container, row.account_id, result
+        ):
             continue
         done.add(key)
     container.journal.tidy(done, container.clock.now())
     return recorded
+
+
+_Key = tuple[int, str]
+"""An entry's attempt and number."""
+
+
+def _attempts_of(
+    container: Container, entries: Mapping[_Key, Entry]
+) -> dict[_Key, sa.Row[int, str, str, int, datetime]]:
+    """The attempt that each entry answers, as far as it is known or can be put back. The rest freezes ordering."""
+    with container.database.transaction() as session:
+        rows = session.execute(_ATTEMPTS.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
+        known = {key: row for row in rows if (key := (row.id, row.out_order_id)) in entries}
+        # Another send's number: the database is not the one that this was written for. Those put back are known by it.
+        numbers = {number for _, number in entries.keys() - known.keys()}
+        again = {row.out_order_id: row for row in session.execute(_sent(numbers))}
+        known |= {key: again[key[1]] for key in entries.keys() - known.keys() if key[1] in again}
+        strange = sorted(entries.keys() - known.keys())
+        if strange:
+            forgotten.journal_knows_more(session, {number for _, number in strange})
+    recalled = {key: _recalled(container, entries[key]) for key in strange}
+    return known | {key: row for key, row in recalled.items() if row is not None}
 
 
 def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, datetime] | None:
