@@ -71,7 +71,7 @@ def judge(books: Books, told: Mapping[Line, Account]) -> Verdict:
                 verdict.lost.append(f"{name} wanted {pieces}, bought {bought[sku_id]}: {states}")
             verdict.wrong += _attached(books, sold.buyer, name, there)
         verdict.twice += [
-            f"{' '.join(key)}: {pieces} of {sku_id} too many" for sku_id, pieces in left.items() if pieces
+            f"{' '.join(key)}: {pieces} of {sku_id} too many" for sku_id, pieces in (bought - sold.wanted).items()
         ]
     verdict.wrong += _parcels(books)
     return verdict
