@@ -207,23 +207,17 @@ def replay(container: Container) -> int:
         if attempt is not None:
             known[key] = attempt
     for key, row in known.items():
-        if key not in entries:
-            continue
-        entry = entries[key]
-        result = _understood(container, entry)
+        result = _understood(container, entries[key]) if key in entries else None
         if result is None:
             continue
-        if not _of_this_send(entry, row):
-            # What is in flight under the same number now is not what this answered: only its ids count.
-            if _late_ids(container, row.account_id, result):
-                done.add(key)
-            continue
-        if row.outcome == "OPEN":
+        entry = entries[key]
+        mine = _of_this_send(entry, row)  # else only its ids count: another send is in flight under the number now
+        if mine and row.outcome == "OPEN":
             with container.calls.story() as story:
                 recorded += record(
                     container, row.id, entry.purchase_id, result, story=story, source="journal", number=entry.number
                 )
-        elif row.outcome == "VOID" and not _late_ids(container, row.account_id, result):
+        elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.account_id, result):
             continue
         done.add(key)
     container.journal.tidy(done, container.clock.now())
