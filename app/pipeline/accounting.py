@@ -6,7 +6,7 @@ A gap that stays for an hour is told to staff. `flask reconcile` shows a day as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -52,8 +52,8 @@ def run(container: Container, claimed: Claim) -> None:
     today = now.astimezone(day_book.zone_of(shop)).date()
     error = ""
     try:
-        for back in range(NIGHTLY_DAYS if nightly else DAYS):
-            _compare(container, day_book.read(container, shop, today - timedelta(days=back)), now)
+        for day in _days(container, shop, today, NIGHTLY_DAYS if nightly else DAYS):
+            _compare(container, day_book.read(container, shop, day), now)
     except (OutsideError, NotFound) as fault:
         error = fault.code
     with container.database.transaction() as session:
@@ -62,7 +62,16 @@ def run(container: Container, claimed: Claim) -> None:
         row.account_run_at = sa.func.clock_timestamp() + container.timers.account
         if nightly and not error:
             row.account_full_at = now
-        _tell(container, session, row, now)
+        if not error:  # else a gap may have ended unseen; that the shop cannot be read is told by the poller
+            _tell(container, session, row, now)
+
+
+def _days(container: Container, shop: Shop, today: date, latest: int) -> list[date]:
+    """The latest days, and each other one with an open gap: it would neither end nor be read again by itself."""
+    days = {today - timedelta(days=back) for back in range(latest)}
+    with container.database.reading() as session:
+        query = sa.select(OrderGap.day).where(OrderGap.shop_id == shop.id, OrderGap.ended_at.is_(None)).distinct()
+        return sorted(days.union(session.scalars(query)), reverse=True)
 
 
 def _compare(container: Container, book: DayBook, now: datetime) -> None:

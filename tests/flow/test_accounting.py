@@ -190,3 +190,22 @@ def test_a_day_that_has_not_begun_is_refused(world: World) -> None:
     Front(world, "shopify").order()
     with pytest.raises(WaybillError, match="has not begun"):
         reconcile.days(world.container, shop_id=1, day=world.container.clock.now().date() + timedelta(days=3))
+
+
+def test_a_gap_ends_although_its_day_is_over_for_long(world: World) -> None:
+    """Else an order that stood in a gap for minutes before midnight would be told as lost an hour later."""
+    front = Front(world, "shopify")
+    front.order()
+    with world.container.database.transaction() as session:
+        placed_at = StoreOrder.placed_at - timedelta(days=3)
+        session.execute(sa.update(StoreOrder).values(placed_at=placed_at, external_id="4711"))
+        day = session.scalars(sa.select(StoreOrder.placed_at)).one().date()
+        session.add(OrderGap(shop_id=1, external_id="4711", kind="uncovered", day=day))
+        session.execute(sa.update(Shop).values(account_full_at=sa.func.now()))
+    world.shopify.control("faults", [{"op": "OrdersPlaced", "kind": "status", "status": 500, "times": 1}])
+    look(world, hours=1.1)
+    assert open_alerts(world) == [], "nobody knows whether it has ended"
+    look(world, hours=1.1)
+    with world.container.database.transaction() as session:
+        ended = session.execute(sa.select(OrderGap.kind, OrderGap.ended_at)).all()
+    assert ("uncovered", True) in [(kind, at is not None) for kind, at in ended]
