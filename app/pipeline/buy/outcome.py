@@ -192,49 +192,19 @@ def replay(container: Container) -> int:
     entries = {(entry.attempt_id, entry.number): entry for entry in container.journal.entries()}
     if not entries:
         return 0
-<<<<<<< HEAD
     recorded, done = 0, set[_Key]()
     for key, row in _attempts_of(container, entries).items():
         entry = entries[key]
         result = _understood(container, entry)
         if result is None:
             continue
-        if row.outcome == "OPEN" and _of_this_send(entry, row):
-=======
-    with container.database.transaction() as session:
-        rows = session.execute(_ATTEMPTS.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
-        known = {(row.id, row.out_order_id): row for row in rows}
-        # Another send's number: the database is not the one that this was written for. Those put back are known by it.
-        numbers = {number for _, number in entries.keys() - known.keys()}
-        again = {row.out_order_id: row for row in session.execute(_sent(numbers))}
-        known |= {key: again[key[1]] for key in entries.keys() - known.keys() if key[1] in again}
-        if strange := sorted(entries.keys() - known.keys()):
-            forgotten.journal_knows_more(session, {number for _, number in strange})
-    recorded, done = 0, set[tuple[int, str]]()
-    for key in strange:
-        attempt = _recalled(container, entries[key])
-        if attempt is not None:
-            known[key] = attempt
-    for key, row in known.items():
-        result = _understood(container, entries[key]) if key in entries else None
-        if result is None:
-            continue
-        entry = entries[key]
         mine = _of_this_send(entry, row)  # else only its ids count: another send is in flight under the number now
         if mine and row.outcome == "OPEN":
->>>>>>> w-review
             with container.calls.story() as story:
                 recorded += record(
                     container, row.id, entry.purchase_id, result, story=story, source="journal", number=entry.number
                 )
-<<<<<<< HEAD
-        # What another send answered, or one that was given up: only its ids count.
-        elif (row.outcome == "VOID" or not _of_this_send(entry, row)) and not _late_ids(
-            container, row.account_id, result
-        ):
-=======
         elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.account_id, result):
->>>>>>> w-review
             continue
         done.add(key)
     container.journal.tidy(done, container.clock.now())
