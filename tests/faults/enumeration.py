@@ -68,7 +68,7 @@ class Stage:
                     wrong = scene.play()
                 finally:
                     fired, reached, whole = scene.fired, scene.reached, scene.all_fired
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it was, it is told and the others go on
             wrong = traceback.format_exc().splitlines()
         took = time.monotonic() - began
         outcome = Outcome(plan, frozenset(fired), wrong, frozenset(reached), took, folder, whole)
