@@ -83,9 +83,8 @@ class Stage:
         """A scene that has not been played yet."""
         with self.room(slot) as (database_url, redis_url):
             script = SCRIPTS[plan.script]
-            with Scene(
-                database_url, redis_url, folder, self.zygote, script, plan.shots, together=plan.together
-            ) as scene:
+            more = {"together": plan.together, "system_call": plan.system_call}
+            with Scene(database_url, redis_url, folder, self.zygote, script, plan.shots, **more) as scene:
                 yield scene
 
     @contextmanager

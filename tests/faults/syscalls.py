@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.roles import ROOT, kill
@@ -42,17 +42,12 @@ def drawn(seed: int) -> Iterator[int]:
         yield draw.randint(1, draw.choice((MOST // 20, MOST // 4, MOST)))
 
 
-def name(script: str, number: int) -> str:
-    """How such a death is written in the book."""
-    return f"{script}: worker | system call {number} ! kill"
-
-
 class Traced:
     """A worker under strace until it is killed; then workers without it. `died`: whether that happened."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path, number: int) -> None:
-        self._environment = {**os.environ, **environment}
-        self._folder = folder
+        self._environment = {**os.environ, **environment, "LOG_LEVEL": "WARNING"}
+        self._log = folder / "worker.log"
         self._over = threading.Event()
         self.died = False
         inject = ["-e", f"trace={CALLS}", "-e", f"inject={CALLS}:signal=KILL:when={number}"]
@@ -61,18 +56,19 @@ class Traced:
         self._thread.start()
 
     def _start(self, *before: str) -> subprocess.Popen[bytes]:
-        with (self._folder / "worker.log").open("ab") as log:
+        with self._log.open("ab") as log:
             return subprocess.Popen(
                 [*before, sys.executable, "-m", "flask", "worker"],
                 cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def _look_after(self) -> None:
-        """`when=k` counts for each thread: whichever comes to it first takes its process along."""
+        """A worker's supervisor would have its next one traced as well, which then dies at the same number."""
         while not self._over.wait(0.1):
-            if self._process.poll() is not None:
+            if not self.died and (b"worker_ended" in self._log.read_bytes() or self._process.poll() is not None):
                 self.died = True
                 kill(self._process.pid)
+                self._process.wait()
                 self._process = self._start()
 
     def close(self) -> None:
@@ -82,13 +78,3 @@ class Traced:
         with suppress(ProcessLookupError):
             kill(self._process.pid)
         self._process.wait()
-
-
-@contextmanager
-def traced(environment: Mapping[str, str], folder: Path, number: int) -> Iterator[Traced]:
-    """One for a run."""
-    worker = Traced(environment, folder, number)
-    try:
-        yield worker
-    finally:
-        worker.close()
