@@ -1,89 +1,88 @@
-"""`make faults`: every way to die at every named point, and pairs of them, until the budget is used up.
+"""`make faults`: what the proof stands on, until the budget is used up. Each run goes on where the last one stopped.
 
-make faults BUDGET=90m SEED=7     goes on where the last run stopped; coverage adds up in bench/results/faults.json
-make faults ARGS="--slots 4"      so many runs at a time (6)
+make faults BUDGET=90m SEED=7               mutants, bad input, stories, then deaths with all the time that is left
+make faults ARGS="--only deaths"            one part only: mutants, input, stories or deaths
+make faults ARGS="--slots 4"                so many runs at a time (2 for each core)
+
+Deaths add up in bench/results/faults.json, which is kept in git: every point in every way to die, every pair of kills
+while placing and recovering, then other pairs and system calls of the worker, drawn by the seed.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
 import re
-import shutil
+import subprocess
 import sys
-import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
-from tests.faults import enumeration
-from tests.faults.enumeration import Book, Outcome, Plan
+from tests.faults import book, endless
 
-BOOK = Path(__file__).parents[2] / "bench" / "results" / "faults.json"
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+SHARES = {"input": 0.1, "stories": 0.2}
+"""Of the budget; the deaths have the rest. The mutants take what they need."""
 
 
 def main() -> int:
     """The exit code: 0 if nothing that was tried went wrong."""
     asked = _arguments()
-    book = Book.open(asked.book)
-    folder = Path(tempfile.mkdtemp(prefix="waybill-faults-"))
     until = time.monotonic() + asked.budget
-    failed: list[Outcome] = []
-    with enumeration.stage(folder) as made:
-        _list(made, book)
-        plans = [*enumeration.singles(book.points), *enumeration.pairs(book.points)]
-        singles = len(enumeration.singles(book.points))
-        order = [*enumeration.shuffled(plans[:singles], asked.seed), *enumeration.shuffled(plans[singles:], asked.seed)]
-
-        def tell(outcome: Outcome) -> None:
-            _note(book, outcome)
-            if outcome.wrong:
-                failed.append(outcome)
-            say = "WRONG" if outcome.wrong else "ok" if outcome.fired else "not reached"
-            print(f"{say:12}{outcome.seconds:5.1f} s  {enumeration.name(outcome.plan)}", flush=True)
-            for line in outcome.wrong:
-                print(f"    {line}", flush=True)
-
-        enumeration.try_all(made, book.left(order), until=until, slots=asked.slots, tell=tell)
-    _tell(book, plans[:singles], plans[singles:], failed)
-    if not failed:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        print(f"What went wrong lies in {folder}.")
-    return 1 if failed else 0
+    wrong = []
+    for part in [part for part in PARTS if asked.only in {"", part}]:
+        print(f"\n== {part}", flush=True)
+        alone = asked.only == part
+        if PARTS[part](asked, until - time.monotonic(), alone):
+            wrong.append(part)
+    print(f"\nWrong: {', '.join(wrong)}." if wrong else "\nNothing went wrong.")
+    return 1 if wrong else 0
 
 
-def _list(made: enumeration.Stage, book: Book) -> None:
-    """A run in which nobody dies tells the points; those of earlier runs stay known."""
-    quiet = made.run(0, ())
-    if quiet.wrong:
-        raise SystemExit("Without any death: " + "; ".join(quiet.wrong))
-    book.points = sorted({*book.points, *quiet.reached})
-    book.save()
+def _mutants(asked: argparse.Namespace, _left: float, _alone: bool) -> int:
+    if find_spec("tests.faults.mutants") is None:
+        return _absent("tests.faults.mutants")
+    return int(importlib.import_module("tests.faults.mutants").main(["--slots", str(asked.slots)]) or 0)
 
 
-def _note(book: Book, outcome: Outcome) -> None:
-    name = enumeration.name(outcome.plan)
-    if not outcome.wrong and outcome.fired:
-        book.passed.add(name)
-    elif not outcome.fired:
-        book.not_reached[name] = book.not_reached.get(name, 0) + 1
-    book.save()
+def _input(asked: argparse.Namespace, left: float, alone: bool) -> int:
+    return _program("tests.fuzz", asked, left if alone else asked.budget * SHARES["input"])
 
 
-def _tell(book: Book, singles: list[Plan], pairs: list[Plan], failed: list[Outcome]) -> None:
-    print(f"\n{len(book.points)} points.")
-    for what, plans in (("single deaths", singles), ("pairs", pairs)):
-        passed, never, possible = book.count(plans)
-        print(f"{what:14} tried {passed} of {possible}, {never} never come to")
-    print(f"wrong in this run: {len(failed)}")
+def _stories(asked: argparse.Namespace, left: float, alone: bool) -> int:
+    return _program("tests.machine", asked, left if alone else asked.budget * SHARES["stories"])
+
+
+def _program(module: str, asked: argparse.Namespace, seconds: float) -> int:
+    if find_spec(module) is None:
+        return _absent(module)
+    command = [sys.executable, "-m", module, "--seconds", str(int(seconds)), "--seed", str(asked.seed)]
+    return subprocess.run(command, check=False).returncode
+
+
+def _absent(module: str) -> int:
+    print(f"{module} does not exist, so this part was not tried.")
+    return 1
+
+
+def _deaths(asked: argparse.Namespace, left: float, _alone: bool) -> int:
+    return endless.try_deaths(asked.book, seconds=left, seed=asked.seed, slots=asked.slots)
+
+
+PARTS = {"mutants": _mutants, "input": _input, "stories": _stories, "deaths": _deaths}
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--budget", type=_seconds, default=_seconds("30m"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--slots", type=int, default=6)
-    parser.add_argument("--book", type=Path, default=BOOK)
+    parser.add_argument("--slots", type=int, default=min(2 * (os.cpu_count() or 1), 12))
+    parser.add_argument("--only", choices=[*PARTS], default="")
+    parser.add_argument("--book", type=Path, default=book.PATH)
     return parser.parse_args()
 
 

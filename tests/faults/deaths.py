@@ -22,10 +22,14 @@ class Plan:
     script: str
     shots: tuple[Shot, ...] = ()
     together: bool = False
+    system_call: int = 0
+    """The worker dies there instead (`tests.faults.syscalls`)."""
 
     @property
     def name(self) -> str:
         """How it is written in the book."""
+        if self.system_call:
+            return f"{self.script}: worker | system call {self.system_call} ! kill"
         return f"{self.script}: " + " >> ".join(f"{shot.point} ! {shot.kind}" for shot in self.shots)
 
 

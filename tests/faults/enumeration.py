@@ -68,7 +68,7 @@ class Stage:
                     wrong = scene.play()
                 finally:
                     fired, reached, whole = scene.fired, scene.reached, scene.all_fired
-        except Exception:  # noqa: BLE001 - a run that raises is a finding, told with its traceback
+        except Exception:  # noqa: BLE001 - whatever it was, it is told and the others go on
             wrong = traceback.format_exc().splitlines()
         took = time.monotonic() - began
         outcome = Outcome(plan, frozenset(fired), wrong, frozenset(reached), took, folder, whole)
@@ -83,9 +83,8 @@ class Stage:
         """A scene that has not been played yet."""
         with self.room(slot) as (database_url, redis_url):
             script = SCRIPTS[plan.script]
-            with Scene(
-                database_url, redis_url, folder, self.zygote, script, plan.shots, together=plan.together
-            ) as scene:
+            more = {"together": plan.together, "system_call": plan.system_call}
+            with Scene(database_url, redis_url, folder, self.zygote, script, plan.shots, **more) as scene:
                 yield scene
 
     @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.models import Attempt, Purchase, SupplierOrder
+from app.models import Attempt, Credential, Purchase, ShopAccount, SupplierAccount, SupplierOrder
 from tests.faults.commands import Commands
 from tests.flow.world import World
 
@@ -17,7 +17,7 @@ PATIENCE = 5.0
 
 
 class People:
-    """A merchant who pays, approves and looks into unclear purchases, by `flask` commands, and sellers who ship.
+    """A merchant who connects, pays, approves and looks into what is unclear, by `flask` commands, and sellers who ship.
 
     What is refused for now is tried again the next time.
     """
@@ -34,7 +34,7 @@ class People:
 
     def act(self) -> None:
         """What there is to do now."""
-        for step in (self._pay, self._ship, self._decide, self._resolve, self._world.read_again):
+        for step in (self._connect, self._pay, self._ship, self._decide, self._resolve, self._world.read_again):
             step()
 
     def orders(self, buyer: str = "") -> list[dict[str, Any]]:
@@ -49,6 +49,24 @@ class People:
             for order in self._world.aliexpress.control("state")["orders"]
         ]
         return [order for order in found if buyer in {"", order["name_hash"]}]
+
+    def _connect(self) -> None:
+        """Accounts whose connection is dead; so it is too where somebody died between a renewal and storing it."""
+        query = (
+            sa.select(ShopAccount.shop_id, SupplierAccount.user_id)
+            .join(SupplierAccount, SupplierAccount.id == ShopAccount.account_id)
+            .join(Credential, Credential.account_id == SupplierAccount.id)
+            .where(Credential.state == "DEAD", ShopAccount.is_default)
+            .distinct(SupplierAccount.id)
+        )
+        with self._world.container.database.transaction() as session:
+            dead = session.execute(query).all()
+        for shop, user in dead:
+            fresh = self._world.aliexpress.control("accounts", {"user_id": user})
+            self._commands.give(
+                "account", "connect", "--shop", shop, "--user-id", user,
+                "--access-token", fresh["access_token"], "--refresh-token", fresh["refresh_token"],
+            )  # fmt: skip
 
     def _pay(self) -> None:
         open_ones = {

@@ -64,6 +64,7 @@ class Roles:
         plan: Sequence[Shot] = (),
         *,
         together: bool = False,
+        roles: Sequence[str] = ROLES,
     ) -> None:
         self._zygote = zygote
         self.asked = {
@@ -80,7 +81,7 @@ class Roles:
             for number, shot in enumerate(plan)
             if together and shot.kind != EXCEPTION
         ]
-        self._pids = {role: self._start(role) for role in ROLES}
+        self._pids = {role: self._start(role) for role in roles}
         self.restarts = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_after, daemon=True)

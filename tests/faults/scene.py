@@ -17,7 +17,8 @@ from tests.faults.market import Market
 from tests.faults.orders import Order
 from tests.faults.people import People
 from tests.faults.points import Shot
-from tests.faults.roles import Roles, Zygote
+from tests.faults.roles import ROLES, Roles, Zygote
+from tests.faults.syscalls import Traced
 from tests.faults.verdict import problems
 from tests.flow.world import World
 from tests.mailbox import mail_server
@@ -61,7 +62,9 @@ class Scene:
         plan: Sequence[Shot] = (),
         *,
         together: bool = False,
+        system_call: int = 0,
     ) -> None:
+        """`system_call`: the worker is a real one that is killed there, instead of one with points."""
         self._stack = ExitStack()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,8 +78,13 @@ class Scene:
         self.market = Market(self.world)
         self.script = script(self)
         self.script.furnish()
-        self.roles = Roles(zygote, self.world.environment, folder, self.world.app.port, plan, together=together)
+        roles = [role for role in ROLES if role != "worker" or not system_call]
+        where = self.world.environment, folder, self.world.app.port
+        self.roles = Roles(zygote, *where, plan, together=together, roles=roles)
         self._stack.callback(self.roles.close)
+        self.traced = Traced(self.world.environment, folder, system_call) if system_call else None
+        if self.traced is not None:
+            self._stack.callback(self.traced.close)
         self.commands = Commands(zygote, self.roles.asked, folder)
         self.people = People(self.world, self.commands)
         self._leases = Leases(self.world.container.database, folder)
@@ -102,6 +110,8 @@ class Scene:
     @property
     def all_fired(self) -> bool:
         """Whether the whole plan came true."""
+        if self.traced is not None and not self.traced.died:
+            return False
         return all((self.folder / f"fired-{number}").exists() for number in range(len(self._plan)))
 
     def verdict(self, *, bought: Sequence[dict[str, Any]] | None = None) -> list[str]:

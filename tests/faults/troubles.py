@@ -144,16 +144,10 @@ class Troubles:
         yield from scene.until(lambda: scene.stands(self.cancelled, "EXPIRED", "CANCELLED"))
 
     def _token(self) -> Story:
-        """The account's connection dies and is made anew; when all is shown, the shop leaves."""
-        scene, user, shop = self._scene, self._account["user_id"], self._scene.market.shops[APART]
-        scene.world.aliexpress.control("kill_token", {"user_id": user, "refresh": True})
+        """The account's connection dies, and the merchant makes it anew; when all is shown, the shop leaves."""
+        scene = self._scene
+        scene.world.aliexpress.control("kill_token", {"user_id": self._account["user_id"], "refresh": True})
         scene.market.buy(self.token)
-        yield from scene.until(lambda: scene.stands(self.token, "token_dead"))
-        fresh = scene.world.aliexpress.control("accounts", {"user_id": user})
-        yield from scene.until_done(
-            "account", "connect", "--shop", shop, "--user-id", user,
-            "--access-token", fresh["access_token"], "--refresh-token", fresh["refresh_token"],
-        )  # fmt: skip
         yield from scene.until(lambda: self.token.buyer not in " ".join(scene.verdict()))
         scene.world.shopify.control("uninstall", {"shop": APART})
 

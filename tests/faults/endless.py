@@ -1,0 +1,118 @@
+"""Trying deaths until the time is over, in an order that makes a short budget worth most, and telling how far we are."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.faults import enumeration, syscalls
+from tests.faults.book import Book
+from tests.faults.deaths import Plan, other_pairs, pairs, shuffled, singles
+from tests.faults.enumeration import Outcome, Stage
+
+SYSTEM_CALLS = 0.25
+"""Of the runs that are drawn, once all that can be counted was tried."""
+EVERY = 20
+"""One run of so many is a drawn one while there is still something that can be counted."""
+
+
+def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
+    """How many went wrong in this run; what was tried stands in the book at once."""
+    until = time.monotonic() + seconds
+    book, folder = Book.open(path), Path(tempfile.mkdtemp(prefix="waybill-faults-"))
+    failed: list[Outcome] = []
+
+    def tell(outcome: Outcome) -> None:
+        name, wrong = outcome.plan.name, bool(outcome.wrong)
+        book.note(name, fired=outcome.whole, wrong=wrong)
+        say = "WRONG" if wrong else "ok" if outcome.whole else "not reached"
+        print(f"{say:12}{outcome.seconds:5.1f} s  {name}", flush=True)
+        if wrong:
+            failed.append(outcome)
+            print(outcome.told(), flush=True)
+
+    try:
+        with enumeration.stage(folder) as made:
+            _learn(made, book)
+            enumeration.try_all(made, _left(book, seed), until=until, slots=slots, tell=tell)
+    except KeyboardInterrupt:
+        print("Interrupted; what was tried is in the book.")
+    finally:
+        print(coverage(book))
+        print(f"wrong in this run: {len(failed)}" + (f"; logs in {folder}" if failed else ""))
+        if not failed:
+            shutil.rmtree(folder, ignore_errors=True)
+    return len(failed)
+
+
+def _learn(made: Stage, book: Book) -> None:
+    """A run of each script in which nobody dies tells its points."""
+    for script in enumeration.SCRIPTS:
+        quiet = made.run(0, Plan(script))
+        if quiet.wrong:
+            raise SystemExit("Without any death: " + quiet.told())
+        book.learn(script, set(quiet.reached))
+    book.save()
+
+
+def countable(book: Book) -> dict[str, list[Plan]]:
+    """What can be tried to its end, by what it is called."""
+    every = {f"singles, {script}": singles(script, points) for script, points in book.points.items()}
+    twos = {f"pairs, {script}": pairs(script, points) for script, points in book.points.items()}
+    return {**every, **twos}
+
+
+def _left(book: Book, seed: int) -> Iterator[Plan]:
+    """Singles, then pairs, both in an order drawn by the seed, with a drawn one now and then; then drawn ones only."""
+    drawn = _drawn(book, seed)
+    number = itertools.count(1)
+    for plans in countable(book).values():
+        for plan in shuffled(plans, seed):
+            # Asked when its turn comes: a death that was never come to has as many tries as it has runs.
+            if book.is_left(plan.name):
+                yield plan
+                if next(number) % EVERY == 0:
+                    yield next(drawn)
+    yield from drawn
+
+
+def _drawn(book: Book, seed: int) -> Iterator[Plan]:
+    try:
+        syscalls.refuse_without_strace()
+        numbers = syscalls.drawn(seed)
+    except syscalls.StraceMissing as error:
+        print(f"{error}.", flush=True)
+        numbers = iter(())
+    others = {script: other_pairs(script, points, seed) for script, points in book.points.items()}
+    scripts = itertools.cycle(others)
+    every = round(1 / SYSTEM_CALLS)
+    for turn in itertools.count(1):
+        script = next(scripts)
+        number = next(numbers, 0) if turn % every == 0 else 0
+        plans = [Plan(script, system_call=number)] if number else [next(others[script])]
+        yield from (plan for plan in plans if book.is_left(plan.name))
+
+
+def coverage(book: Book) -> str:
+    """A table: tried and passed, possible, never come to, and at which versions."""
+    rows = ["", f"{'':24}{'passed':>8}{'of':>8}{'never come to':>15}"]
+    known = set[str]()
+    for what, plans in countable(book).items():
+        names = [plan.name for plan in plans]
+        known |= set(names)
+        passed, never, possible = book.count(names)
+        rows.append(f"{what:24}{passed:8}{possible:8}{never:15}")
+    drawn = [name for name in book.passed if name not in known]
+    calls = sum("system call" in name for name in drawn)
+    rows.append(f"{'pairs drawn':24}{len(drawn) - calls:8}{'sampled':>8}")
+    rows.append(f"{'system calls drawn':24}{calls:8}{'sampled':>8}")
+    rows.append(f"points: {', '.join(f'{len(points)} {script}' for script, points in book.points.items())}")
+    rows.append(f"tried at: {', '.join(sorted(set(book.passed.values())))}")
+    if book.failed:
+        rows.append("went wrong last time:")
+        rows += [f"  {name} (at {at})" for name, at in sorted(book.failed.items())]
+    return "\n".join(rows)
