@@ -127,7 +127,7 @@ class Soak:
         process = LocalProcess(f"simulator-{name}", command, {"PYTHONUNBUFFERED": "1"}, self.folder / f"{name}.log")
         self._stack.callback(process.stop)
         process.start()
-        process.wait_ready(lambda: answers(self.controls[name].url, "/_control/faults"))
+        process.wait_ready(lambda: answers(self.controls[name].url, "/_control/state"))
 
     def run(self) -> tuple[Verdict, dict[str, Any]]:
         """Trade under the nemesis, then drain; gives the verdict and the figures."""
