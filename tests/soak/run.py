@@ -79,7 +79,6 @@ class Soak:
             "WOOCOMMERCE_ALLOW_HTTP": "1",
             "WORKER_THREADS": "4",
             "DATABASE_POOL": "8",
-            "WEB_THREADS": "32",
             "LOG_LEVEL": "WARNING",
             "ALIEXPRESS_APP_KEY": "500001",
             "ALIEXPRESS_APP_SECRET": "simulated-app-secret",

@@ -71,7 +71,7 @@ def _become(asked: dict[str, Any]) -> None:
             clock.install(Path(asked["clock"]))
         sys.argv = words
         code = _flask()
-    except BaseException:
+    except BaseException:  # noqa: BLE001
         traceback.print_exc()  # the process ends below, without Python's own last words
     finally:
         sys.stdout.flush()
