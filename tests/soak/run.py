@@ -75,6 +75,7 @@ class Soak:
             "STATE_DIR": str(self.folder / "person"),
             "TIME_SCALE": f"{SCALE:g}",
             "POLL_SECONDS": "900",
+            "TRACKING_POLL_SECONDS": "1500",  # 25 s here: pushes that tell of a parcel are lost too
             "OUTBOUND_ALLOW_PRIVATE": "1",
             "WOOCOMMERCE_ALLOW_HTTP": "1",
             "WORKER_THREADS": "4",
@@ -107,7 +108,8 @@ class Soak:
         common = {"time_scale": f"{SCALE:g}"}
         hook = f"{self.post.url}/webhooks"
         self._simulator(
-            ALIEXPRESS, common | {"push_url": f"{hook}/aliexpress", "auto_ship_after": "60", "id_digits": "16"}
+            ALIEXPRESS,
+            common | {"push_url": f"{hook}/aliexpress", "auto_ship_after": "60", "auto_deliver_after": "240"},
         )
         self._simulator(SHOPIFY, common | {"webhook_url": f"{hook}/shopify"})
         self._simulator(WOOCOMMERCE, common | {"trust_http": "yes", "queue_delay": "6"})
