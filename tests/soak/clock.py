@@ -45,7 +45,7 @@ def install(file: Path) -> None:
     time.time = seconds
     SystemClock.now = moment  # type: ignore[assignment,method-assign]
     for module in (aliexpress, shopify, woocommerce):
-        for reader in (value for value in vars(module).values() if _reads_the_time(value)):
+        for reader in [value for value in vars(module).values() if _reads_the_time(value)]:
             _exchange(reader, moment)
 
 

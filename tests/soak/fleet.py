@@ -60,7 +60,12 @@ class Fleet:
         if role != "web":
             return Member(host.name, ["flask", "--app", "wsgi", role], host)
         port = free_port()
-        return Member(host.name, production_command("web", {"PORT": str(port), "WEB_WORKERS": "1"}), host, port)
+        return Member(
+            host.name,
+            production_command("web", {"PORT": str(port), "WEB_WORKERS": "1", "WEB_THREADS": "32"}),
+            host,
+            port,
+        )
 
     def start(self) -> None:
         """Start all of them, and whoever looks after them."""

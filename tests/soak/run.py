@@ -75,11 +75,11 @@ class Soak:
             "STATE_DIR": str(self.folder / "person"),
             "TIME_SCALE": f"{SCALE:g}",
             "POLL_SECONDS": "900",
+            "TRACKING_POLL_SECONDS": "1500",  # 25 s here: pushes that tell of a parcel are lost too
             "OUTBOUND_ALLOW_PRIVATE": "1",
             "WOOCOMMERCE_ALLOW_HTTP": "1",
             "WORKER_THREADS": "4",
             "DATABASE_POOL": "8",
-            "WEB_THREADS": "32",
             "LOG_LEVEL": "WARNING",
             "ALIEXPRESS_APP_KEY": "500001",
             "ALIEXPRESS_APP_SECRET": "simulated-app-secret",
@@ -108,7 +108,8 @@ class Soak:
         common = {"time_scale": f"{SCALE:g}"}
         hook = f"{self.post.url}/webhooks"
         self._simulator(
-            ALIEXPRESS, common | {"push_url": f"{hook}/aliexpress", "auto_ship_after": "60", "id_digits": "16"}
+            ALIEXPRESS,
+            common | {"push_url": f"{hook}/aliexpress", "auto_ship_after": "60", "auto_deliver_after": "240"},
         )
         self._simulator(SHOPIFY, common | {"webhook_url": f"{hook}/shopify"})
         self._simulator(WOOCOMMERCE, common | {"trust_http": "yes", "queue_delay": "6"})
@@ -127,7 +128,7 @@ class Soak:
         process = LocalProcess(f"simulator-{name}", command, {"PYTHONUNBUFFERED": "1"}, self.folder / f"{name}.log")
         self._stack.callback(process.stop)
         process.start()
-        process.wait_ready(lambda: answers(self.controls[name].url, "/_control/faults"))
+        process.wait_ready(lambda: answers(self.controls[name].url, "/_control/state"))
 
     def run(self) -> tuple[Verdict, dict[str, Any]]:
         """Trade under the nemesis, then drain; gives the verdict and the figures."""

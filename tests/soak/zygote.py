@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def _become(asked: dict[str, Any]) -> None:
             clock.install(Path(asked["clock"]))
         sys.argv = words
         code = _flask()
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()  # the process ends below, without Python's own last words
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
