@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import WaybillError
-from app.models import PurchaseItem, SourceLine
+from app.models import Purchase, PurchaseItem, SourceLine, SupplierOrder
 from app.pipeline import closing, reconcile
 from app.shop_access import with_account
 from tests.flow.test_several_orders import pay_all, two_lines
@@ -20,7 +20,7 @@ from tests.flow.world import World
 @pytest.fixture
 def partly(world: World) -> str:
     """Two supplier orders of one purchase, paid, of which one is closed; gives its number."""
-    two_lines(world, {"kind": "split"})
+    world.variants["socks"], world.variants["glass"] = two_lines(world, {"kind": "split"})
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
     pay_all(world)
     number = str(world.created()[0]["order_id"])
@@ -103,3 +103,35 @@ def test_what_was_given_up_is_ordered_once_with_its_own_pieces(world: World, par
     assert [(item["sku_id"], item["quantity"]) for item in again] == [(lost["sku_id"], lost["quantity"])]
     assert (made.part, made.generation, made.previous_id) == (2, 1, None)
     assert sorted(world.quantities()) == [0, 1, 1]
+
+
+def test_only_the_orders_of_this_purchase_are_asked_about(
+    world: World, partly: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another purchase lost something too; that it cannot be read is no obstacle here."""
+    asked = list[str]()
+    whole = closing._read
+
+    def read(container: Any, account: int, ref: str) -> Any:
+        asked.append(ref)
+        return whole(container, account, ref)
+
+    monkeypatch.setattr(closing, "_read", read)
+    world.woocommerce_order(
+        "socks", [{"product_id": int(variant), "quantity": 1} for variant in world.variants.values()]
+    )
+    world.settle(until=lambda: world.states() == ["PLACED_PAID", "PLACED_UNPAID"], seconds=20)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(SupplierOrder).where(SupplierOrder.purchase_id == 2).values(closed=True))
+    reconcile.buy_again(world.container, 1, by="merchant:1")
+    assert asked == [partly]
+
+
+@pytest.mark.parametrize("state", ["EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"])
+def test_each_end_may_be_ordered_again(world: World, partly: str, state: str) -> None:
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(state=state))
+    heir = reconcile.buy_again(world.container, 1, by="merchant:1")
+    assert (heir.generation, heir.previous_id) == (2, 1), partly
+    with pytest.raises(WaybillError, match="cannot be ordered again"):
+        reconcile.buy_again(world.container, 1, by="merchant:1")
