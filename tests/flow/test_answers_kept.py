@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.journal import Entry
-from app.models import Alert, Attempt, Interlock, Purchase, Spend, SupplierOrder
+from app.models import Alert, Attempt, Breaker, Interlock, Purchase, Spend, SupplierOrder
+from app.pipeline import adopt
 from app.pipeline.buy import outcome
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
 from tests.flow.test_unclear import fault, order
@@ -192,6 +193,38 @@ def test_an_answer_to_what_a_person_gave_up_is_late_evidence(world: World, uncle
         world.aliexpress.control("faults", [])
         outcome.replay(world.container)
         assert world.states() == ["PLACED_UNPAID"], "tried again until it can be read"
+
+
+def test_silence_and_the_unclear_answer_after_it_count_once_for_the_breaker(world: World, unclear: Attempt) -> None:
+    def count() -> int:
+        with world.container.database.transaction() as session:
+            return session.get_one(Breaker, "supplier:aliexpress").unclear_in_a_row
+
+    def again(state: str) -> None:
+        with world.container.database.transaction() as session:
+            session.get_one(Attempt, unclear.id).outcome = "OPEN"
+            session.execute(sa.update(Purchase).values(state=state))
+
+    before = count()
+    again("UNKNOWN")
+    assert say(world, unclear, PlaceOutcome.UNKNOWN)
+    assert count() == before, "its silence was counted when it was over"
+    again("SENDING")
+    assert say(world, unclear, PlaceOutcome.UNKNOWN)
+    assert count() == before + 1
+    again("SENDING")
+    assert say(world, unclear, PlaceOutcome.PLACED, str(world.created()[0]["order_id"]))
+    assert count() == 0, "a clear one ends the row"
+
+
+@pytest.mark.parametrize("state", ["VOID", "CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"])
+def test_what_is_over_does_not_follow_its_orders_any_more(world: World, unclear: Attempt, state: str) -> None:
+    made = str(world.created()[0]["order_id"])
+    assert say(world, unclear, PlaceOutcome.PLACED, made)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(state=state))
+        adopt.follow(world.container, session, session.get_one(Purchase, 1, with_for_update=True))
+    assert world.states() == [state]
 
 
 def test_a_result_survives_the_journal_and_fields_of_another_release() -> None:

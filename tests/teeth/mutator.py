@@ -109,7 +109,7 @@ def _changes(tree: ast.Module, source: str) -> Iterator[tuple[ast.expr | ast.stm
             sign, other = ("+", "-") if isinstance(node.op, ast.Add) else ("-", "+")
             left, right = _text(source, node.left), _text(source, node.right)
             yield node, f"(({left}) {other} ({right}))", f"{sign} → {other}"
-        elif isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
+        elif isinstance(node, ast.Return) and node.value is not None and not _is_nothing(node.value):
             yield node, "return None", "gives None"
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             yield node, "pass", f"without {ast.unparse(node.value.func)}()"
@@ -161,8 +161,9 @@ def _is_text(node: ast.AST) -> bool:
     )
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_nothing(node: ast.expr) -> bool:
+    """None, or what counts as it where truth is asked for."""
+    return isinstance(node, ast.Constant) and not node.value
 
 
 def _text(source: str, node: ast.expr) -> str:
