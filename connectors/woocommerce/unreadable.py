@@ -1,4 +1,4 @@
-"""Answers that hold what WooCommerce never writes (a plugin does): told as an outcome, never as a fault of the program."""
+"""Answers that hold what WooCommerce itself never writes: told as an outcome, never as a fault of the program."""
 
 from __future__ import annotations
 
