@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,12 @@ def one(stage: Stage, target: Target, case: Any) -> None:
     target.check(stage, case)
 
 
-def nasties(stage: Stage, target: Target, *, until: Callable[[], bool] = lambda: False) -> tuple[int, Failure | None]:
+def nasties(
+    stage: Stage, target: Target, cases: Iterable[Any], *, until: Callable[[], bool] = lambda: False
+) -> tuple[int, Failure | None]:
     """Each curated case: (how many ran, the first failure)."""
     ran = 0
-    for case in target.curated():
+    for case in cases:
         if until():
             break
         ran += 1
@@ -101,7 +103,7 @@ def for_seconds(
     failures: list[Failure] = []
     for place, target in enumerate(targets):
         end = time.monotonic() + seconds / len(targets)
-        ran, failure = nasties(stage, target, until=lambda end=end: time.monotonic() > end)  # type: ignore[misc]
+        ran, failure = nasties(stage, target, target.curated(), until=lambda end=end: time.monotonic() > end)  # type: ignore[misc]
         batch = 0
         while failure is None and time.monotonic() < end:
             more, failure = drawn(stage, target, seed=seed * 1_000_003 + place * 10_007 + batch, examples=BATCH)
