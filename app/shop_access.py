@@ -158,7 +158,8 @@ def renew(container: Container, opened: Opened) -> Opened:
     try:
         grant = _ask(container, opened)
     except MerchantMustAct as error:
-        _die(container, opened, error.code)
+        if not _die(container, opened, error.code):
+            return _newer(container, opened, error)
         raise
     except OutsideError:
         _free_lease(container, opened, owner)
@@ -169,6 +170,14 @@ def renew(container: Container, opened: Opened) -> Opened:
         raise MerchantMustAct(_reason(opened), "other_account", vendor=opened.connector)
     _store(container, opened, owner, grant)
     return _reopen(container, opened)
+
+
+def _newer(container: Container, opened: Opened, refusal: MerchantMustAct) -> Opened:
+    """What somebody stored while our old pair was refused: it was refused because that one replaced it."""
+    again = _reopen(container, opened)
+    if again.state == "DEAD" or again.version == opened.version:
+        raise refusal
+    return again
 
 
 def _is_foreign(opened: Opened, grant: TokenGrant) -> bool:
@@ -294,7 +303,8 @@ def apply_grant(container: Container, credential: Credential, secrets: dict[str,
     credential.lease_owner = credential.lease_until = None
 
 
-def _die(container: Container, opened: Opened, reason: str) -> None:
+def _die(container: Container, opened: Opened, reason: str) -> bool:
+    """Note that this pair is refused. False: it is not the stored one any more."""
     with container.database.transaction() as session:
         died = session.execute(
             sa.update(Credential)
@@ -312,3 +322,4 @@ def _die(container: Container, opened: Opened, reason: str) -> None:
             entity, entity_id = ("shop", died.shop_id) if died.shop_id else ("account", died.account_id)
             row = {"actor": "tokens", "entity": entity, "entity_id": entity_id, "action": "token_dead"}
             session.execute(sa.insert(table(Audit)), row | {"detail": {"why": reason[:200]}})
+        return died is not None

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from app import shop_access
-from app.errors import NotFound
 from app.jobs import sweep
 from app.models import Credential
 from app.ports.errors import OutsideError
@@ -107,11 +106,3 @@ def test_a_renewal_that_comes_after_a_new_connection_is_thrown_away(
     renewed = renewing(world, monkeypatch, f"{connected} WHERE account_id = 1")
     assert renewed.secrets == opened.secrets
     assert renewed.version == opened.version + 1
-
-
-def test_an_account_that_is_disconnected_while_its_token_is_renewed_is_told_so(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop(world)
-    with pytest.raises(NotFound, match="disconnected meanwhile"):
-        renewing(world, monkeypatch, "DELETE FROM credential WHERE account_id = 1")
