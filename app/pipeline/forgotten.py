@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.purchase_flow import PLACED
 from app.logs import logger
-from app.models import Attempt, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
+from app.models import Attempt, Audit, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
 from app.pipeline.record import alert, audit, task
 from app.ports.supplier import SupplierOrder as OrderRead
 
@@ -26,7 +27,9 @@ SAME = timedelta(seconds=2)
 """The supplier tells whole seconds, by a clock of its own: an order made then may be this very send's."""
 
 
-def freeze(session: Session, reason: str, *, by: str, account_id: int | None = None) -> bool:
+def freeze(
+    session: Session, reason: str, *, by: str, account_id: int | None = None, detail: dict[str, Any] | None = None
+) -> bool:
     """Stop sending, for one account or for all; once per reason, also after a release. False: known already."""
     if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.reason == reason).limit(1)) is not None:
         return False
@@ -44,15 +47,24 @@ def freeze(session: Session, reason: str, *, by: str, account_id: int | None = N
         "placement_frozen",
         f"Buying is frozen: {reason}. Check, then `flask placement release`.",
     )
-    audit(
-        session, "placement", made, "frozen", actor=by, after="FROZEN", detail={"reason": reason, "account": account_id}
-    )
+    told = {"reason": reason, "account": account_id, **(detail or {})}
+    audit(session, "placement", made, "frozen", actor=by, after="FROZEN", detail=told)
     log.error("placement_frozen", reason=reason)
     return True
 
 
 def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
-    """The journal holds answers to sends that the database does not know."""
+    """The journal holds answers to sends that the database does not know.
+
+    One that it froze for before is not told again: whoever released that knew of it.
+    """
+    its = sa.select(PlacementFreeze.id).where(PlacementFreeze.frozen_by == "journal")
+    before = sa.select(Audit.detail["numbers"]).where(
+        Audit.entity == "placement", Audit.entity_id.in_(its), Audit.action == "frozen"
+    )
+    told = {number for row in session.scalars(before) for number in row or ()}
+    if told.issuperset(numbers):
+        return
     named = sorted(numbers)
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     freeze(
@@ -60,6 +72,7 @@ def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
         f"the journal knows answers to sends that the database lacks ({', '.join(named[:NAMED])}{more}): "
         "was a backup restored?",
         by="journal",
+        detail={"numbers": named},
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.container import Container
 from app.errors import Conflict, WaybillError
 from app.models import Attempt, Breaker, PlacementFreeze, Shop, Task
+from app.pipeline.buy.outcome import NEUTRAL
 from app.pipeline.record import audit, end_alerts
 
 _COUNTS = sa.text("""
@@ -95,17 +96,33 @@ def open_questions(container: Container) -> list[str]:
         stray = session.scalars(
             sa.select(Task.text).where(Task.kind == "stray_order", Task.over.is_(False)).order_by(Task.id)
         ).all()
-        entries = {entry.number for entry in container.journal.entries()}
+        entries = _bought(container)
         known = set(session.scalars(sa.select(Attempt.out_order_id).where(Attempt.out_order_id.in_(entries))))
     told = []
     if unread:
-        told.append(f"Orders of {_some(unread)} have not been read since it was frozen: a worker does it, wait for it.")
-    if lost := sorted(entries - known):
+        told.append(
+            f"Orders of {_some(unread)} have not been read since it was frozen: a worker does it, wait for it. "
+            "A shop that cannot be read (`flask shop list` shows why) has to be connected again first."
+        )
+    if lost := [f"{number}{entries[number]}" for number in sorted(entries.keys() - known)]:
         told.append(
             f"The journal holds answers to sends of which the database knows no order yet ({_some(lost)}): they are "
-            "put back by themselves once their orders are read again."
+            "put back by themselves within a minute after their shop orders were read again. One that stays has no "
+            "purchase any more, as when the buyer cancelled since: look at it at AliExpress, and do not pay it unless "
+            "it is wanted."
         )
     return [*told, *stray]
+
+
+def _bought(container: Container) -> dict[str, str]:
+    """Our numbers of sends that may have bought something, by the journal, with the supplier orders that it names."""
+    found: dict[str, str] = {}
+    for entry in container.journal.entries():
+        if entry.result.get("outcome") in {one.value for one in NEUTRAL}:
+            continue
+        made = ", ".join(str(one) for one in entry.result.get("order_ids") or ())
+        found[entry.number] = f", supplier order {made}" if made else found.get(entry.number, "")
+    return found
 
 
 _OWN = ("boot", "journal", "evidence")

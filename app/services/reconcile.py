@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.container import Container
 from app.domain.accounting import GAPS, Gap, Share, why_not_ours
-from app.errors import WaybillError
+from app.errors import NotFound, WaybillError
 from app.models import OrderGap, Shop
 from app.pipeline import day_book
 from app.pipeline.day_book import DayBook, Entry
@@ -28,6 +28,8 @@ def days(container: Container, *, shop_id: int | None, day: date | None) -> list
         chosen = session.scalars(
             query.where(Shop.state != "UNINSTALLED") if shop_id is None else query.where(Shop.id == shop_id)
         ).all()
+        if shop_id is not None and not chosen:
+            raise NotFound("no_shop", f"There is no shop {shop_id}. `flask shop list` shows them.")
         now = session.execute(sa.select(sa.func.now())).scalar_one()
     told = []
     for shop in chosen:

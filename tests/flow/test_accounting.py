@@ -209,3 +209,8 @@ def test_a_gap_ends_although_its_day_is_over_for_long(world: World) -> None:
     with world.container.database.transaction() as session:
         ended = session.execute(sa.select(OrderGap.kind, OrderGap.ended_at)).all()
     assert ("uncovered", True) in [(kind, at is not None) for kind, at in ended]
+
+
+def test_a_shop_that_is_not_there_is_told_as_such(world: World) -> None:
+    with pytest.raises(WaybillError, match="There is no shop 99"):
+        reconcile.days(world.container, shop_id=99, day=None)

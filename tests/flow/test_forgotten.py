@@ -262,3 +262,23 @@ def test_an_old_answer_that_nothing_was_bought_does_not_free_a_send_on_its_way(w
     world.container.journal.append(Entry(former, 1, number, nothing, answered))
     outcome.replay(world.container)
     assert world.states() == ["SENDING"], "a READY one would be sent a second time"
+
+
+def test_an_old_answer_that_nothing_was_bought_stands_in_no_release_and_a_settled_rest_freezes_no_more(
+    world: World,
+) -> None:
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    shutil.rmtree(world.folder / "state" / "journal")
+    for number, what in (("1" * 18, "NOT_EXECUTED"), ("2" * 18, "PLACED")):
+        result = {"outcome": what, "pay": "not_asked", "order_ids": ["8123"] if what == "PLACED" else []}
+        world.container.journal.append(Entry(987654, 987654, number, result))
+    outcome.replay(world.container)
+    asked = placement.open_questions(world.container)[-1]
+    assert f"{'2' * 18}, supplier order 8123" in asked
+    assert "1" * 18 not in asked
+    placement.release(world.container, by="ann", second="bob", despite=True)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Attempt).where(Attempt.outcome == "PLACED").values(out_order_id="2" * 18))
+    outcome.replay(world.container)
+    assert freezes(world) == [], "who released it knew of the other one too"
