@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.models import Attempt, Purchase, PurchaseItem, Spend
+from app.pipeline import margin
 from app.pipeline.record import audit, move
 from app.ports.money import Money
 
@@ -36,7 +37,8 @@ def recall(
 ) -> Attempt:
     """The attempt of the forgotten send, its outcome not known yet. Account, order and purchase are locked.
 
-    The purchase goes the way that it went before, to UNKNOWN; `cost` counts in the day's cap where it is known.
+    The purchase goes the way that it went before, to UNKNOWN; `cost` counts in the day's cap where it is known. What
+    may be paid for it is reckoned anew, from what the shop has for it now.
     """
     attempt = Attempt(
         purchase_id=purchase.id,
@@ -72,6 +74,8 @@ def recall(
                 state="RESERVED",
             )
         )
+    limit = margin.limit_of(session, purchase, container.connectors.supplier.quote_currency)
+    purchase.limit_minor, purchase.quote_currency = limit.minor, limit.currency
     purchase.sent_at = purchase.sent_deadline = sent_at
     purchase.check_at = sa.func.clock_timestamp()
     purchase.quarantine_until = sa.func.clock_timestamp() + container.timers.quarantine

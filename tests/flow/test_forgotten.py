@@ -282,3 +282,21 @@ def test_an_old_answer_that_nothing_was_bought_stands_in_no_release_and_a_settle
         session.execute(sa.update(Attempt).where(Attempt.outcome == "PLACED").values(out_order_id="2" * 18))
     outcome.replay(world.container)
     assert freezes(world) == [], "who released it knew of the other one too"
+
+
+def test_what_is_put_back_is_not_to_be_paid_above_the_limit(world: World) -> None:
+    """The limit was forgotten with the send: it is reckoned anew, from the money that the shop has."""
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    before = world.purchases()[0].limit_minor
+    forget(world, "READY")
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(limit_minor=None, quote_minor=None, quote_currency=""))
+    outcome.replay(world.container)
+    assert world.purchases()[0].limit_minor == before
+    forget(world, "READY")
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE store_order SET kept = 100"))
+    outcome.replay(world.container)
+    world.settle(until=lambda: world.states() == ["PAY_BLOCKED"], seconds=10)
+    assert world.reasons() == ["price_over_limit"]
