@@ -27,6 +27,7 @@ PHYSICAL = frozenset(
         "last_send_margin",
         "claim_lease",
         "inbox_lease",
+        "poll_lease",
         "token_lease",
         "token_life_least",
         "quote_age_most",
@@ -106,6 +107,7 @@ class Timers:
     first_read: timedelta = timedelta(seconds=10)
     claim_lease: timedelta = timedelta(minutes=2)
     inbox_lease: timedelta = timedelta(minutes=2)
+    poll_lease: timedelta = timedelta(minutes=10)
     token_lease: timedelta = timedelta(seconds=90)
     token_life_least: timedelta = timedelta(minutes=10)
     quote_age_most: timedelta = timedelta(seconds=60)

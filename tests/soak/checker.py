@@ -111,6 +111,7 @@ def ask(container: Container) -> dict[Line, Account]:
         .outerjoin(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
         .group_by(Shop.connector, Shop.address, StoreOrder.external_id, SourceLine.external_id)
     )  # fmt: skip
+    container.database.dispose()  # its connections are those of before the last restart of the database
     with container.database.transaction() as session:
         rows = session.execute(query).all()
     return {
