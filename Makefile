@@ -95,7 +95,8 @@ bench: $(STAMP) ## Measure: figure, goal, met or short
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: faults
-faults: $(STAMP) ## Kill it at every named point, and again while it recovers (BUDGET=90m SEED=7)
+faults: $(STAMP) ## Bad input, then death at every named point, and again while it recovers (BUDGET=90m SEED=7 FUZZ=120)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ),120) $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.faults $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: soak

@@ -34,8 +34,7 @@ from app.ports.money import Money
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
-EMPTY = "none"
-"""Said in place of a number: the list of orders there holds nothing."""
+EMPTY = unverified.EMPTY
 LOOKING = timedelta(minutes=15)
 """How long a person may take from loading the list of orders to telling what stands at its top."""
 
