@@ -75,7 +75,7 @@ def _points(stop: Stop) -> Iterator[None]:
 
     sa.event.listen(Session, "before_commit", before)
     sa.event.listen(Session, "after_commit", after)
-    OutboundCall.send = send  # type: ignore[method-assign]
+    OutboundCall.send = send  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

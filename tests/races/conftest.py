@@ -26,6 +26,8 @@ def shared_world(
 
 
 @pytest.fixture(scope="module")
-def shop(shared_world: World) -> Shop:
+def shop(shared_world: World) -> Iterator[Shop]:
     """A Shopify shop that sells bottles."""
-    return Shop(shared_world)
+    made = Shop(shared_world)
+    yield made
+    made.close()

@@ -28,6 +28,10 @@ class Shop:
         kinds = [kind for kind in world.drain._kinds if kind.name != "buy"]
         self._before = Drain(world.container, threads=4, kinds=kinds)
 
+    def close(self) -> None:
+        """Give the threads back."""
+        self._before.close()
+
     def order(self, pieces: int) -> str:
         """A paid order whose purchase is READY and not yet claimed; its id in the shop."""
         world = self.world
