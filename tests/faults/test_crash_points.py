@@ -17,7 +17,7 @@ from tests.faults.deaths import Plan, groups
 from tests.faults.enumeration import Outcome, Stage
 
 pytestmark = pytest.mark.alone
-SLOTS = 2
+SLOTS = 3
 MISSED = 12
 """Points that may remain: some are come to only now and then, as when two processes meet."""
 MOST = 900

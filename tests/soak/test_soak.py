@@ -11,6 +11,7 @@ from tests.soak.run import Plan, Soak
 from tests.soak.table import table
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_nothing_is_bought_twice_or_lost_or_given_to_somebody_else(tmp_path: Path) -> None:
     with Soak(tmp_path / "world", Plan(SHORT, seed=7, orders_a_minute=24)) as soak:
