@@ -53,11 +53,11 @@ class People:
     def _connect(self) -> None:
         """Accounts whose connection is dead; so it is too where somebody died between a renewal and storing it."""
         query = (
-            sa.select(ShopAccount.shop_id, SupplierAccount.user_id)
+            sa.select(sa.func.min(ShopAccount.shop_id), SupplierAccount.user_id)
             .join(SupplierAccount, SupplierAccount.id == ShopAccount.account_id)
             .join(Credential, Credential.account_id == SupplierAccount.id)
             .where(Credential.state == "DEAD", ShopAccount.is_default)
-            .distinct(SupplierAccount.id)
+            .group_by(SupplierAccount.user_id)
         )
         with self._world.container.database.transaction() as session:
             dead = session.execute(query).all()
