@@ -361,3 +361,8 @@ def test_texts_hold_nothing_that_no_row_can_keep() -> None:
     (parcel,) = read_parcels({"data": {"tracking_detail_line_list": {"tracking_detail": [line]}}}, ())
     assert (parcel.tracking_number, parcel.carrier, parcel.last_event) == ("LP00123", "Cainiao", "left")
     assert read_order("1", order(order_status="FINI\x00SH"), PACIFIC).status == "FINISH"
+
+
+def test_an_order_made_at_the_end_of_the_calendar_has_no_time_to_pay_until() -> None:
+    read = read_order("1", order(gmt_create="9999-12-31 23:00:00", pay_timeout_second="8640000"), ZoneInfo("UTC"))
+    assert read.pay_until is None
