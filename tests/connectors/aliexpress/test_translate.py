@@ -364,5 +364,5 @@ def test_texts_hold_nothing_that_no_row_can_keep() -> None:
 
 
 def test_an_order_made_at_the_end_of_the_calendar_has_no_time_to_pay_until() -> None:
-    read = read_order("1", order(gmt_create="9999-12-31 23:00:00", pay_timeout_second="8640000"), ZoneInfo("UTC"))
+    read = read_order("1", order(gmt_create="9999-12-31 23:00:00", pay_timeout_second="8640000"), "UTC")
     assert read.pay_until is None
