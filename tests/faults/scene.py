@@ -69,8 +69,8 @@ class Scene:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "reached").touch()
-        mails = self._stack.enter_context(mail_server())
-        mail = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(mails.port), "STAFF_EMAIL": "staff@example.test"}
+        self.mails = self._stack.enter_context(mail_server())
+        mail = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(self.mails.port), "STAFF_EMAIL": "staff@example.test"}
         few = {"WORKER_THREADS": "6", "DATABASE_POOL": "8"}
         self.world = World(database_url, redis_url, folder, time_scale=SCALE, **mail, **few)
         self._stack.callback(self.world.close)
