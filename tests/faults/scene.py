@@ -27,6 +27,8 @@ SCALE = 20.0
 LOOK = 0.3
 LONGEST = 150.0
 """Seconds after which a run that came to no end has failed: a lease of a dead worker lasts twelve."""
+MAILED = 20.0
+"""Seconds for which a mail is waited for."""
 RETOLD = 3.0
 """Seconds after which a shop is asked again for what changed, as every few minutes in the real world."""
 
@@ -69,8 +71,8 @@ class Scene:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "reached").touch()
-        mails = self._mails = self._stack.enter_context(mail_server())
-        mail = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(mails.port), "STAFF_EMAIL": "staff@example.test"}
+        self.mails = self._stack.enter_context(mail_server())
+        mail = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(self.mails.port), "STAFF_EMAIL": "staff@example.test"}
         few = {"WORKER_THREADS": "6", "DATABASE_POOL": "8"}
         self.world = World(database_url, redis_url, folder, time_scale=SCALE, **mail, **few)
         self._stack.callback(self.world.close)
@@ -125,7 +127,7 @@ class Scene:
         retold = time.monotonic()
         while time.monotonic() < deadline:
             stories = [story for story in stories if _goes_on(story)]
-            if not stories and not self.verdict() and self._mailed():
+            if not stories and not self.verdict():
                 time.sleep(0.5)  # what would be done twice is done now
                 return self.verdict()
             self.people.act()
@@ -137,10 +139,6 @@ class Scene:
                     self._ask_shops()
             time.sleep(LOOK)
         return [*self.verdict(), *(f"not told to its end: {story}" for story in stories), self.world.tell()]
-
-    def _mailed(self) -> bool:
-        """Where nobody dies, a script that gives people something to do is played until they were mailed about it."""
-        return bool(self._plan) or not self.script.hurries or bool(self._mails.raw)
 
     def _ask_shops(self) -> None:
         with self.world.container.database.transaction() as session:
@@ -175,6 +173,11 @@ class Scene:
         )
         with self.world.container.database.transaction() as session:
             return list(session.scalars(query))
+
+    def until_mailed(self) -> Iterator[None]:
+        """Wait until somebody was mailed; not for ever, as whoever was about to write may have died."""
+        deadline = time.monotonic() + MAILED
+        yield from self.until(lambda: self.mails.raw or time.monotonic() > deadline)
 
     def stands(self, order: Order, *words: str) -> bool:
         """Whether a purchase of this order has one of these words as its state or its reason."""
