@@ -45,12 +45,14 @@ class Fleet:
         self._folder = folder
         self._lock = threading.Lock()
         self._calls = 0
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-m", "tests.soak.nursery"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         names = [("web", WEBS), ("worker", WORKERS), ("scheduler", SCHEDULERS)]
         self.members = [self._member(role, number) for role, count in names for number in range(1, count + 1)]
         self.restarts = 0
+        self.broken = ""
+        """Why nobody looks after the processes any more: somebody outside has killed whoever starts them."""
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._look_after, name="keeper", daemon=True)
 
@@ -88,12 +90,12 @@ class Fleet:
         member.pid, member.started = self._fork(asked), time.monotonic()
 
     def _fork(self, asked: Mapping[str, Any]) -> int:
-        assert self._zygote.stdin is not None
-        assert self._zygote.stdout is not None
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
         with self._lock:
-            self._zygote.stdin.write(json.dumps(asked).encode() + b"\n")
-            self._zygote.stdin.flush()
-            return int(self._zygote.stdout.readline())
+            self._nursery.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._nursery.stdin.flush()
+            return int(self._nursery.stdout.readline())
 
     def _look_after(self) -> None:
         while not self._over.wait(LOOK):
@@ -101,7 +103,11 @@ class Fleet:
                 if not alive(member.pid):
                     kill_group(member.pid)  # what it had forked
                     self.restarts += 1
-                    self._start(member)
+                    try:
+                        self._start(member)
+                    except (OSError, ValueError) as error:
+                        self.broken = f"{member.name} cannot be started again: {error!r}"
+                        return
 
     def type(self, *words: str, seconds: float = 60.0) -> tuple[int, Any]:
         """`flask WORDS --json` as a person types it: exit code and what it printed. TimeoutError if it does not end."""
@@ -139,11 +145,11 @@ class Fleet:
             self._keeper.join()
         for member in self.members:
             kill_group(member.pid)
-        assert self._zygote.stdin is not None
-        self._zygote.stdin.close()
-        self._zygote.wait()
-        if self._zygote.stdout is not None:
-            self._zygote.stdout.close()
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.close()
+        self._nursery.wait()
+        if self._nursery.stdout is not None:
+            self._nursery.stdout.close()
 
 
 def kill_group(pid: int) -> None:

@@ -145,6 +145,7 @@ class Soak:
         while time.monotonic() - began < self._plan.seconds:
             time.sleep(min(10.0, max(began + self._plan.seconds - time.monotonic(), 0.01)))
             loads.append(os.getloadavg()[0])
+            self._check_fleet()
             lines, orders = self.books.sizes()
             left = len(self.books.not_bought())
             self._tell(
@@ -161,10 +162,15 @@ class Soak:
         verdict = self._judge()
         return verdict, self._figures(verdict, trade, nemesis, person, (traded, drained), loads)
 
+    def _check_fleet(self) -> None:
+        if self.fleet.broken:
+            raise RuntimeError(self.fleet.broken)
+
     def _drain(self, since: float) -> float:
         """Until every order is bought and shown in its shop, or time is over; gives the seconds that it took."""
         told = 0.0
         while time.monotonic() - since < DRAIN_MOST:
+            self._check_fleet()
             self.books.read()
             left, hidden = len(self.books.not_bought()), len(self.books.not_shown())
             if left == hidden == 0:
