@@ -124,6 +124,7 @@ def try_all(made: Stage, plans: Iterable[Plan], *, until: float, slots: int, tel
     """Try these, `slots` at a time, until the time is over. `tell` hears of each, one at a time."""
     waiting, lock = iter(plans), threading.Lock()
     broken: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    interrupted = threading.Event()
 
     def work(slot: int) -> None:
         while time.monotonic() < until and broken.empty():
@@ -133,7 +134,8 @@ def try_all(made: Stage, plans: Iterable[Plan], *, until: float, slots: int, tel
                 return
             outcome = made.run(slot, plan)
             with lock:
-                tell(outcome)
+                if not interrupted.is_set():  # what is torn down around it goes wrong, and says nothing
+                    tell(outcome)
 
     def guarded(slot: int) -> None:
         try:
@@ -144,7 +146,12 @@ def try_all(made: Stage, plans: Iterable[Plan], *, until: float, slots: int, tel
     threads = [threading.Thread(target=guarded, args=(slot,), daemon=True) for slot in range(slots)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        with lock:
+            interrupted.set()
+        raise
     if not broken.empty():
         raise broken.get()
