@@ -67,7 +67,11 @@ run: $(STAMP) ## Serve the same world on http://localhost:8000 until Ctrl-C
 
 .PHONY: test
 test: $(STAMP) $(SEMGREP_STAMP) ## Run the whole test suite (ARGS="-k buy -x", WORKERS=0 for one process)
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@# Twice: those that fill the machine by themselves would disturb the others. 5: nothing was selected.
+	@first=0; $(BIN)/python -m pytest -n $(WORKERS) -m "not soak and not bench and not alone" $(ARGS) || first=$$?; \
+	[ $$first = 0 ] || [ $$first = 5 ] || exit $$first; \
+	second=0; $(BIN)/python -m pytest -m alone $(ARGS) || second=$$?; \
+	[ $$second = 0 ] || { [ $$second = 5 ] && [ $$first = 0 ]; } || exit $$second
 
 .PHONY: check
 check: $(STAMP) $(SEMGREP_STAMP) ## Everything that CI checks without running the program
@@ -91,8 +95,21 @@ bench: $(STAMP) ## Measure: figure, goal, met or short
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: faults
-faults: $(STAMP) ## Kill it at every named point, and again while it recovers (BUDGET=90m SEED=7)
+faults: $(STAMP) ## Bad input, then death at every named point, and again while it recovers (BUDGET=90m SEED=7 FUZZ=120)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ),120) $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python -m tests.faults $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Let it work while everything breaks, then count what was bought (MINUTES=60 SEED=7)
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: coverage
+coverage: $(STAMP) ## What no test takes of the code that places and reconciles (ARGS="--tell")
+	@$(BIN)/python -m tests.teeth.cover $(ARGS)
+
+.PHONY: mutation
+mutation: $(STAMP) ## How many small mistakes there a test notices (BUDGET=30m SEED=1, after make coverage)
+	@$(BIN)/python -m tests.teeth.mutation $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: migration
 migration: $(STAMP) ## Write a migration from the models (NAME="add a table")

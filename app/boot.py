@@ -16,7 +16,8 @@ from app.container import Container
 from app.errors import SettingsInvalid
 from app.logs import logger
 from app.models import Instance, PlacementFreeze
-from app.pipeline.numbers import PLACE, instance_key
+from app.pipeline import breaker
+from app.pipeline.numbers import PLACE, instance_key, known_key
 from app.pipeline.record import alert, audit
 from app.vault import VaultError
 
@@ -31,25 +32,39 @@ def prepare(container: Container) -> None:
     with container.database.transaction() as session:
         instance = _instance(container, session)
         _check_keys(container, session)
-        seen = _database(session)
-        _freeze_if_strange(container, session, seen, instance.epoch)
-        instance.epoch += 1
-        epoch = instance.epoch
-    # The freeze is in the database now; it stays until a person releases it, and is not made anew at the next start.
-    _remember(container, {**seen, "epoch": epoch})
+        facts = _count_on(container, session, instance)
+    # A freeze is in the database now; it stays until a person releases it, and is not made anew at the next start.
+    _remember(container, facts)
 
 
-def _freeze_if_strange(container: Container, session: Session, seen: dict[str, Any], epoch: int) -> None:
-    for reason in _suspicious(_remembered(container), seen, epoch):
-        session.execute(
-            insert(PlacementFreeze)
-            .values(reason=reason, frozen_by="boot", released_by="", second="")
-            .on_conflict_do_nothing()
-        )
-        text = f"Buying is frozen: {reason}. Check, then `flask placement release`."
-        alert(session, f"frozen:{reason}", "placement_frozen", text)
-        audit(session, "placement", 0, "frozen", actor="boot", detail={"reason": reason})
-        log.error("placement_frozen", reason=reason)
+def _count_on(container: Container, session: Session, instance: Instance) -> dict[str, Any]:
+    """Freeze if the database is not the one that was left; else or after that, count on. Gives what to remember.
+
+    The count goes on above all that is remembered: once the freeze is released, no worker takes the database for older.
+    """
+    seen, remembered = _database(session), _remembered(container)
+    known = max(int(remembered.get("epoch", 0)), breaker.epoch_seen(container))
+    noted = {"system": instance.system, "timeline": instance.timeline} if instance.system else {}
+    reasons = _elsewhere(noted, seen) + _elsewhere(remembered, seen)
+    if known > instance.epoch:
+        reasons.append("the database is older than what this instance remembers: was a backup restored?")
+    for reason in dict.fromkeys(reasons):
+        _freeze(session, reason)
+    instance.epoch = max(instance.epoch, known) + 1
+    instance.system, instance.timeline = seen["system"], seen["timeline"]
+    return {**seen, "epoch": instance.epoch}
+
+
+def _freeze(session: Session, reason: str) -> None:
+    session.execute(
+        insert(PlacementFreeze)
+        .values(reason=reason, frozen_by="boot", released_by="", second="")
+        .on_conflict_do_nothing()
+    )
+    text = f"Buying is frozen: {reason}. Check, then `flask placement release`."
+    alert(session, f"frozen:{reason}", "placement_frozen", text)
+    audit(session, "placement", 0, "frozen", actor="boot", detail={"reason": reason})
+    log.error("placement_frozen", reason=reason)
 
 
 def check_keys(container: Container) -> None:
@@ -72,26 +87,18 @@ def advance(container: Container) -> None:
     Compared first: the database may have been exchanged under running workers.
     """
     with container.database.transaction() as session:
-        instance = session.get(Instance, 1, with_for_update=True)
-        if instance is None:
-            return
-        seen = _database(session)
-        _freeze_if_strange(container, session, seen, instance.epoch)
-        instance.epoch += 1
-        facts = {**seen, "epoch": instance.epoch}
+        instance = _instance(container, session)  # its row may have been lost with the rest of what was restored
+        facts = _count_on(container, session, instance)
     _remember(container, facts)
 
 
 def _instance(container: Container, session: Session) -> Instance:
-    session.execute(
-        insert(Instance)
-        .values(
-            id=1,
-            epoch=0,
-            out_key_sealed=container.vault.seal(os.urandom(32), PLACE),
-        )
-        .on_conflict_do_nothing()
-    )
+    found = session.get(Instance, 1, with_for_update=True)
+    if found is not None:
+        return found
+    # Numbers of orders hang on the key: a row that was lost gets the one back that this process still knows.
+    sealed = container.vault.seal(known_key(container) or os.urandom(32), PLACE)
+    session.execute(insert(Instance).values(id=1, epoch=0, out_key_sealed=sealed).on_conflict_do_nothing())
     return session.get_one(Instance, 1, with_for_update=True)
 
 
@@ -125,15 +132,15 @@ def _remember(container: Container, facts: dict[str, Any]) -> None:
         log.warning("state_not_remembered", error=type(error).__name__, folder=str(folder))
 
 
-def _suspicious(remembered: dict[str, Any], seen: dict[str, Any], epoch: int) -> list[str]:
-    """A new host without memory is no reason by itself."""
-    if not remembered:
+def _elsewhere(before: dict[str, Any], seen: dict[str, Any]) -> list[str]:
+    """Whether this is another server than at the last start, as remembered by this host or noted in the database.
+
+    A new host without memory is no reason by itself.
+    """
+    if not before:
         return []
-    reasons = []
-    if remembered.get("system") != seen["system"]:
-        reasons.append("another database than at the last start")
-    elif remembered.get("timeline") != seen["timeline"]:
-        reasons.append("the database was recovered to another timeline")
-    if int(remembered.get("epoch", 0)) > epoch:
-        reasons.append("the database is older than what this instance remembers: was a backup restored?")
-    return reasons
+    if before.get("system") != seen["system"]:
+        return ["another database than at the last start"]
+    if before.get("timeline") != seen["timeline"]:
+        return ["the database was recovered to another timeline"]
+    return []

@@ -69,6 +69,11 @@ def table(model: type[Base]) -> sa.Table:
     return cast("sa.Table", model.__table__)
 
 
+def now(session: Session) -> datetime:
+    """The database's clock, aware, UTC: the one clock of all hosts, whatever their own tell."""
+    return cast("datetime", session.execute(sa.select(sa.func.clock_timestamp())).scalar_one())
+
+
 DIRECT_POOL = 16
 """Most connections of a process for single statements outside SQLAlchemy."""
 

@@ -17,13 +17,14 @@ from typing import Any
 class Entry:
     """One answered send. `number` is our own order number: ids repeat after a restore, it does not.
 
-    `result` is the `PlaceResult` as plain data.
+    `result` is the `PlaceResult` as plain data; `at`: seconds since 1970, about when it was answered (0: not told).
     """
 
     attempt_id: int
     purchase_id: int
     number: str
     result: dict[str, Any]
+    at: float = 0.0
 
 
 HOST = "".join(sign if sign.isalnum() else "_" for sign in socket.gethostname())
@@ -111,6 +112,8 @@ class Journal:
 
 
 _LARGEST = 2**63 - 1
+_LATEST = 2**34
+"""Seconds since 1970: the year 2514."""
 
 
 def _entry(line: bytes) -> Entry | None:
@@ -121,13 +124,14 @@ def _entry(line: bytes) -> Entry | None:
         return None
     if not isinstance(raw, dict):
         return None
-    attempt, purchase, number, result = (raw.get(one.name) for one in fields(Entry))
+    attempt, purchase, number, result, at = (raw.get(one.name) for one in fields(Entry))
     for whole in (attempt, purchase):
         if type(whole) is not int or not 0 < whole <= _LARGEST:
             return None
     if not (isinstance(number, str) and isinstance(result, dict)):
         return None
-    return Entry(int(str(attempt)), int(str(purchase)), number, result)
+    told = float(at) if isinstance(at, int | float) and 0 < at < _LATEST else 0.0
+    return Entry(int(str(attempt)), int(str(purchase)), number, result, told)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -161,8 +161,12 @@ class Settings(BaseModel):
     @field_validator("staff_email")
     @classmethod
     def _staff(cls, value: str) -> str:
-        for part in filter(None, (part.strip() for part in value.split(","))):
-            mail_address(part)
+        for place, part in enumerate(filter(None, (part.strip() for part in value.split(","))), start=1):
+            try:
+                mail_address(part)
+            except ValueError:
+                # Not its value: what stands in the wrong variable may be a secret.
+                raise ValueError(f"part number {place} is not one e-mail address, like owner@example.com") from None
         return value
 
     @field_validator("mail_default_sender")
@@ -234,10 +238,10 @@ def parse_vault_keys(text: str) -> dict[str, bytes]:
             raise ValueError(f"key number {place} needs a name of its own before the colon")
         try:
             key = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise ValueError(f"key {kid!r} is not base64") from error
+        except (binascii.Error, ValueError):
+            raise ValueError(f"key number {place} is not base64") from None
         if len(key) != 32:
-            raise ValueError(f"key {kid!r} must be 32 bytes, it has {len(key)}")
+            raise ValueError(f"key number {place} must be 32 bytes, it has {len(key)}")
         keys[kid] = key
     if not keys:
         raise ValueError("must hold at least one key, as kid:base64key")

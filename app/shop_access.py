@@ -158,7 +158,8 @@ def renew(container: Container, opened: Opened) -> Opened:
     try:
         grant = _ask(container, opened)
     except MerchantMustAct as error:
-        _die(container, opened, error.code)
+        if not _die(container, opened, error.code):
+            return _newer(container, opened, error)
         raise
     except OutsideError:
         _free_lease(container, opened, owner)
@@ -169,6 +170,14 @@ def renew(container: Container, opened: Opened) -> Opened:
         raise MerchantMustAct(_reason(opened), "other_account", vendor=opened.connector)
     _store(container, opened, owner, grant)
     return _reopen(container, opened)
+
+
+def _newer(container: Container, opened: Opened, refusal: MerchantMustAct) -> Opened:
+    """What somebody stored while our old pair was refused: it was refused because that one replaced it."""
+    again = _reopen(container, opened)
+    if again.state == "DEAD" or again.version == opened.version:
+        raise refusal
+    return again
 
 
 def _is_foreign(opened: Opened, grant: TokenGrant) -> bool:
@@ -234,20 +243,38 @@ def _wait_for_other(container: Container, opened: Opened) -> Opened:
 
 def _reopen(container: Container, opened: Opened) -> Opened:
     with container.database.reading() as session:
-        credential = session.get_one(Credential, opened.credential_id)
+        credential = session.get(Credential, opened.credential_id)
+    if credential is None:
+        raise _gone(opened)
     return _opened(container, credential, opened.connector, opened.address, opened.capabilities, opened.user_id)
 
 
+def _gone(opened: Opened) -> NotFound:
+    whose = f"Shop {opened.address}" if opened.address else "This account"
+    return NotFound("no_credential", f"{whose} was disconnected meanwhile. Connect it again.")
+
+
 def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) -> None:
+    """Keep the new pair: the old one may have ended with it. Raises `NotFound` if the credential is gone.
+
+    Who asked for longer than the lease keeps it too, as long as nobody stored another one; whoever asks now stores over
+    it when the answer comes.
+    """
     secrets = {**opened.secrets, "access_token": grant.access_token}
     if grant.refresh_token:
         secrets["refresh_token"] = grant.refresh_token
     with container.database.transaction() as session:
-        credential = session.get_one(Credential, opened.credential_id, with_for_update=True)
-        if credential.lease_owner != owner or credential.version != opened.version:
+        credential = session.get(Credential, opened.credential_id, with_for_update=True)
+        if credential is None:
+            raise _gone(opened)
+        lease = credential.lease_owner, credential.lease_until
+        late = credential.lease_owner != owner
+        if late and credential.version != opened.version:
             log.warning("renewed_token_lost_its_lease", credential=credential.id)
             return
         apply_grant(container, credential, secrets, grant)
+        if late:
+            credential.lease_owner, credential.lease_until = lease
         if opened.user_id.startswith(UNKNOWN_NUMBER) and grant.user_id:
             _learn_number(session, opened, grant.user_id)
 
@@ -276,7 +303,8 @@ def apply_grant(container: Container, credential: Credential, secrets: dict[str,
     credential.lease_owner = credential.lease_until = None
 
 
-def _die(container: Container, opened: Opened, reason: str) -> None:
+def _die(container: Container, opened: Opened, reason: str) -> bool:
+    """Note that this pair is refused. False: it is not the stored one any more."""
     with container.database.transaction() as session:
         died = session.execute(
             sa.update(Credential)
@@ -294,3 +322,4 @@ def _die(container: Container, opened: Opened, reason: str) -> None:
             entity, entity_id = ("shop", died.shop_id) if died.shop_id else ("account", died.account_id)
             row = {"actor": "tokens", "entity": entity, "entity_id": entity_id, "action": "token_dead"}
             session.execute(sa.insert(table(Audit)), row | {"detail": {"why": reason[:200]}})
+        return died is not None

@@ -5,7 +5,20 @@ from __future__ import annotations
 from flask import Flask
 
 from app import registry
-from app.cli import accounts, inbox, links, mails, orders, orphans, placement, processes, purchases, shops, simulate
+from app.cli import (
+    accounts,
+    inbox,
+    links,
+    mails,
+    orders,
+    orphans,
+    placement,
+    processes,
+    purchases,
+    reconcile,
+    shops,
+    simulate,
+)
 from app.cli.output import root
 
 
@@ -27,6 +40,7 @@ __all__ = [
     "placement",
     "processes",
     "purchases",
+    "reconcile",
     "shops",
     "simulate",
 ]

@@ -25,6 +25,7 @@ def _text(data: dict[str, Any]) -> str:
     for one in data["freezes"]:
         whose = f"account {one['account']}, " if one["account"] else ""
         lines.append(f"  {whose}since {moment(one['since'])} by {one['by']}: {one['reason']}")
+    lines += [f"  To be cleared up before a release: {text}" for text in data["to_clear_up"]]
     open_ones = [one for one in data["breakers"] if one["state"] != "CLOSED"]
     if not open_ones:
         lines.append("No breaker is open.")
@@ -52,9 +53,10 @@ def freeze(container: Container, reason: str, by: str) -> Answer:
 @command(placing, "release")
 @click.option("--by", required=True, help="Who releases it.")
 @click.option("--second", required=True, help="The second person.")
-def release(container: Container, by: str, second: str) -> Answer:
+@click.option("--despite", is_flag=True, help="Although `placement status` names something to be cleared up.")
+def release(container: Container, by: str, second: str, despite: bool) -> Answer:  # noqa: FBT001 - as click gives it
     """Let orders be sent again: an act of two people."""
-    ended = placement.release(container, by=by, second=second)
+    ended = placement.release(container, by=by, second=second, despite=despite)
     return Answer(placement.status(container) | {"released": ended}, "Orders are sent again.")
 
 

@@ -239,6 +239,16 @@ _OUTCOMES: tuple[Row, ...] = (
         "none",
     ),
     (
+        "recalled",
+        "us",
+        (
+            "This was sent before the database was restored from a backup, and is put back. We make sure what became "
+            "of it; please do not order anything by hand."
+        ),
+        "Put back as sent: the database had forgotten it[ (attempt {attempt})].",
+        "none",
+    ),
+    (
         "confirming",
         "us",
         (

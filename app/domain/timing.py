@@ -27,6 +27,7 @@ PHYSICAL = frozenset(
         "last_send_margin",
         "claim_lease",
         "inbox_lease",
+        "poll_lease",
         "token_lease",
         "token_life_least",
         "quote_age_most",
@@ -106,6 +107,7 @@ class Timers:
     first_read: timedelta = timedelta(seconds=10)
     claim_lease: timedelta = timedelta(minutes=2)
     inbox_lease: timedelta = timedelta(minutes=2)
+    poll_lease: timedelta = timedelta(minutes=10)
     token_lease: timedelta = timedelta(seconds=90)
     token_life_least: timedelta = timedelta(minutes=10)
     quote_age_most: timedelta = timedelta(seconds=60)
@@ -117,6 +119,8 @@ class Timers:
     poll_alert: timedelta = timedelta(hours=1)
     poll_overlap: timedelta = timedelta(minutes=10)
     nightly_window: timedelta = timedelta(days=7)
+    account: timedelta = timedelta(minutes=15)
+    gap_alert: timedelta = timedelta(hours=1)
     track_poll: timedelta = timedelta(hours=6)
     payment_poll: timedelta = timedelta(minutes=10)
     recheck_held: timedelta = timedelta(minutes=15)

@@ -17,7 +17,7 @@ from app.jobs import guarded
 from app.jobs.periodic import claim_due, run_job
 from app.logs import logger
 from app.outage import outage
-from app.pipeline import acts, import_order, poll, reconcile, track
+from app.pipeline import accounting, acts, import_order, poll, reconcile, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim as claim_purchases
 from app.pipeline.due import INBOX
@@ -47,6 +47,7 @@ KINDS = (
     Kind("inbox", _claim_inbox, import_order.run, 0.75),
     Kind("track", track.due, track.run, 0.5),
     Kind("poll", poll.due, poll.run, 0.25),
+    Kind("account", accounting.due, accounting.run, 0.25),
     Kind("job", claim_due, run_job, 0.25),
 )
 """In order of urgency."""

@@ -6,7 +6,7 @@ from app.models.log import Alert, Audit, AuditHead, Call, CallStat, Task
 from app.models.mail import EmailLog
 from app.models.merchant import Merchant
 from app.models.operation import Breaker, ExchangeRate, Instance, PeriodicJob, PlacementFreeze
-from app.models.order import SourceLine, StoreOrder
+from app.models.order import OrderGap, SourceLine, StoreOrder
 from app.models.outbox import Outbox
 from app.models.purchase import Attempt, Evidence, Interlock, Purchase, PurchaseItem, Spend
 from app.models.shop import Credential, Shop, ShopAccount
@@ -28,6 +28,7 @@ __all__ = [
     "Instance",
     "Interlock",
     "Merchant",
+    "OrderGap",
     "Outbox",
     "ParcelItem",
     "PeriodicJob",

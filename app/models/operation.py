@@ -82,4 +82,6 @@ class Instance(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, default=1)
     epoch: Mapped[int] = mapped_column(default=0)
+    system: Mapped[str] = mapped_column(default="", server_default="")
+    timeline: Mapped[int] = mapped_column(default=0, server_default="0")
     out_key_sealed: Mapped[bytes]

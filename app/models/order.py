@@ -1,13 +1,13 @@
-"""Storefront orders and their lines as last read from the shop."""
+"""Storefront orders and their lines as last read from the shop, and orders that are not accounted for."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base, identity
+from app.db import Base, identity, states
 
 
 class StoreOrder(Base):
@@ -43,7 +43,10 @@ class StoreOrder(Base):
     read_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     purged_at: Mapped[datetime | None]
 
-    __table_args__ = (sa.UniqueConstraint("shop_id", "external_id"),)
+    __table_args__ = (
+        sa.UniqueConstraint("shop_id", "external_id"),
+        sa.Index("ix_store_order_placed", "shop_id", "placed_at"),
+    )
 
     @property
     def address_place(self) -> str:
@@ -77,4 +80,30 @@ class SourceLine(Base):
     __table_args__ = (
         sa.UniqueConstraint("shop_id", "external_order_id", "external_id"),
         sa.CheckConstraint("to_ship >= 0 AND quantity >= 0", name="quantities"),
+    )
+
+
+class OrderGap(Base):
+    """An order that stood in no column of its day's account (`app.domain.accounting`), and since when."""
+
+    __tablename__ = "order_gap"
+
+    id: Mapped[int] = identity()
+    shop_id: Mapped[int] = mapped_column(sa.ForeignKey("shop.id"))
+    external_id: Mapped[str]
+    kind: Mapped[str]
+    day: Mapped[date] = mapped_column(sa.Date)
+    since: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        states("kind", "missing", "uncovered", "unknown_to_shop"),
+        sa.Index(
+            "uq_order_gap_open",
+            "shop_id",
+            "external_id",
+            "kind",
+            unique=True,
+            postgresql_where=sa.text("ended_at IS NULL"),
+        ),
     )

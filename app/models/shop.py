@@ -53,11 +53,16 @@ class Shop(Base):
     poll_error: Mapped[str] = mapped_column(default="")
     poll_failing_since: Mapped[datetime | None]
     hooks_checked_at: Mapped[datetime | None]
+    account_run_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    account_lease_until: Mapped[datetime | None]
+    account_full_at: Mapped[datetime | None]
+    account_error: Mapped[str] = mapped_column(default="", server_default="")
 
     __table_args__ = (
         sa.UniqueConstraint("connector", "address"),
         states("state", "ACTIVE", "PAUSED", "UNINSTALLED"),
         sa.Index("ix_shop_poll_due", "poll_run_at", postgresql_where=sa.text("state <> 'UNINSTALLED'")),
+        sa.Index("ix_shop_account_due", "account_run_at", postgresql_where=sa.text("state <> 'UNINSTALLED'")),
     )
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
 from app.models import (
@@ -28,7 +29,7 @@ from app.models import (
 from app.pipeline import closing, computed, generation
 from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
 from app.ports.money import Money
-from app.ports.supplier import OrderPayment, PayResult
+from app.ports.supplier import PayResult
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.ports.supplier import SupplierOrderItem as ItemRead
 
@@ -135,7 +136,7 @@ def apply_read(
     if order.payment != "paid":
         order.payment = read.payment.value
     order.created_at_supplier, order.paid_at = read.created_at, read.paid_at
-    now = container.clock.now()
+    now = db.now(session)
     first = order.read_at is None
     another_look = order.read_at is None or now - order.read_at >= container.timers.first_read / 2
     order.pay_until, order.read_at = read.pay_until, now
@@ -438,11 +439,6 @@ def _expired(container: Container, session: Session, purchase: Purchase) -> None
             order_id=order.id,
             purchase_id=heir.id,
         )
-
-
-def is_paid(order: SupplierOrder) -> bool:
-    """Whether the supplier has its money."""
-    return order.payment == OrderPayment.PAID.value
 
 
 def window(container: Container) -> tuple[timedelta, timedelta]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.models import Breaker, Instance, PlacementFreeze, Purchase
 from app.pipeline.record import alert, audit, end_alerts
@@ -63,6 +64,11 @@ def _is_older(container: Container, epoch: int) -> bool:
 _EPOCH = "epoch seen"
 
 
+def epoch_seen(container: Container) -> int:
+    """The highest epoch that a send of this process has seen."""
+    return container.turns.get(_EPOCH, 0)
+
+
 def _disturbed(session: Session, purchase: Purchase, how: sa.ColumnElement[bool]) -> list[str]:
     """Those of the purchase's breakers that are so, in the order in which they are locked."""
     query = sa.select(Breaker.scope).where(Breaker.scope.in_(scopes(purchase)), how)
@@ -81,7 +87,7 @@ def reserve_place(session: Session, container: Container, purchase: Purchase) ->
     )
     freshly = sa.select(Breaker.unclear_at).where(Breaker.scope == f"supplier:{purchase.supplier}").scalar_subquery()
     sends, unclear_at = session.execute(sa.select(flying, freshly)).one()
-    since = container.clock.now().timestamp() - container.timers.breaker_window.total_seconds()
+    since = db.now(session).timestamp() - container.timers.breaker_window.total_seconds()
     unclear = sum(float(at) > since for at in unclear_at or ())
     return int(sends) + unclear < container.settings.creates_in_flight
 
@@ -139,18 +145,18 @@ def note_outcome(session: Session, container: Container, purchase: Purchase, *, 
         return
     for scope in scopes(purchase):
         breaker = _row(session, scope)
-        now = container.clock.now().timestamp()
+        now = db.now(session).timestamp()
         window = container.timers.breaker_window.total_seconds()
         breaker.unclear_at = [at for at in breaker.unclear_at if at > now - window] + [now]
         breaker.clear_in_a_row = 0
         breaker.unclear_in_a_row += 1
         if breaker.state == "TRIAL":
             _set(session, breaker, "OPEN", "the trial send ended unclear")
-            _pause(container, breaker)
+            _pause(session, container, breaker)
             breaker.failed_trials += 1
         elif breaker.state == "CLOSED" and max(len(breaker.unclear_at), breaker.unclear_in_a_row) >= UNCLEAR_LIMIT:
             _set(session, breaker, "OPEN", f"{UNCLEAR_LIMIT} unclear outcomes within a minute or in a row")
-            _pause(container, breaker)
+            _pause(session, container, breaker)
 
 
 def _note_clear(session: Session, purchase: Purchase) -> None:
@@ -163,16 +169,16 @@ def _note_clear(session: Session, purchase: Purchase) -> None:
             _set(session, breaker, "CLOSED", "three clear outcomes in a row")
 
 
-def _due(container: Container, breaker: Breaker) -> bool:
-    return breaker.trial_at is None or breaker.trial_at <= container.clock.now()
+def _due(session: Session, breaker: Breaker) -> bool:
+    return breaker.trial_at is None or breaker.trial_at <= db.now(session)
 
 
 def accounts_due(container: Container) -> None:
     """Account breakers whose pause is over may try again while the supplier as a whole answers."""
-    _accounts_to_trial(container, "its pause is over", lambda breaker: _due(container, breaker))
+    _accounts_to_trial(container, "its pause is over", _due)
 
 
-def _accounts_to_trial(container: Container, why: str, may: Callable[[Breaker], bool]) -> None:
+def _accounts_to_trial(container: Container, why: str, may: Callable[[Session, Breaker], bool]) -> None:
     with container.database.transaction() as session:
         for breaker in session.scalars(
             sa.select(Breaker)
@@ -180,14 +186,14 @@ def _accounts_to_trial(container: Container, why: str, may: Callable[[Breaker], 
             .order_by(Breaker.scope)
             .with_for_update()
         ):
-            if may(breaker):
+            if may(session, breaker):
                 _set(session, breaker, "TRIAL", why)
 
 
-def _pause(container: Container, breaker: Breaker) -> None:
+def _pause(session: Session, container: Container, breaker: Breaker) -> None:
     minutes = 10 if breaker.failed_trials == 0 else 60
     wait = timedelta(minutes=minutes) / container.settings.time_scale
-    breaker.trial_at = container.clock.now() + wait
+    breaker.trial_at = db.now(session) + wait
 
 
 def _is_well(container: Container, scope: str) -> bool:
@@ -206,11 +212,11 @@ def note_read(container: Container, supplier: str, *, ok: bool) -> None:
     with container.database.transaction() as session:
         breaker = _row(session, scope)
         breaker.failed_reads = 0 if ok else breaker.failed_reads + 1
-        back = ok and breaker.state == "OPEN" and _due(container, breaker)
+        back = ok and breaker.state == "OPEN" and _due(session, breaker)
         if back:
             _set(session, breaker, "TRIAL", "reads succeed again")
         elif breaker.failed_reads >= FAILED_READS_LIMIT and breaker.state != "OPEN":
             _set(session, breaker, "OPEN", "reads fail")
     if back:
         # On its own: sends lock the account's breaker first, the supplier's after it.
-        _accounts_to_trial(container, f"{supplier} answers reads", lambda _: True)
+        _accounts_to_trial(container, f"{supplier} answers reads", lambda *_: True)

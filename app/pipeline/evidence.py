@@ -21,13 +21,14 @@ from app.models import (
     Evidence,
     Inbox,
     Purchase,
+    StoreOrder,
     SupplierAccount,
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import fit, forgotten, locks
+from app.pipeline import fit, forgotten, locks, recall
 from app.pipeline.adopt import apply_read, coverage, open_attempt, row
-from app.pipeline.record import alert, audit, move, task
+from app.pipeline.record import alert, audit, end_tasks, move, task
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -269,15 +270,17 @@ def unattached(session: Session, account_id: int, sent_at: datetime | None) -> l
 def refuse_settled(container: Container, purchase_id: int, *, late: Literal["void", "gap"]) -> int:
     """The account of a purchase about which a person may say something; before anybody outside is asked.
 
-    Of an unclear one, and of one that holds only a part; `late` "void": also of one that was given up. Raises
-    `Conflict` if there is nothing to resolve.
+    Of an unclear one, and of one that holds only a part; `late` "void": also of one that was given up, or that the
+    database takes for unsent. Raises `Conflict` if there is nothing to resolve.
     """
     with container.database.reading() as session:
         purchase = session.get(Purchase, purchase_id)
         if purchase is None:
             raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
         found, wanted = coverage(session, purchase)
-    still = (purchase.state in PLACED and found < wanted) or (late == "void" and purchase.state == "VOID")
+        still = (purchase.state in PLACED and found < wanted) or (
+            late == "void" and (purchase.state == "VOID" or recall.may_recall(session, purchase))
+        )
     if purchase.account_id is None or not (purchase.state in UNCLEAR or still):
         raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
     return purchase.account_id
@@ -315,6 +318,8 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         order = row(session, account_id, ref, "human")
         if order.purchase_id is not None and order.purchase_id != purchase_id:
             raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
+        if recall.may_recall(session, purchase):
+            attempt = _recalled(container, session, purchase, read, by=by)
         found, wanted = coverage(session, purchase)
         open_still = purchase.state in UNCLEAR | {"VOID"} or (purchase.state in PLACED and found < wanted)
         if attempt is None or not open_still:
@@ -327,6 +332,19 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
                 "products, SKUs, counts and time must be those of the send.",
             )
         give(session, order, purchase, attempt, source=f"human:{by}")
+        end_tasks(session, f"stray:{order.id}", by)
         session.flush()
         apply_read(container, session, order, read)
         return purchase.state
+
+
+def _recalled(container: Container, session: Session, purchase: Purchase, read: OrderRead, *, by: str) -> Attempt:
+    """A person names the order of a purchase that is not known to be sent: forgotten by a restore, or made by hand."""
+    placed_at = session.scalar(sa.select(StoreOrder.placed_at).where(StoreOrder.id == purchase.order_id))
+    if read.created_at is None or placed_at is None or read.created_at < placed_at - container.timers.match_before:
+        raise Conflict(
+            "does_not_fit",
+            f"Supplier order {read.order_id} was made before the buyer ordered, so it cannot be the one for "
+            f"purchase {purchase.id}.",
+        )
+    return recall.recall(container, session, purchase, sent_at=read.created_at, by=f"human:{by}", cost=read.total)

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.domain.purchase_flow import PLACED
 from app.logs import logger
-from app.models import Attempt, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
+from app.models import Attempt, Audit, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
 from app.pipeline.record import alert, audit, task
 from app.ports.supplier import SupplierOrder as OrderRead
 
 log = logger(__name__)
 NAMED = 5
+SAME = timedelta(seconds=2)
+"""The supplier tells whole seconds, by a clock of its own: an order made then may be this very send's."""
 
 
-def freeze(session: Session, reason: str, *, by: str, account_id: int | None = None) -> bool:
+def freeze(
+    session: Session, reason: str, *, by: str, account_id: int | None = None, detail: dict[str, Any] | None = None
+) -> bool:
     """Stop sending, for one account or for all; once per reason, also after a release. False: known already."""
     if session.scalar(sa.select(PlacementFreeze.id).where(PlacementFreeze.reason == reason).limit(1)) is not None:
         return False
@@ -40,15 +47,24 @@ def freeze(session: Session, reason: str, *, by: str, account_id: int | None = N
         "placement_frozen",
         f"Buying is frozen: {reason}. Check, then `flask placement release`.",
     )
-    audit(
-        session, "placement", made, "frozen", actor=by, after="FROZEN", detail={"reason": reason, "account": account_id}
-    )
+    told = {"reason": reason, "account": account_id, **(detail or {})}
+    audit(session, "placement", made, "frozen", actor=by, after="FROZEN", detail=told)
     log.error("placement_frozen", reason=reason)
     return True
 
 
 def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
-    """The journal holds answers to sends that the database does not know."""
+    """The journal holds answers to sends that the database does not know.
+
+    One that it froze for before is not told again: whoever released that knew of it.
+    """
+    its = sa.select(PlacementFreeze.id).where(PlacementFreeze.frozen_by == "journal")
+    before = sa.select(Audit.detail["numbers"]).where(
+        Audit.entity == "placement", Audit.entity_id.in_(its), Audit.action == "frozen"
+    )
+    told = {number for row in session.scalars(before) for number in row or ()}
+    if told.issuperset(numbers):
+        return
     named = sorted(numbers)
     more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
     freeze(
@@ -56,6 +72,7 @@ def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
         f"the journal knows answers to sends that the database lacks ({', '.join(named[:NAMED])}{more}): "
         "was a backup restored?",
         by="journal",
+        detail={"numbers": named},
     )
 
 
@@ -63,8 +80,11 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
     """A readable order of our account belongs to no send: is it one that the database forgot?
 
     It is if it holds exactly what a purchase is about to order that has not been sent. That account stops. An order
-    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`.
+    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`. One that holds
+    what was bought later on for a buyer who had ordered before it was perhaps bought twice: that is told.
     """
+    for purchase in _alike(session, order, read, bought=True):
+        _perhaps_twice(session, order, purchase)
     for purchase in _alike(session, order, read):
         if purchase.state in {"READY", "CLAIMED"}:
             freeze(
@@ -79,18 +99,46 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
             f"stray:{order.id}:{purchase.id}",
             "stray_order",
             turn="us",
-            text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it was made by "
-            f"hand for something else, say so: `flask orphan dismiss {order.external_id}`. Until then that waits.",
+            text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it is the one "
+            f"for that (sent before a backup was restored, or made by hand), say so: `flask purchase resolve "
+            f"{purchase.id} --found {order.external_id}`; if it was made for something else: `flask orphan dismiss "
+            f"{order.external_id}`. Until then that waits.",
             shop_id=purchase.shop_id,
             order_id=purchase.order_id,
             purchase_id=purchase.id,
         )
 
 
-def _alike(session: Session, order: SupplierOrder, read: OrderRead) -> list[Purchase]:
-    """Unsent purchases of the account with exactly these items, of shop orders older than this supplier order."""
+def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+    text = (
+        f"Supplier order {order.external_id} holds what purchase {purchase.id} bought later: was it sent before a "
+        "backup was restored? Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel."
+        f" If it was made for something else, say so: `flask orphan dismiss {order.external_id}`."
+    )
+    key = f"stray:{order.id}:{purchase.id}"
+    alert(session, key, "duplicate", text, shop_id=purchase.shop_id, purchase_id=purchase.id)
+    task(
+        session,
+        key,
+        "stray_order",
+        turn="us",
+        text=text,
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
+
+
+def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: bool = False) -> list[Purchase]:
+    """Unsent purchases of the account with exactly these items, of shop orders older than this supplier order.
+
+    `bought`: instead those that were placed, and sent after it was made.
+    """
     if read.created_at is None:
         return []
+    sent = sa.exists().where(Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
+    later = sa.and_(Purchase.state.in_(PLACED), Purchase.sent_at > read.created_at + SAME)
+    unsent = sa.and_(Purchase.state.in_(("READY", "CLAIMED", "HELD")), ~sent)
     named: Counter[tuple[str, str]] = Counter()
     for child in read.items:
         named[child.product_id, child.sku_id] += child.quantity
@@ -100,12 +148,9 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead) -> list[Purc
         .join(StoreOrder, StoreOrder.id == Purchase.order_id)
         .where(
             Purchase.account_id == order.account_id,
-            Purchase.state.in_(("READY", "CLAIMED", "HELD")),
+            later if bought else unsent,
             StoreOrder.placed_at <= read.created_at,
             PurchaseItem.quantity > 0,
-            ~sa.exists().where(
-                Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED"))
-            ),
         )
         .order_by(Purchase.id)
     ).all()

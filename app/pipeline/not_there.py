@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.domain.purchase_flow import PLACED
-from app.errors import Conflict, NotFound
+from app.errors import Conflict
 from app.models import (
     Alert,
     Attempt,
@@ -33,8 +34,7 @@ from app.ports.money import Money
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
-EMPTY = "none"
-"""Said in place of a number: the list of orders there holds nothing."""
+EMPTY = unverified.EMPTY
 LOOKING = timedelta(minutes=15)
 """How long a person may take from loading the list of orders to telling what stands at its top."""
 
@@ -54,14 +54,14 @@ def give_up(
     Staff (`by` starting with `staff:`) always need a second person. `unverified_account`: nobody can read the account,
     so nothing is checked now (`app.pipeline.unverified`). Raises `Conflict` saying what is missing.
     """
-    evidence.refuse_settled(container, purchase_id, late="gap")
+    account_id = evidence.refuse_settled(container, purchase_id, late="gap")
     _check_number(newest_seen.strip())
     if by.startswith("staff:") and not _confirmed(by, confirm_by):
         raise Conflict("second_person", f"A second person, another one than {by}, has to confirm this (--confirm-by).")
     newest, read = (
         ("", None)
         if unverified_account
-        else _verify_newest(container, purchase_id, newest_seen.strip(), by=by, confirm_by=confirm_by)
+        else _verify_newest(container, account_id, newest_seen.strip(), by=by, confirm_by=confirm_by)
     )
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
@@ -244,17 +244,12 @@ def _keep_found(container: Container, session: Session, purchase: Purchase, atte
 
 
 def _verify_newest(
-    container: Container, purchase_id: int, newest: str, *, by: str, confirm_by: str
+    container: Container, account_id: int, newest: str, *, by: str, confirm_by: str
 ) -> tuple[str, OrderRead | None]:
     """The newest order, when it was made and what it is: it must be readable under the purchase's account.
 
     None for an account without any order. That proves nothing about where somebody looked, so two persons say it.
     """
-    with container.database.transaction() as session:
-        purchase = session.get(Purchase, purchase_id)
-        if purchase is None or purchase.account_id is None:
-            raise NotFound("no_purchase", f"There is no purchase {purchase_id}.")
-        account_id = purchase.account_id
     if newest == EMPTY:
         if not _confirmed(by, confirm_by):
             raise Conflict("second_person", "That there is no order at all, a second person confirms (--confirm-by).")
@@ -286,8 +281,8 @@ def _newer(container: Container, account_id: int, than: datetime) -> bool:
 
     Not what was made just now, while the person was looking: an account may order every minute.
     """
-    latest = container.clock.now() - LOOKING / container.settings.time_scale
     with container.database.reading() as session:
+        latest = db.now(session) - LOOKING / container.settings.time_scale
         newer = sa.exists().where(
             SupplierOrder.account_id == account_id,
             SupplierOrder.created_at_supplier > than,

@@ -36,6 +36,11 @@ def out_order_id(
     return str(number + 10**17)
 
 
+def known_key(container: Container) -> bytes | None:
+    """The key if this process opened it already."""
+    return _KEYS.get(container)
+
+
 def instance_key(container: Container, session: Session) -> bytes:
     """The secret that all instances share and that no key rotation changes. Raises `VaultError` under other keys."""
     known = _KEYS.get(container)

@@ -41,7 +41,7 @@ def due(container: Container, most: int) -> Sequence[Claim]:
         most,
         due="state <> 'UNINSTALLED'",
         run_at="poll_run_at",
-        lease=timedelta(minutes=10),
+        lease=container.timers.poll_lease,
         lease_column="poll_lease_until",
         count="poll_error = ''",
     )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.domain.timing import pick
 from app.errors import NotFound
@@ -131,7 +132,7 @@ def _store(
     _end_outdated(session, order, purchase)
     for parcel in parcels:
         _parcel(session, order, parcel)
-    _remind(session, order, purchase, container.clock.now())
+    _remind(session, order, purchase, db.now(session))
     order.track_run_at = _next(container, session, order)
     container.database.after_commit(container.bell.ring)
 
@@ -151,7 +152,7 @@ def _payable(order: SupplierOrder, purchase: Purchase) -> bool:
 
 def _unreadable(container: Container, session: Session, order: SupplierOrder) -> None:
     """A number that the supplier gave and nobody can read for an hour: it may wait to be paid unseen, and be closed."""
-    age = container.clock.now() - order.recorded_at
+    age = db.now(session) - order.recorded_at
     if order.read_at is not None or order.role != "bought" or age < container.timers.human_after:
         return
     text = f"Supplier order {order.external_id} was given to us but cannot be read. Look for it in the account there."

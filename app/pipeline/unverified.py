@@ -31,6 +31,8 @@ from app.ports.errors import OutsideError
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
+EMPTY = "none"
+"""Said in place of a number: the list of orders there holds nothing."""
 SOURCE = "unverified"
 LONGEST_NUMBER = 64
 """Characters of a tracking number."""
@@ -218,7 +220,8 @@ def _look(container: Container, evidence_id: int, account_id: int, ref: str, pur
             )
         )
     try:
-        newest = with_account(container, account_id, lambda supplier: supplier.order(ref))
+        empty = ref == EMPTY
+        newest = None if empty else with_account(container, account_id, lambda supplier: supplier.order(ref))
         if sent_at is not None:
             listed = with_account(
                 container, account_id, lambda supplier: supplier.paid_orders(sent_at, container.clock.now())
@@ -229,9 +232,22 @@ def _look(container: Container, evidence_id: int, account_id: int, ref: str, pur
         return False
     with container.database.transaction() as session:
         kept = session.get_one(Evidence, evidence_id, with_for_update=True)
-        kept.detail = {**kept.detail, "verified": newest is not None}
-        if newest is None:
-            kept.detail = {**kept.detail, "verified": None}
+        holds = _was_empty(session, kept) if empty else newest is not None
+        kept.detail = {**kept.detail, "verified": holds or None}
+        if not holds:
             purchase = session.get_one(Purchase, purchase_id)
-            _wrong(session, purchase, f"newest-{evidence_id}", f"Order {ref} cannot be read under that account")
+            text = (
+                "There are older orders in that account" if empty else f"Order {ref} cannot be read under that account"
+            )
+            _wrong(session, purchase, f"newest-{evidence_id}", text)
     return True
+
+
+def _was_empty(session: Session, said: Evidence) -> bool:
+    """Whether no order that we know of this account is older than the word that it had none."""
+    older = sa.exists().where(
+        SupplierOrder.account_id == said.account_id,
+        SupplierOrder.read_at.is_not(None),
+        SupplierOrder.created_at_supplier < said.at,
+    )
+    return not session.scalar(sa.select(older))

@@ -140,6 +140,14 @@ class OrderPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedPage:
+    """One page of order ids, by the time at which they were placed; `next_cursor` None at the end."""
+
+    ids: tuple[str, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ParcelLine:
     """`quantity` pieces of the storefront line `line_id`."""
 
@@ -240,6 +248,9 @@ class StorefrontSession(Protocol):
 
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """Orders changed in [since, until], oldest first, whatever their state (trash included)."""
+
+    def orders_placed(self, since: datetime, until: datetime, cursor: str | None) -> PlacedPage:
+        """Orders placed in [since, until), both whole seconds, whatever their state; some may come twice."""
 
     def fulfilments(self, order_id: str) -> tuple[Fulfilment, ...]:
         """Fulfilments that the shop shows for the order (ours and other people's)."""

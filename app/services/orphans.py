@@ -73,6 +73,7 @@ def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
         end_tasks(session, f"orphan:{order.id}", by)
         end_tasks(session, f"duplicate:{order.id}", by)
         end_alerts(session, f"duplicate:{order.id}")
+        end_alerts(session, f"stray:{order.id}")
         audit(session, "supplier_order", order.id, "dismissed", actor=by)
         container.database.after_commit(container.bell.ring)
         return {"supplier_order": order.external_id, "role": order.role, "by": by}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.container import Container
 from app.errors import Conflict, WaybillError
-from app.models import Breaker, PlacementFreeze
+from app.models import Attempt, Breaker, PlacementFreeze, Shop, Task
+from app.pipeline.buy.outcome import NEUTRAL
 from app.pipeline.record import audit, end_alerts
 
 _COUNTS = sa.text("""
@@ -31,6 +34,7 @@ def status(container: Container) -> dict[str, Any]:
         ready = session.scalar(sa.text("SELECT count(*) FROM purchase WHERE state = 'READY'"))
     return {
         "frozen": any(one.account_id is None for one in freezes),
+        "to_clear_up": open_questions(container),
         "freezes": [
             {"reason": one.reason, "by": one.frozen_by, "since": one.frozen_at, "account": one.account_id}
             for one in freezes
@@ -69,11 +73,85 @@ def freeze(container: Container, reason: str, *, by: str) -> None:
         audit(session, "placement", made, "frozen", actor=by.strip(), after="FROZEN", detail={"reason": reason[:300]})
 
 
-def release(container: Container, *, by: str, second: str) -> int:
-    """Let orders be sent again: the act of two different people. Gives how many freezes ended."""
+def open_questions(container: Container) -> list[str]:
+    """What is still to be cleared up before a freeze that Waybill made itself is released, one sentence each.
+
+    A database that is older than the world has to catch up first: orders that came after the backup are read again,
+    answers in the journal find their purchases, and supplier orders that nobody knows are given to theirs.
+    """
+    with container.database.reading() as session:
+        frozen = session.execute(
+            sa.select(PlacementFreeze.frozen_by, sa.func.max(PlacementFreeze.frozen_at))
+            .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(_OWN))
+            .group_by(PlacementFreeze.frozen_by)
+        )
+        since = {row[0]: row[1] for row in frozen}
+        if not since:
+            return []
+        unread = session.scalars(
+            sa.select(Shop.name)
+            .where(Shop.state == "ACTIVE", sa.func.coalesce(Shop.poll_cursor, _NEVER) < since.get("boot", _NEVER))
+            .order_by(Shop.id)
+        ).all()
+        stray = session.scalars(
+            sa.select(Task.text).where(Task.kind == "stray_order", Task.over.is_(False)).order_by(Task.id)
+        ).all()
+        entries = _bought(container)
+        known = set(session.scalars(sa.select(Attempt.out_order_id).where(Attempt.out_order_id.in_(entries))))
+    told = []
+    if unread:
+        told.append(
+            f"Orders of {_some(unread)} have not been read since it was frozen: a worker does it, wait for it. "
+            "A shop that cannot be read (`flask shop list` shows why) has to be connected again first."
+        )
+    if lost := [f"{number}{entries[number]}" for number in sorted(entries.keys() - known)]:
+        told.append(
+            f"The journal holds answers to sends of which the database knows no order yet ({_some(lost)}): they are "
+            "put back by themselves within a minute after their shop orders were read again. One that stays has no "
+            "purchase any more, as when the buyer cancelled since: look at it at AliExpress, and do not pay it unless "
+            "it is wanted."
+        )
+    return [*told, *stray]
+
+
+def _bought(container: Container) -> dict[str, str]:
+    """Our numbers of sends that may have bought something, by the journal, with the supplier orders that it names."""
+    found: dict[str, str] = {}
+    for entry in container.journal.entries():
+        if entry.result.get("outcome") in {one.value for one in NEUTRAL}:
+            continue
+        made = ", ".join(str(one) for one in entry.result.get("order_ids") or ())
+        found[entry.number] = f", supplier order {made}" if made else found.get(entry.number, "")
+    return found
+
+
+_OWN = ("boot", "journal", "evidence")
+"""Who freezes without a person."""
+_NEVER = sa.literal(datetime(2000, 1, 1, tzinfo=UTC))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+NAMED = 5
+
+
+def release(container: Container, *, by: str, second: str, despite: bool = False) -> int:
+    """Let orders be sent again: the act of two different people. Gives how many freezes ended.
+
+    Raises `Conflict` while something is to be cleared up (`open_questions`), unless they say `despite` it.
+    """
     first, other = by.strip(), second.strip()
     if not first or not other or first.casefold() == other.casefold():
         raise WaybillError("second_person", "Two different people release a freeze: name both (--by, --second).")
+    questions = open_questions(container)
+    if questions and not despite:
+        raise Conflict(
+            "not_cleared_up",
+            f"{' '.join(questions)} Goods that the database forgot would be bought a second time. Clear this up first; "
+            "whoever knows that it is none of that says --despite.",
+        )
     with container.database.transaction() as session:
         freezes = session.scalars(
             sa.select(PlacementFreeze).where(PlacementFreeze.released_at.is_(None)).with_for_update()
@@ -90,7 +168,7 @@ def release(container: Container, *, by: str, second: str) -> int:
                 "released",
                 actor=first,
                 before="FROZEN",
-                detail={"second": other, "reason": one.reason},
+                detail={"second": other, "reason": one.reason, "despite": questions},
             )
         end_alerts(session, "frozen")
         container.database.after_commit(container.bell.ring)

@@ -5,10 +5,11 @@ Reference, sections 3 and 5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from connectors.aliexpress import wire
+from connectors.aliexpress.masking import without_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,27 @@ class GatewayError:
 class Answer:
     """An opened envelope: either `error` or the method's payload.
 
-    `request_id` is the gateway's trace number.
+    `request_id` is the gateway's trace number, `whole` all that came.
     """
 
     payload: dict[str, Any]
     error: GatewayError | None
     request_id: str
+    whole: dict[str, Any] = field(default_factory=dict)
+
+    def without(self, secrets: tuple[str, ...]) -> Answer:
+        """The answer with none of these in its error's texts."""
+        if self.error is None:
+            return self
+        codes = {one.name: without_secrets(getattr(self.error, one.name), secrets) for one in fields(self.error)}
+        return replace(self, error=GatewayError(**codes), request_id=without_secrets(self.request_id, secrets))
 
 
 def _error(block: dict[str, Any]) -> GatewayError:
     return GatewayError(
         wire.text(block.get("code")),
         wire.text(block.get("msg")) or wire.text(block.get("message")),
-        wire.text(block.get("sub_code")),
+        wire.text(block.get("sub_code")) or ("odd" if wire.says(block.get("sub_code")) else ""),
         wire.text(block.get("sub_msg")),
     )
 
@@ -65,9 +74,9 @@ def open_sync(method: str, body: bytes) -> Answer:
     wrapper = root.get(method.replace(".", "_") + "_response")
     if "error_response" in root:
         block = wire.mapping(root["error_response"])
-        return Answer(wire.mapping(wrapper), _error(block), _request_id(block, root))
+        return Answer(wire.mapping(wrapper), _error(block), _request_id(block, root), root)
     if isinstance(wrapper, dict):
-        return Answer(wrapper, None, _request_id(wrapper, root))
+        return Answer(wrapper, None, _request_id(wrapper, root), root)
     return _open_bare(root)
 
 
@@ -75,11 +84,11 @@ def _open_bare(root: dict[str, Any]) -> Answer:
     """Streamlined form: the wrapper is gone. An error then looks like that of a system call."""
     code = wire.text(root.get("code"))
     if code not in {"", "0", "00"} and ("message" in root or "msg" in root) and "result" not in root:
-        return Answer({}, _error(root), _request_id(root))
+        return Answer({}, _error(root), _request_id(root), root)
     known = {"result", "rsp_code", "ret", "resp_result", "result_success", "is_success"}
     if not known & root.keys():
         raise wire.Malformed("no known wrapper")
-    return Answer(root, None, _request_id(root))
+    return Answer(root, None, _request_id(root), root)
 
 
 def open_rest(path: str, body: bytes) -> Answer:

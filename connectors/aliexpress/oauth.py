@@ -43,7 +43,7 @@ def refresh(client: Client, refresh_token: str) -> TokenGrant:
 def grant(payload: dict[str, Any], now: datetime) -> TokenGrant:
     """Read a token answer. Raises `OutcomeUnknown` if it carries no access token."""
     access = wire.text(payload.get("access_token"))
-    if not access:
+    if not (access.isascii() and access.isprintable() and access):
         raise OutcomeUnknown("no_access_token", vendor=VENDOR)
     return TokenGrant(
         access_token=access,

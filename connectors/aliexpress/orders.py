@@ -53,19 +53,19 @@ def place(client: Client, token: str, order: PlaceOrder) -> PlaceResult:
         except ValueError as error:
             result = verdict.not_composable(type(error).__name__)
         else:
-            result = _send(client, call, body, order)
+            result = _send(client, call, body, order, token)
         call.outcome = _COUNTED_AS[result.outcome]
         call.note(answer=f"{result.outcome} {result.answer or result.code}")
     return result
 
 
-def _send(client: Client, call: OutboundCall, body: bytes, order: PlaceOrder) -> PlaceResult:
+def _send(client: Client, call: OutboundCall, body: bytes, order: PlaceOrder, token: str) -> PlaceResult:
     try:
         reply = client.post(call, verdict.METHOD, body, PLACE_LIMITS, fresh=True)
     except TransportError as error:
         return verdict.transport(error)
     definite = client.settings.listed(client.settings.aliexpress_definite_codes)
-    return without_person(verdict.judge(reply, autopay=order.autopay, definite=definite), order)
+    return without_person(verdict.judge(reply, autopay=order.autopay, definite=definite), order, client.secrets(token))
 
 
 def _about(order: PlaceOrder) -> str:

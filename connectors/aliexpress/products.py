@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.ports.errors import OutcomeUnknown, TryLater
+from app.ports.inbound import storable
 from app.ports.money import Money
 from app.ports.supplier import FreightOption, SupplierProduct, SupplierSKU
 from connectors.aliexpress import wire
@@ -97,7 +98,7 @@ def _sku(row: dict[str, Any], *, with_charges: bool) -> SupplierSKU | None:
         if (name := wire.text(part.get("property_value_definition_name")) or wire.text(part.get("sku_property_value")))
     )
     attributes = row.get("sku_attr")
-    exact = attributes if isinstance(attributes, str) else ""
+    exact = storable(attributes) if isinstance(attributes, str) else ""
     stock = wire.number(row.get("sku_available_stock"))
     return SupplierSKU(sku_id, exact, price, stock, title, limit, above) if sku_id else None
 

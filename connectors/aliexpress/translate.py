@@ -5,6 +5,7 @@ Unknown words are never good news.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -77,7 +78,8 @@ def read_order(order_id: str, result: dict[str, Any], zone: str) -> SupplierOrde
     waits = payment is not OrderPayment.PAID and not closed
     pay_until = None
     if created and window is not None and 0 < window <= _LONGEST_PAY_WINDOW and waits:
-        pay_until = created[0] + timedelta(seconds=window)
+        with suppress(OverflowError):  # a time near the end of the calendar is no time
+            pay_until = created[0] + timedelta(seconds=window)
     return SupplierOrder(
         order_id=order_id,
         status=status,

@@ -62,7 +62,7 @@ def judge(reply: HTTPAnswer, *, autopay: bool, definite: frozenset[str] = frozen
     if reply.status != _OK:
         return _unknown(f"http_{reply.status}", ids, answer=f"HTTP {reply.status}")
     if answer.error is not None:
-        return _gateway(answer.error, ids, definite)
+        return _gateway(answer, answer.error, ids, definite)
     return _with_ids(result, ids, readable=readable, autopay=autopay) if ids else _without_ids(answer, result)
 
 
@@ -76,8 +76,17 @@ def _order_ids(result: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
     return tuple(dict.fromkeys(value for value in found if value)), all(found)
 
 
-def _gateway(error: GatewayError, ids: tuple[str, ...], definite: frozenset[str]) -> PlaceResult:
-    if ids or error.sub_code or error.code == "15":
+def _tells_of_orders(value: Any) -> bool:
+    """Whether anything, however deep, says that orders were made: no refusal beside it proves the opposite."""
+    if isinstance(value, dict):
+        if value.get("order_list") or ("is_success" in value and wire.truth(value["is_success"]) is not False):
+            return True
+        value = list(value.values())
+    return isinstance(value, list) and any(map(_tells_of_orders, value))
+
+
+def _gateway(answer: Answer, error: GatewayError, ids: tuple[str, ...], definite: frozenset[str]) -> PlaceResult:
+    if ids or error.sub_code or error.code == "15" or _tells_of_orders(answer.whole):
         return _unknown(error.sub_code or error.code, ids, message=error.message, answer=error.words)
     if error.code in errors.TOKEN_CODES:
         reason = "token_dead"
@@ -101,8 +110,9 @@ def _with_ids(result: dict[str, Any], ids: tuple[str, ...], *, readable: bool, a
     code, message = wire.text(result.get("error_code")), wire.text(result.get("error_msg"))
     success = wire.truth(result.get("is_success")) is True
     account = f"is_success={success} ids={','.join(ids)} {code} {message}".strip()
-    if success and readable and not code:
-        if not message:
+    # An error of another kind than text is one all the same.
+    if success and readable and not wire.says(result.get("error_code")):
+        if not wire.says(result.get("error_msg")):
             pay = PayResult.SAID_PAID if autopay else PayResult.NOT_ASKED
             return PlaceResult(PlaceOutcome.PLACED, ids, pay, answer=account)
         if "autopay fail" in message.lower():
@@ -115,7 +125,7 @@ def _without_ids(answer: Answer, result: dict[str, Any]) -> PlaceResult:
     success = wire.truth(result.get("is_success"))
     account = f"is_success={success} no ids {code} {message}".strip()
     reason = _REJECTED.get(code)
-    told_more = bool(result.get("order_list")) or answer.payload.get("error_response") is not None
+    told_more = answer.payload.get("error_response") is not None or _tells_of_orders(answer.whole)
     if reason is None or success is not False or told_more:
         return _unknown(code or "no_ids", message=message, answer=account)
     return PlaceResult(

@@ -10,6 +10,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from app.ports.inbound import storable
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONGEST_INT = 40
 
@@ -88,12 +90,20 @@ def rows(value: Any) -> list[Any]:
 
 
 def text(value: Any) -> str:
-    """A scalar as text; ids stay exact. Empty for null, objects, booleans and fractions."""
+    """A scalar as text; ids stay exact. Empty for null, objects, booleans and fractions.
+
+    Without what no database text can hold: one NUL in a parcel's news would stop its tracking for ever.
+    """
     if isinstance(value, str):
-        return value.strip()
+        return storable(value).strip()
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return ""
+
+
+def says(value: Any) -> bool:
+    """Whether a field says anything: all but null and blank text. Of another kind than expected it says something."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def amount_text(value: Any) -> str:

@@ -48,7 +48,20 @@ def _fulfilment(client: GraphQLClient, node: Node) -> Fulfilment:
 
 
 def fulfil(client: GraphQLClient, order_id: str, parcel: Parcel, handle: str) -> Fulfilment:
-    """Show the parcel. One `fulfillmentCreate` per location that holds a part of it; each is looked for first."""
+    """Show the parcel. One `fulfillmentCreate` per location that holds a part of it; each is looked for first.
+
+    Whoever is refused looks again: another worker may have shown it between our reading and our writing.
+    """
+    try:
+        return _show(client, order_id, parcel, handle)
+    except Refused:
+        shown = _look(client, order_id, parcel)
+        if shown.first is None or shown.missing:
+            raise
+        return shown.first
+
+
+def _show(client: GraphQLClient, order_id: str, parcel: Parcel, handle: str) -> Fulfilment:
     shown = _look(client, order_id, parcel)
     for _ in range(1 + len(parcel.lines)):
         if not shown.missing:

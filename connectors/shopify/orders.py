@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.ports.errors import MerchantMustAct, Refused
-from app.ports.storefront import OrderPage, OrderRef
+from app.ports.storefront import OrderPage, OrderRef, PlacedPage
 from connectors.shopify import permissions
 from connectors.shopify.addresses import gid, number_of
 from connectors.shopify.client import GraphQLClient
@@ -111,27 +111,45 @@ def rest_of(connection: dict[str, Any], page: Callable[[str], dict[str, Any] | N
 def changed_orders(client: GraphQLClient, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
     """One page of the orders changed in [since, until], oldest change first.
 
-    `updatedAt` has whole seconds, so `until` is widened to the end of its second. A query can be paged through for
-    25,000 objects only (reference 3.2), so a new one begins at the last time seen after `RESTART` pages.
+    `updatedAt` has whole seconds, so `until` is widened to the end of its second.
     """
-    start, after, pages = _place(cursor, since)
     upper = until.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
-    query = f"updated_at:>='{_text(start)}' AND updated_at:<'{_text(upper)}'"
-    orders = client.run("orders_changed", query=query, after=after).data["orders"]
+    found, following = _page(client, ("orders_changed", "updated_at", "updatedAt"), since, upper, cursor)
+    return OrderPage(tuple(OrderRef(*each) for each in found), following)
+
+
+def placed_orders(client: GraphQLClient, since: datetime, until: datetime, cursor: str | None) -> PlacedPage:
+    """One page of the orders placed in [since, until), both whole seconds, oldest first."""
+    found, following = _page(client, ("orders_placed", "created_at", "createdAt"), since, until, cursor)
+    return PlacedPage(tuple(number for number, _ in found), following)
+
+
+def _page(
+    client: GraphQLClient, by: tuple[str, str, str], since: datetime, upper: datetime, cursor: str | None
+) -> tuple[list[tuple[str, datetime]], str | None]:
+    """(orders with their times, the next cursor). `by`: document, search term and field of the time to list by.
+
+    A query can be paged through for 25,000 objects only (reference 3.2), so a new one begins at the last time seen
+    after `RESTART` pages.
+    """
+    file, term, field = by
+    start, after, pages = _place(cursor, since)
+    query = f"{term}:>='{_text(start)}' AND {term}:<'{_text(upper)}'"
+    orders = client.run(file, query=query, after=after).data["orders"]
     info = orders["pageInfo"]
-    refs = tuple(ref for node in orders["nodes"] if (ref := _reference(node)) is not None)
+    found = [each for node in orders["nodes"] if (each := _reference(node, field)) is not None]
     if not info["hasNextPage"]:
-        return OrderPage(refs, None)
-    last = refs[-1].updated_at if refs else start
+        return found, None
+    last = found[-1][1] if found else start
     if pages >= RESTART and last > start:
-        return OrderPage(refs, f"{last.isoformat()}||0")
-    return OrderPage(refs, f"{start.isoformat()}|{info['endCursor']}|{pages + 1}")
+        return found, f"{last.isoformat()}||0"
+    return found, f"{start.isoformat()}|{info['endCursor']}|{pages + 1}"
 
 
-def _reference(node: Mapping[str, Any]) -> OrderRef | None:
+def _reference(node: Mapping[str, Any], field: str) -> tuple[str, datetime] | None:
     """None for a node that is none of Shopify's: one odd order must not hide all others."""
     try:
-        return OrderRef(number_of(node["id"]), moment(node["updatedAt"]))
+        return number_of(node["id"]), moment(node[field])
     except ValueError:
         return None
 

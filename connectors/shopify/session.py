@@ -10,6 +10,7 @@ from app.ports.storefront import (
     Fulfilment,
     OrderPage,
     Parcel,
+    PlacedPage,
     Request,
     ShopProfile,
     StoreOrder,
@@ -81,6 +82,11 @@ class ShopifySession:
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """A page of at most 100 orders. Shopify shows the last 60 days only; deleted orders are not among them."""
         return orders.changed_orders(self._client, since, until, cursor)
+
+    @reading
+    def orders_placed(self, since: datetime, until: datetime, cursor: str | None) -> PlacedPage:
+        """A page of at most 100 orders. Shopify shows the last 60 days only; deleted orders are not among them."""
+        return orders.placed_orders(self._client, since, until, cursor)
 
     @reading
     def fulfilments(self, order_id: str) -> tuple[Fulfilment, ...]:

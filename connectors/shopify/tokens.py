@@ -92,17 +92,22 @@ def _refusal(answer: HTTPAnswer, body: Mapping[str, Any]) -> OutsideError:
 def _grant(body: Mapping[str, Any], now: datetime) -> TokenGrant:
     access, again = body.get("access_token"), body.get("refresh_token")
     expires = _after(body.get("expires_in"), now)
-    if not (isinstance(access, str) and access and isinstance(again, str) and again and expires):
+    if not (_usable(access) and _usable(again) and expires):
         # A token without an end or without a successor is refused by the Admin API of a public app.
         raise Refused("incomplete_grant")
     scopes = body.get("scope")
     return TokenGrant(
-        access_token=access,
-        refresh_token=again,
+        access_token=str(access),
+        refresh_token=str(again),
         expires_at=expires,
         refresh_expires_at=_after(body.get("refresh_token_expires_in"), now),
-        scopes=tuple(part for part in scopes.split(",") if part) if isinstance(scopes, str) else (),
+        scopes=tuple(part for part in scopes.split(",") if _usable(part)) if isinstance(scopes, str) else (),
     )
+
+
+def _usable(token: Any) -> bool:
+    """Whether it is a text that a header can carry: with a line break or NUL in it every later call would fail."""
+    return isinstance(token, str) and bool(token) and token.isascii() and token.isprintable()
 
 
 def _after(seconds: Any, now: datetime) -> datetime | None:

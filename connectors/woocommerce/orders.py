@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.ports.errors import Refused, TryLater
-from app.ports.storefront import OrderPage, OrderRef, StoreOrder
+from app.ports.storefront import OrderPage, OrderRef, PlacedPage, StoreOrder
 from connectors.woocommerce import fulfilment, payload, translate
 from connectors.woocommerce.client import PAGE, VENDOR, ShopClient
 from connectors.woocommerce.verdict import ORDER_GONE, Missing
@@ -52,43 +52,53 @@ def _is_simple(shop: ShopClient, product_id: str) -> bool:
 
 
 def changed(shop: ShopClient, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
-    """Orders changed in [since, until]: first all but the trash, oldest first, then the trash likewise.
+    """Orders changed in [since, until]: first all but the trash, oldest first, then the trash likewise."""
+    found, following = _walk(shop, ("modified", "modified_after", "date_modified_gmt"), since, until, cursor)
+    return OrderPage(tuple(OrderRef(number, at) for number, at in found if at <= until), following)
+
+
+def placed(shop: ShopClient, since: datetime, until: datetime, cursor: str | None) -> PlacedPage:
+    """Orders placed in [since, until), both whole seconds, in the same two passes."""
+    found, following = _walk(shop, ("date", "after", "date_created_gmt"), since, until, cursor)
+    return PlacedPage(tuple(number for number, at in found if at < until), following)
+
+
+def _walk(
+    shop: ShopClient, by: tuple[str, str, str], since: datetime, until: datetime, cursor: str | None
+) -> tuple[list[tuple[str, datetime]], str | None]:
+    """(orders with their times, the next cursor). `by`: what is ordered by, the parameter of its start, its field.
 
     The cursor is a time, not a page number: an order that changes between two calls moves to the end of the list, and
     page numbers would then skip its neighbour. Orders of a page's last second come twice. Only when a whole page lies
     in one second the page number moves.
     """
+    order_by, after, field = by
     status, start, page = _parse(cursor, since)
-    rows = payload.rows(
-        shop.get(
-            "orders.list",
-            "orders",
-            {
-                "status": status,
-                # "after" is strictly later, in whole seconds.
-                "modified_after": _stamp(start - timedelta(seconds=1)),
-                "dates_are_gmt": "true",
-                "orderby": "modified",
-                "order": "asc",
-                "per_page": str(PAGE),
-                "page": str(page),
-                "_fields": "id,status,date_modified_gmt",
-            },
-        ).value
-    )
-    times = [at for row in rows if (at := payload.moment(row.get("date_modified_gmt"))) is not None]
-    found = tuple(ref for row in rows if (ref := _reference(row)) is not None and ref.updated_at <= until)
+    asked = {
+        "status": status,
+        # "after" is strictly later, in whole seconds.
+        after: _stamp(start - timedelta(seconds=1)),
+        "dates_are_gmt": "true",
+        "orderby": order_by,
+        "order": "asc",
+        "per_page": str(PAGE),
+        "page": str(page),
+        "_fields": f"id,status,{field}",
+    }
+    rows = payload.rows(shop.get("orders.list", "orders", asked).value)
+    times = [at for row in rows if (at := payload.moment(row.get(field))) is not None]
+    found = [each for row in rows if (each := _reference(row, field)) is not None]
     if len(rows) < PAGE or not times or times[-1] > until:
         following = _PASSES[_PASSES.index(status) + 1 :]
-        return OrderPage(found, f"{following[0]}|{since.isoformat()}|1" if following else None)
+        return found, f"{following[0]}|{since.isoformat()}|1" if following else None
     if times[-1] > start:
-        return OrderPage(found, f"{status}|{times[-1].isoformat()}|1")
-    return OrderPage(found, f"{status}|{start.isoformat()}|{page + 1}")
+        return found, f"{status}|{times[-1].isoformat()}|1"
+    return found, f"{status}|{start.isoformat()}|{page + 1}"
 
 
-def _reference(row: Mapping[str, Any]) -> OrderRef | None:
-    number, at = payload.identifier(row.get("id")), payload.moment(row.get("date_modified_gmt"))
-    return OrderRef(number, at) if number and at else None
+def _reference(row: Mapping[str, Any], field: str) -> tuple[str, datetime] | None:
+    number, at = payload.identifier(row.get("id")), payload.moment(row.get(field))
+    return (number, at) if number and at else None
 
 
 def _parse(cursor: str | None, since: datetime) -> tuple[str, datetime, int]:

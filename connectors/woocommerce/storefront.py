@@ -12,6 +12,7 @@ from app.ports.storefront import (
     Fulfilment,
     OrderPage,
     Parcel,
+    PlacedPage,
     Request,
     ShopAccess,
     ShopProfile,
@@ -24,6 +25,7 @@ from app.ports.tokens import TokenGrant
 from connectors.woocommerce import address, fulfilment, guard, orders, products, profile, verdict, webhooks
 from connectors.woocommerce.client import VENDOR, Clock, ShopClient, utc_now
 from connectors.woocommerce.settings import WooCommerceSettings
+from connectors.woocommerce.unreadable import reading, writing
 
 
 class WooCommerceSession:
@@ -32,10 +34,12 @@ class WooCommerceSession:
     def __init__(self, shop: ShopClient) -> None:
         self._shop = shop
 
+    @reading
     def profile(self) -> ShopProfile:
         """The shop's own description; finds the REST base and proves the keys."""
         return profile.read(self._shop)
 
+    @reading
     def order(self, order_id: str) -> StoreOrder | None:
         """The order as it stands now, refunds included."""
         return orders.read(self._shop, order_id)
@@ -44,18 +48,27 @@ class WooCommerceSession:
         """WooCommerce shows orders of any age."""
         return False
 
+    @reading
     def orders_changed(self, since: datetime, until: datetime, cursor: str | None) -> OrderPage:
         """Changed orders: all but the trash first, then the trash; some may come twice."""
         return orders.changed(self._shop, since, until, cursor)
 
+    @reading
+    def orders_placed(self, since: datetime, until: datetime, cursor: str | None) -> PlacedPage:
+        """Placed orders: all but the trash first, then the trash; deleted ones are not among them."""
+        return orders.placed(self._shop, since, until, cursor)
+
+    @reading
     def fulfilments(self, order_id: str) -> tuple[Fulfilment, ...]:
         """Fulfilments of the order; without the endpoint, our own parcels."""
         return fulfilment.listed(self._shop, order_id)
 
+    @writing
     def fulfil(self, order_id: str, parcel: Parcel) -> Fulfilment:
         """Show the parcel; adopts what is there."""
         return fulfilment.fulfil(self._shop, order_id, parcel)
 
+    @writing
     def update_tracking(self, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment:
         """Replace number, carrier and link."""
         return fulfilment.update_tracking(self._shop, order_id, fulfilment_id, parcel)
@@ -65,12 +78,14 @@ class WooCommerceSession:
     ) -> None:
         """WooCommerce has no fulfilment requests."""
 
+    @reading
     def variants(self, *, sku: str | None = None, variant_id: str | None = None) -> tuple[VariantInfo, ...]:
         """Simple products and variations with that SKU or id."""
         if variant_id is not None:
             return products.by_id(self._shop, variant_id)
         return products.by_sku(self._shop, sku) if sku is not None else ()
 
+    @writing
     def check_webhooks(self, callback_url: str, *, leave: Collection[str] = ()) -> WebhookReport:
         """Find, make, mend and un-double the webhooks at our URL."""
         return guard.check(self._shop, callback_url, leave)

@@ -15,6 +15,10 @@ from connectors.woocommerce import payload
 TOKEN_DEAD = "shop_token_dead"  # noqa: S105  a reason code
 PERMISSION = "shop_permission"
 ADDRESS = "shop_address"
+CLOCK = "shop_clock"
+REPEATED = "shop_call_repeated"
+"""Both: what OAuth 1, spoken on plain http only, refuses although the keys are good."""
+
 NO_ROUTE = "rest_no_route"
 
 ORDER_GONE = "woocommerce_rest_shop_order_invalid_id"
@@ -104,8 +108,7 @@ def _refusal(
         # The host's or a firewall's own page, not WooCommerce's word.
         return TryLater(f"http_{status}", "not an answer of WooCommerce")
     if status == HTTPStatus.UNAUTHORIZED:
-        read_only = "write permission" in payload.text(envelope.get("message"))
-        return MerchantMustAct(PERMISSION if read_only else TOKEN_DEAD, code)
+        return _unauthorized(payload.text(envelope.get("message")), code, write=write)
     if status == HTTPStatus.FORBIDDEN:
         return MerchantMustAct(PERMISSION, code)
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and code != NO_ROUTE:
@@ -115,6 +118,15 @@ def _refusal(
         return OutcomeUnknown(code or f"http_{status}") if write else TryLater(code or f"http_{status}")
     names = payload.mapping(payload.mapping(envelope.get("data")).get("params"))
     return Refused(code or f"http_{status}", ", ".join(sorted(map(payload.text, names)))[:200])
+
+
+def _unauthorized(message: str, code: str, *, write: bool) -> OutsideError:
+    if "Invalid timestamp" in message:
+        return TryLater(CLOCK, "the shop's clock and ours are over 15 minutes apart; the keys are not at fault")
+    if "Invalid nonce" in message:
+        # Each of ours is new: something between us repeated the call, and the first of them may have been executed.
+        return OutcomeUnknown(REPEATED) if write else TryLater(REPEATED, "a proxy repeated a call")
+    return MerchantMustAct(PERMISSION if "write permission" in message else TOKEN_DEAD, code)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

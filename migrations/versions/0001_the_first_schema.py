@@ -74,6 +74,8 @@ def upgrade() -> None:
     op.create_table('instance',
     sa.Column('id', sa.BigInteger(), nullable=False),
     sa.Column('epoch', sa.BigInteger(), nullable=False),
+    sa.Column('system', sa.Text(), server_default='', nullable=False),
+    sa.Column('timeline', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('out_key_sealed', sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_instance'))
     )
@@ -139,6 +141,10 @@ def upgrade() -> None:
     sa.Column('poll_error', sa.Text(), nullable=False),
     sa.Column('poll_failing_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('hooks_checked_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('account_run_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('account_lease_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('account_full_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('account_error', sa.Text(), server_default='', nullable=False),
     sa.CheckConstraint("state IN ('ACTIVE', 'PAUSED', 'UNINSTALLED')", name=op.f('ck_shop_state')),
     sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], name=op.f('fk_shop_merchant_id_merchant')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_shop')),
@@ -146,6 +152,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('delivery_token_hash', name=op.f('uq_shop_delivery_token_hash'))
     )
     op.create_index(op.f('ix_shop_merchant_id'), 'shop', ['merchant_id'], unique=False)
+    op.create_index('ix_shop_account_due', 'shop', ['account_run_at'], unique=False, postgresql_where=sa.text("state <> 'UNINSTALLED'"))
     op.create_index('ix_shop_poll_due', 'shop', ['poll_run_at'], unique=False, postgresql_where=sa.text("state <> 'UNINSTALLED'"))
     op.create_table('supplier_account',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -245,6 +252,20 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_store_order')),
     sa.UniqueConstraint('shop_id', 'external_id', name=op.f('uq_store_order_shop_id_external_id'))
     )
+    op.create_index('ix_store_order_placed', 'store_order', ['shop_id', 'placed_at'], unique=False)
+    op.create_table('order_gap',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('shop_id', sa.BigInteger(), nullable=False),
+    sa.Column('external_id', sa.Text(), nullable=False),
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('day', sa.Date(), nullable=False),
+    sa.Column('since', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint("kind IN ('missing', 'uncovered', 'unknown_to_shop')", name=op.f('ck_order_gap_kind')),
+    sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_order_gap_shop_id_shop')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_order_gap'))
+    )
+    op.create_index('uq_order_gap_open', 'order_gap', ['shop_id', 'external_id', 'kind'], unique=True, postgresql_where=sa.text('ended_at IS NULL'))
     op.create_index(op.f('ix_store_order_number'), 'store_order', ['number'], unique=False)
     op.create_table('inbox',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -677,6 +698,9 @@ def downgrade() -> None:
     op.drop_index('ix_inbox_due', table_name='inbox', postgresql_where=sa.text("state = 'DUE'"))
     op.drop_table('inbox')
     op.drop_index(op.f('ix_store_order_number'), table_name='store_order')
+    op.drop_index('uq_order_gap_open', table_name='order_gap', postgresql_where=sa.text('ended_at IS NULL'))
+    op.drop_table('order_gap')
+    op.drop_index('ix_store_order_placed', table_name='store_order')
     op.drop_table('store_order')
     op.drop_index('uq_shop_account_default', table_name='shop_account', postgresql_where=sa.text('is_default'))
     op.drop_table('shop_account')
@@ -685,6 +709,7 @@ def downgrade() -> None:
     op.drop_table('credential')
     op.drop_index(op.f('ix_supplier_account_merchant_id'), table_name='supplier_account')
     op.drop_table('supplier_account')
+    op.drop_index('ix_shop_account_due', table_name='shop', postgresql_where=sa.text("state <> 'UNINSTALLED'"))
     op.drop_index('ix_shop_poll_due', table_name='shop', postgresql_where=sa.text("state <> 'UNINSTALLED'"))
     op.drop_index(op.f('ix_shop_merchant_id'), table_name='shop')
     op.drop_table('shop')

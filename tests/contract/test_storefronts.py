@@ -82,6 +82,21 @@ def test_changed_orders_are_listed(world: World, player: StorefrontPlayer, shop:
     assert number in {ref.id for ref in page.orders}
 
 
+def test_placed_orders_are_listed_by_the_time_at_which_they_were_placed(
+    world: World, player: StorefrontPlayer, shop: Any
+) -> None:
+    number = player.order(world, player.product(world, "SKU-1"), 1)
+    placed = shop(lambda session: session.order(number)).created_at.replace(microsecond=0)
+    second = timedelta(seconds=1)
+
+    def listed(since: timedelta, until: timedelta) -> tuple[str, ...]:
+        return shop(lambda session: session.orders_placed(placed + since, placed + until, None)).ids
+
+    assert number in listed(0 * second, second), "its own second"
+    assert number not in listed(second, 60 * second)
+    assert number not in listed(-60 * second, 0 * second), "the end is not within"
+
+
 def test_parcel_is_shown_once_however_often_it_is_asked(world: World, player: StorefrontPlayer, shop: Any) -> None:
     number = player.order(world, player.product(world, "SKU-1"), 2)
     order = shop(lambda session: session.order(number))

@@ -27,6 +27,8 @@ SCALE = 20.0
 LOOK = 0.3
 LONGEST = 150.0
 """Seconds after which a run that came to no end has failed: a lease of a dead worker lasts twelve."""
+MAILED = 20.0
+"""Seconds for which a mail is waited for."""
 RETOLD = 3.0
 """Seconds after which a shop is asked again for what changed, as every few minutes in the real world."""
 
@@ -171,6 +173,11 @@ class Scene:
         )
         with self.world.container.database.transaction() as session:
             return list(session.scalars(query))
+
+    def until_mailed(self) -> Iterator[None]:
+        """Wait until somebody was mailed; not for ever, as whoever was about to write may have died."""
+        deadline = time.monotonic() + MAILED
+        yield from self.until(lambda: self.mails.raw or time.monotonic() > deadline)
 
     def stands(self, order: Order, *words: str) -> bool:
         """Whether a purchase of this order has one of these words as its state or its reason."""

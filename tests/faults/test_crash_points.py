@@ -16,7 +16,8 @@ from tests.faults import enumeration
 from tests.faults.deaths import Plan, groups
 from tests.faults.enumeration import Outcome, Stage
 
-SLOTS = 2
+pytestmark = pytest.mark.alone
+SLOTS = 3
 MISSED = 12
 """Points that may remain: some are come to only now and then, as when two processes meet."""
 MOST = 900

@@ -140,7 +140,7 @@ class Troubles:
         yield from scene.until(lambda: scene.stands(self.cancelled, "PLACED_UNPAID"))
         scene.world.shopify.control(f"orders/{self.cancelled.external_id}/cancel", {})
         yield from scene.until(lambda: scene.purchases(self.cancelled)[0].cancel_requested_at)
-        yield from scene.until(lambda: scene.mails.raw)  # the merchant hears of it
+        yield from scene.until_mailed()
         scene.world.aliexpress.control("close", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
         yield from scene.until(lambda: scene.stands(self.cancelled, "EXPIRED", "CANCELLED"))
 

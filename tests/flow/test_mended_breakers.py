@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import sqlalchemy as sa
 
+from app import db
+from app.clock import SystemClock
+from app.container import Container
 from app.jobs import sweep
 from app.models import Breaker, Purchase
 from app.pipeline import breaker
@@ -44,3 +50,35 @@ def test_failing_reads_stop_sending_until_one_succeeds(world: World) -> None:
     sweep.probe(world.container)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
     assert world.calls_of_create() == 1
+
+
+class HourAhead(SystemClock):
+    """The clock of a host that nobody set right."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=1)
+
+
+def unclear_until_open(container: Container) -> None:
+    """Three sends of one account end unclear."""
+    for _ in range(3):
+        with container.database.transaction() as session:
+            breaker.note_outcome(session, container, Purchase(account_id=1, supplier="aliexpress"), clear=False)
+
+
+def test_a_host_whose_clock_is_ahead_pauses_no_longer_than_others(world: World) -> None:
+    unclear_until_open(replace(world.container, clock=HourAhead()))
+    assert states(world)["account:1"] == "OPEN"
+    with world.container.database.transaction() as session:  # as if the ten minutes of the pause were over
+        session.execute(sa.update(Breaker).values(trial_at=Breaker.trial_at - timedelta(minutes=10)))
+    breaker.accounts_due(world.container)
+    assert states(world)["account:1"] == "TRIAL"
+    with world.container.database.transaction() as session:
+        counted = session.scalars(sa.select(Breaker.unclear_at)).all()
+        assert max(max(each) for each in counted) <= db.now(session).timestamp(), "or they count for an hour"
+
+
+def test_a_host_whose_clock_is_ahead_ends_no_pause_early(world: World) -> None:
+    unclear_until_open(world.container)
+    breaker.accounts_due(replace(world.container, clock=HourAhead()))
+    assert states(world)["account:1"] == "OPEN"

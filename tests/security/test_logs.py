@@ -328,7 +328,7 @@ def test_s56_a_long_field_costs_no_time(captured: io.StringIO, part: str) -> Non
         logs.logger("t").info("event", detail="://" + part * 30_000)
     finally:
         logs.configure("ERROR", json_lines=False)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 30  # a pattern that goes back and forth takes minutes
     assert captured.getvalue().count("\n") == 1
 
 

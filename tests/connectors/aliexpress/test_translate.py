@@ -349,3 +349,20 @@ def test_push_samples() -> None:
     for case in cases("push.DROPSHIPPER_ORDER_STATUS_UPDATE"):
         hint = supplier.read_push(json.dumps(case["body"]).encode())
         assert (hint.ref, hint.status) == ("1105933950463697", case["body"]["data"]["orderStatus"])
+
+
+def test_texts_hold_nothing_that_no_row_can_keep() -> None:
+    """One NUL in a parcel's news would stop its tracking for ever."""
+    line = {
+        "mail_no": "LP\x0000123",
+        "carrier_name": "Cai\x00niao",
+        "detail_node_list": [{"tracking_name": "\x00left"}],
+    }
+    (parcel,) = read_parcels({"data": {"tracking_detail_line_list": {"tracking_detail": [line]}}}, ())
+    assert (parcel.tracking_number, parcel.carrier, parcel.last_event) == ("LP00123", "Cainiao", "left")
+    assert read_order("1", order(order_status="FINI\x00SH"), PACIFIC).status == "FINISH"
+
+
+def test_an_order_made_at_the_end_of_the_calendar_has_no_time_to_pay_until() -> None:
+    read = read_order("1", order(gmt_create="9999-12-31 23:00:00", pay_timeout_second="8640000"), "UTC")
+    assert read.pay_until is None

@@ -243,3 +243,31 @@ def test_reference_samples() -> None:
     for case in cases:
         expected = _EXPECTED.get(case["name"], PlaceOutcome.UNKNOWN)
         assert judge(case["body"]).outcome is expected, case["name"]
+
+
+@pytest.mark.parametrize("code", ["InvalidSignature", "IllegalAccessToken", "ApiCallLimit"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        result(is_success=True),
+        result(order_list=["?"]),
+        {"result": {"is_success": "true"}},
+        {"x": [{"is_success": True}]},
+    ],
+)
+def test_a_refusal_beside_a_success_proves_nothing(code: str, beside: dict[str, Any]) -> None:
+    """Read as "not executed" it would be bought again."""
+    assert judge(gateway(code)).outcome is PlaceOutcome.NOT_EXECUTED
+    assert judge({**gateway(code), **beside}).outcome is PlaceOutcome.UNKNOWN
+
+
+@pytest.mark.parametrize("odd", [7.5, True, [], ["x"], {}, {"code": "x"}])
+@pytest.mark.parametrize("name", ["error_code", "error_msg"])
+def test_an_error_of_another_kind_than_text_is_an_error(name: str, odd: Any) -> None:
+    unclear = judge(result(is_success=True, order_list=IDS, **{name: odd}))
+    assert (unclear.outcome, unclear.order_ids) == (PlaceOutcome.UNKNOWN, ("8198352049851315",))
+
+
+def test_a_sub_code_of_another_kind_than_text_is_one() -> None:
+    more: dict[str, Any] = {"sub_code": ["isp.x"]}
+    assert judge(gateway("InvalidSignature", **more)).outcome is PlaceOutcome.UNKNOWN

@@ -91,7 +91,7 @@ def test_documents_use_nothing_deprecated(schema: graphql.GraphQLSchema) -> None
 
 def test_document_names_are_unique_and_say_whether_they_change_anything() -> None:
     documents = all_documents()
-    assert len({document.name for document in documents}) == len(documents) == 18
+    assert len({document.name for document in documents}) == len(documents) == 19
     assert {document.name for document in documents if document.effect} == {
         "FulfillParcel",
         "UpdateTracking",

@@ -11,6 +11,7 @@ import pytest
 
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, Refused, TryLater
 from app.ports.storefront import Fulfilment, Parcel, ParcelLine
+from connectors.shopify import fulfilment
 from connectors.shopify.allocation import allocate
 from connectors.shopify.carriers import known_carrier, tracking_input
 from tests.connectors.shopify.harness import Simulated, parcel, read, running
@@ -97,6 +98,22 @@ def test_never_more_than_remains(simulated: Simulated) -> None:
     assert [line.quantity for line in found.lines] == [1, 1]
     with pytest.raises(Refused, match="nothing_to_fulfil"):
         session.fulfil(order.id, parcel(order, "LP0002"))
+
+
+def test_another_worker_shows_it_between_our_two_reads(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No open quantity is left then, which is no refusal: it is there."""
+    session, other = simulated.session(), simulated.session()
+    order = read(session, simulated.order()["id"])
+    whole, done = fulfilment.read_fulfillment_orders, list[Fulfilment]()
+
+    def reads(client: Any, order_id: str) -> Any:
+        monkeypatch.setattr(fulfilment, "read_fulfillment_orders", whole)
+        done.append(other.fulfil(order.id, parcel(order)))
+        return whole(client, order_id)
+
+    monkeypatch.setattr(fulfilment, "read_fulfillment_orders", reads)
+    assert session.fulfil(order.id, parcel(order)) == done[0]
+    assert len(created(simulated)) == 1
 
 
 def test_somebody_fulfils_between_our_reading_and_our_writing(simulated: Simulated) -> None:

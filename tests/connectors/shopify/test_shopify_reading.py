@@ -287,6 +287,18 @@ def test_changed_orders_come_in_pages(simulated: Simulated) -> None:
     assert session.orders_changed(now - timedelta(hours=2), now - timedelta(hours=1), None).orders == ()
 
 
+def test_placed_orders_come_in_pages(simulated: Simulated) -> None:
+    ids = [simulated.order()["id"] for _ in range(103)]
+    session = simulated.session()
+    now = datetime.now(UTC).replace(microsecond=0)
+    first = session.orders_placed(now - timedelta(hours=1), now + timedelta(minutes=1), None)
+    assert (len(first.ids), bool(first.next_cursor)) == (100, True)
+    second = session.orders_placed(now - timedelta(hours=1), now + timedelta(minutes=1), first.next_cursor)
+    assert second.next_cursor is None
+    assert sorted((*first.ids, *second.ids)) == sorted(ids)
+    assert session.orders_placed(now - timedelta(hours=2), now - timedelta(hours=1), None).ids == ()
+
+
 def test_variants(simulated: Simulated) -> None:
     skus = ["A-1", "a-1", "A-10", 'O\'Brien \\ "x"']
     made = simulated.control("products", {"shop": SHOP, "variants": [{"sku": sku, "price": "5"} for sku in skus]})

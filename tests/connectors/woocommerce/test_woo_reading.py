@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from app.ports.errors import MerchantMustAct, OutsideError, Refused, TryLater
+from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
+from app.ports.http import HTTPAnswer
 from app.ports.money import Money
 from app.ports.storefront import ShopAccess, StoreOrder
+from connectors.woocommerce.verdict import judge
 from tests.connectors.woocommerce.harness import SECRET, Shop, Simulated, running, storefront
 
 
@@ -116,6 +119,25 @@ def test_changed_orders_over_many_pages_within_one_second(shop: Shop) -> None:
     assert str(draft) not in found
     assert walk(shop, now + timedelta(minutes=2), now + timedelta(minutes=3)) == []
     assert walk(shop, now - timedelta(minutes=10), now - timedelta(minutes=9)) == []
+
+
+def test_placed_orders_over_many_pages_are_each_listed(shop: Shop) -> None:
+    """Pages of one second, pages of several, and the trash: whatever the walk, nobody is left out."""
+    made = [shop.order(via="rest", lines=[{"product_id": shop.mug}], status="processing")["id"] for _ in range(230)]
+    time.sleep(1.1)
+    made += [shop.order(via="rest", lines=[{"product_id": shop.mug}], status="pending")["id"] for _ in range(120)]
+    shop.act(made[7], "trash")
+    session, cursor, found = shop.session(), None, list[str]()
+    now = datetime.now(UTC).replace(microsecond=0)
+    for _ in range(20):
+        page = session.orders_placed(now - timedelta(minutes=10), now + timedelta(seconds=2), cursor)
+        found += page.ids
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert cursor is None
+    assert set(found) == {str(number) for number in made}
+    assert session.orders_placed(now + timedelta(minutes=2), now + timedelta(minutes=3), None).ids == ()
 
 
 def test_a_foreign_cursor_is_refused(shop: Shop) -> None:
@@ -230,3 +252,23 @@ def test_refresh_and_links(shop: Shop) -> None:
         .endswith("/b/wp-admin/admin.php?page=wc-orders&action=edit&id=47")
     )
     assert shop.secrets["consumer_secret"] not in repr(ShopAccess(shop.url, shop.secrets, {}))
+
+
+def test_a_wrong_clock_is_no_dead_key(shop: Shop) -> None:
+    """Plain http only: OAuth 1 refuses calls of another hour, and the keys are as good as before."""
+    shop.simulated.control("settings", {"shop": shop.slug, "clock_ahead": 3600})
+    with pytest.raises(TryLater) as caught:
+        shop.session().order("5")
+    assert caught.value.code == "shop_clock"
+    shop.simulated.control("settings", {"shop": shop.slug, "clock_ahead": 0})
+    assert read(shop, shop.order()["id"])
+
+
+@pytest.mark.parametrize(("write", "outcome"), [(False, TryLater), (True, OutcomeUnknown)])
+def test_a_call_that_a_proxy_repeated_is_no_dead_key(outcome: type[Exception], *, write: bool) -> None:
+    body = (
+        b'{"code": "woocommerce_rest_authentication_error", "message": "Invalid nonce - nonce has already been used."}'
+    )
+    answer = HTTPAnswer(401, {"Content-Type": "application/json"}, body, 0.1)
+    with pytest.raises(outcome, match="shop_call_repeated"):
+        judge(answer, write=write)

@@ -1,0 +1,115 @@
+"""Every order of a shop accounted for: days are compared with the shop's own list, gaps are kept and read again.
+
+A gap that stays for an hour is told to staff. `flask reconcile` shows a day as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.container import Container
+from app.domain.accounting import GAPS, Gap
+from app.errors import NotFound
+from app.models import OrderGap, Shop
+from app.pipeline import day_book, poll
+from app.pipeline.day_book import DayBook
+from app.pipeline.due import Claim, claim
+from app.pipeline.record import alert, end_alerts
+from app.ports.errors import OutsideError
+from app.ports.storefront import OrderRef
+
+DAYS, NIGHTLY_DAYS = 2, 7
+"""Days that are compared: today and yesterday, and once in a night the last week."""
+NAMED = 5
+
+
+def due(container: Container, most: int) -> Sequence[Claim]:
+    """Shops whose turn it is."""
+    return claim(
+        container,
+        "shop",
+        most,
+        due="state <> 'UNINSTALLED'",
+        run_at="account_run_at",
+        lease=timedelta(minutes=10),
+        lease_column="account_lease_until",
+        count="account_error = ''",
+    )
+
+
+def run(container: Container, claimed: Claim) -> None:
+    """Compare one shop's latest days with its list. A shop that cannot be read is tried again the next time."""
+    with container.database.transaction() as session:
+        shop = session.get_one(Shop, claimed.id)
+    now = claimed.claimed_at
+    night = timedelta(days=1) / container.settings.time_scale
+    nightly = shop.account_full_at is None or now - shop.account_full_at > night
+    today = now.astimezone(day_book.zone_of(shop)).date()
+    error = ""
+    try:
+        for day in _days(container, shop, today, NIGHTLY_DAYS if nightly else DAYS):
+            _compare(container, day_book.read(container, shop, day), now)
+    except (OutsideError, NotFound) as fault:
+        error = fault.code
+    with container.database.transaction() as session:
+        row = session.get_one(Shop, shop.id, with_for_update=True)
+        row.account_lease_until, row.account_error = None, error
+        row.account_run_at = sa.func.clock_timestamp() + container.timers.account
+        if nightly and not error:
+            row.account_full_at = now
+        if not error:  # else a gap may have ended unseen; that the shop cannot be read is told by the poller
+            _tell(container, session, row, now)
+
+
+def _days(container: Container, shop: Shop, today: date, latest: int) -> list[date]:
+    """The latest days, and each other one with an open gap: it would neither end nor be read again by itself."""
+    days = {today - timedelta(days=back) for back in range(latest)}
+    with container.database.reading() as session:
+        query = sa.select(OrderGap.day).where(OrderGap.shop_id == shop.id, OrderGap.ended_at.is_(None)).distinct()
+        return sorted(days.union(session.scalars(query)), reverse=True)
+
+
+def _compare(container: Container, book: DayBook, now: datetime) -> None:
+    """Keep this day's gaps, end those that are no more, and have each order in a gap read again."""
+    gaps = {(entry.external_id, str(entry.gap)) for entry in book.gaps}
+    with container.database.transaction() as session:
+        open_ones = session.scalars(
+            sa.select(OrderGap).where(
+                OrderGap.shop_id == book.shop.id, OrderGap.day == book.day, OrderGap.ended_at.is_(None)
+            )
+        )
+        for row in open_ones:
+            if (row.external_id, row.kind) not in gaps:
+                row.ended_at = sa.func.now()
+        for external_id, kind in sorted(gaps):
+            values = {"shop_id": book.shop.id, "external_id": external_id, "kind": kind, "day": book.day}
+            session.execute(insert(OrderGap).values(**values).on_conflict_do_nothing())
+    poll.note(container, book.shop, [OrderRef(external_id, now) for external_id in sorted({one for one, _ in gaps})])
+
+
+def _tell(container: Container, session: Session, shop: Shop, now: datetime) -> None:
+    key = f"unaccounted:{shop.id}"
+    old = session.scalars(
+        sa.select(OrderGap)
+        .where(
+            OrderGap.shop_id == shop.id,
+            OrderGap.ended_at.is_(None),
+            OrderGap.since < now - container.timers.gap_alert,
+        )
+        .order_by(OrderGap.since, OrderGap.id)
+    ).all()
+    if not old:
+        end_alerts(session, key)
+        return
+    named = "; ".join(f"{one.external_id}: {GAPS[Gap(one.kind)]}" for one in old[:NAMED])
+    more = f"; and {len(old) - NAMED} more" if len(old) > NAMED else ""
+    text = (
+        f"{len(old)} order(s) of shop {shop.name} are not accounted for since {old[0].since:%Y-%m-%d %H:%M} UTC: "
+        f"{named}{more}. `flask reconcile --shop {shop.id} --day {old[0].day}` shows the day."
+    )
+    alert(session, key, "orders_unaccounted", text, shop_id=shop.id)

@@ -1,0 +1,198 @@
+"""A shop's day: each order that the shop lists beside what we know of it, each in one column (`app.domain.accounting`).
+
+The shop's own list is asked first and our rows are read after it, so an order that arrives meanwhile is no gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from app.container import Container
+from app.domain.accounting import Gap, Line, OrderFacts, Share, judge
+from app.domain.purchase_flow import FOLLOWED
+from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, Shop, SourceLine, StoreOrder
+from app.pipeline import requests
+from app.pipeline.match import LIVE
+from app.ports.errors import TryLater
+from app.ports.storefront import PlacedPage, StorefrontSession
+from app.shop_access import with_shop
+
+Row = TypeVar("Row")
+PAGES = 5_000
+"""Pages beyond which a list is taken to have no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One order of the day. `order` None: the shop has it and we do not."""
+
+    external_id: str
+    order: StoreOrder | None
+    share: Share
+    gap: Gap | None
+    facts: OrderFacts | None
+    purchases: tuple[Purchase, ...] = ()
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it is deleted for good: the shop lists what is in its trash, and no longer what is not."""
+        return self.order is not None and self.order.gone and self.facts is not None and not self.facts.listed
+
+
+@dataclass(frozen=True, slots=True)
+class DayBook:
+    """A day of a shop. `hidden`: the shop does not show orders of that age to us, so nothing can be compared."""
+
+    shop: Shop
+    day: date
+    since: datetime
+    until: datetime
+    listed: int
+    hidden: bool
+    entries: tuple[Entry, ...]
+
+    def count(self, share: Share) -> int:
+        """Orders in a column, without those that are deleted for good."""
+        return sum(entry.share == share and not entry.deleted for entry in self.entries)
+
+    @property
+    def gaps(self) -> list[Entry]:
+        """Orders in no column."""
+        return [entry for entry in self.entries if entry.share == Share.GAP]
+
+
+def zone_of(shop: Shop) -> ZoneInfo:
+    """The zone of the shop's days: its own, or UTC where it tells none that we know."""
+    try:
+        return ZoneInfo(shop.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def bounds(shop: Shop, day: date) -> tuple[datetime, datetime]:
+    """[begin, end) of a day as the shop counts it; 23 or 25 hours where clocks change."""
+    zone = zone_of(shop)
+    return datetime.combine(day, time(), zone), datetime.combine(day + timedelta(days=1), time(), zone)
+
+
+def read(container: Container, shop: Shop, day: date) -> DayBook:
+    """Ask the shop for its orders of that day, and put each in its column. Raises the port's errors."""
+    since, until = bounds(shop, day)
+    with container.database.reading() as session:
+        asked_at = session.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    listed = _listed(container, shop, since, until)
+    hidden = with_shop(container, shop.id, lambda session: session.hides(since))
+    with container.database.transaction() as session:
+        entries = _entries(session, shop, (since, until), listed, asked_at, hidden=hidden)
+    return DayBook(shop, day, since, until, len(listed), hidden, tuple(entries))
+
+
+def _listed(container: Container, shop: Shop, since: datetime, until: datetime) -> set[str]:
+    found: set[str] = set()
+    cursor: str | None = None
+    for _ in range(PAGES):
+        page = with_shop(container, shop.id, partial(_placed, since, until, cursor))
+        found.update(page.ids)
+        if page.next_cursor is None:
+            return found
+        cursor = page.next_cursor
+    raise TryLater("endless_list", vendor=shop.connector)
+
+
+def _placed(since: datetime, until: datetime, cursor: str | None, session: StorefrontSession) -> PlacedPage:
+    return session.orders_placed(since, until, cursor)
+
+
+def _entries(
+    session: Session,
+    shop: Shop,
+    day: tuple[datetime, datetime],
+    listed: set[str],
+    asked_at: datetime,
+    *,
+    hidden: bool,
+) -> list[Entry]:
+    mine = sa.or_(
+        sa.and_(StoreOrder.placed_at >= day[0], StoreOrder.placed_at < day[1]),
+        StoreOrder.external_id.in_(sorted(listed)),
+    )
+    orders = session.scalars(
+        sa.select(StoreOrder).where(StoreOrder.shop_id == shop.id, mine).order_by(StoreOrder.placed_at, StoreOrder.id)
+    ).all()
+    books = _Books(session, orders)
+    entries = []
+    for order in orders:
+        # One that came after the shop was asked, or that the shop may hide for its age, cannot be missed in its list.
+        seen = order.external_id in listed or hidden or order.first_seen_at >= asked_at
+        facts = books.facts(order, listed=seen)
+        share, gap = judge(facts)
+        entries.append(Entry(order.external_id, order, share, gap, facts, books.purchases_of(order)))
+    known = {order.external_id for order in orders}
+    missing = sorted(listed - known)
+    return entries + [Entry(one, None, Share.GAP, Gap.MISSING, None) for one in missing]
+
+
+def _by(column: str, rows: Iterable[Row]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(getattr(row, column), []).append(row)
+    return found
+
+
+class _Books:
+    """Lines and purchases of some orders, read in a few statements."""
+
+    def __init__(self, session: Session, orders: Sequence[StoreOrder]) -> None:
+        ids = [order.id for order in orders]
+        self._lines = _by("order_id", session.scalars(sa.select(SourceLine).where(SourceLine.order_id.in_(ids))))
+        purchases = session.scalars(sa.select(Purchase).where(Purchase.order_id.in_(ids)).order_by(Purchase.id)).all()
+        self._purchases = {purchase.id: purchase for purchase in purchases}
+        self._of_order = _by("order_id", purchases)
+        heir = aliased(Purchase)
+        followed = sa.select(heir.previous_id).where(heir.order_id.in_(ids), heir.previous_id.is_not(None))
+        self._replaced = set(session.scalars(followed))
+        items = sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_(self._purchases), PurchaseItem.position == 1)
+        self._items = _by("source_line_id", session.scalars(items))
+        shown = (
+            sa.select(PurchaseItem.source_line_id, sa.func.sum(ParcelItem.quantity))
+            .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
+            .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
+            .where(
+                ShippedParcel.shown_at.is_not(None),
+                PurchaseItem.purchase_id.in_(self._purchases),
+                PurchaseItem.position == 1,
+            )
+            .group_by(PurchaseItem.source_line_id)
+        )
+        self._shown = {line_id: int(pieces) for line_id, pieces in session.execute(shown)}
+
+    def purchases_of(self, order: StoreOrder) -> tuple[Purchase, ...]:
+        """Those that no later generation replaced."""
+        return tuple(one for one in self._of_order.get(order.id, ()) if one.id not in self._replaced)
+
+    def facts(self, order: StoreOrder, *, listed: bool) -> OrderFacts:
+        """What `judge` needs."""
+        lines = [self._line(order, line) for line in self._lines.get(order.id, ())]
+        states = [purchase.state for purchase in self.purchases_of(order)]
+        return OrderFacts(listed, order.gone, order.cancelled, lines, states)
+
+    def _line(self, order: StoreOrder, line: SourceLine) -> Line:
+        held = self._items.get(line.id, ())
+        purchases = [self._purchases[item.purchase_id] for item in held]
+        unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
+        bought = max(line.quantity - line.refunded, 0)
+        expected = 0 if unwanted else min(line.to_ship + self._shown.get(line.id, 0), bought)
+        covered = sum(item.quantity for item in held if self._stands(self._purchases[item.purchase_id]))
+        return Line(expected, covered)
+
+    def _stands(self, purchase: Purchase) -> bool:
+        """Whether it is alive, or refused with a decision still to come."""
+        return purchase.state in LIVE or (purchase.state in FOLLOWED and purchase.id not in self._replaced)

@@ -1,0 +1,137 @@
+"""What was closed of a purchase is ordered again only when it is surely closed, still wanted, and not half a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.errors import WaybillError
+from app.models import Purchase, PurchaseItem, SourceLine, SupplierOrder
+from app.pipeline import closing, reconcile
+from app.shop_access import with_account
+from tests.flow.test_several_orders import pay_all, two_lines
+from tests.flow.world import World
+
+
+@pytest.fixture
+def partly(world: World) -> str:
+    """Two supplier orders of one purchase, paid, of which one is closed; gives its number."""
+    world.variants["socks"], world.variants["glass"] = two_lines(world, {"kind": "split"})
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    pay_all(world)
+    number = str(world.created()[0]["order_id"])
+    world.aliexpress.control("cancel", {"order_id": number})
+    world.settle(until=lambda: "partly_closed" in world.tasks(), seconds=30)
+    return number
+
+
+def no(world: World) -> str:
+    """The code of the no to "order again"; nothing is changed by it."""
+    before = (world.states(), world.quantities())
+    with pytest.raises(WaybillError) as said:
+        reconcile.buy_again(world.container, 1, by="merchant:1")
+    assert (world.states(), world.quantities()) == before
+    return said.value.code
+
+
+def read_as(world: World, monkeypatch: pytest.MonkeyPatch, bend: Callable[[Any], Any]) -> None:
+    """The supplier tells something else about the order when it is read once more."""
+
+    def read(container: Any, account: int, act: Any) -> Any:
+        return bend(with_account(container, account, act))
+
+    monkeypatch.setattr(closing, "with_account", read)
+
+
+def test_what_is_not_closed_there_any_more_is_not_ordered_again(
+    world: World, partly: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alive(read: Any) -> Any:
+        return replace(read, closed=False, items=tuple(replace(item, closed=False) for item in read.items))
+
+    read_as(world, monkeypatch, alive)
+    assert no(world) == "not_closed", partly
+
+
+def test_an_order_whose_lost_piece_is_closed_may_go_on_with_others(
+    world: World, partly: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def others_alive(read: Any) -> Any:
+        gone = tuple(replace(item, closed=True) for item in read.items)
+        more = replace(gone[0], product_id="1", sku_id="1", closed=False)
+        return replace(read, closed=False, items=(*gone, more))
+
+    read_as(world, monkeypatch, others_alive)
+    assert reconcile.buy_again(world.container, 1, by="merchant:1").part == 2, partly
+
+
+def test_what_cannot_be_read_is_not_ordered_again(world: World, partly: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.aliexpress.control("faults", [{"op": "*", "kind": "outage", "times": -1}])
+    assert no(world) == "not_readable"
+    world.aliexpress.control("faults", [])
+    read_as(world, monkeypatch, lambda _: None)
+    assert no(world) == "not_readable", partly
+
+
+def test_half_a_bundle_is_not_ordered_alone(world: World, partly: str) -> None:
+    with world.container.database.transaction() as session:
+        one = session.scalars(sa.select(PurchaseItem).order_by(PurchaseItem.id)).first()
+        assert one is not None
+        values = {
+            name: getattr(one, name) for name in ("purchase_id", "source_line_id", "part", "generation", "quantity")
+        }
+        session.add(PurchaseItem(**values, position=2, units=1, product_id="1", sku_id="1"))
+    assert no(world) == "bundle", partly
+
+
+def test_what_the_buyer_does_not_want_any_more_is_not_ordered_again(world: World, partly: str) -> None:
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(SourceLine).values(to_ship=0))
+    assert no(world) == "nothing_left", partly
+
+
+def test_what_was_given_up_is_ordered_once_with_its_own_pieces(world: World, partly: str) -> None:
+    lost = next(line for line in world.created() if str(line["order_id"]) == partly)["items"][0]
+    made = reconcile.buy_again(world.container, 1, by="merchant:1")
+    assert no(world) == "nothing_lost"
+    world.settle(until=lambda: world.states() == ["PLACED_PAID", "PLACED_UNPAID"], seconds=20)
+    again = world.created()[-1]["items"]
+    assert [(item["sku_id"], item["quantity"]) for item in again] == [(lost["sku_id"], lost["quantity"])]
+    assert (made.part, made.generation, made.previous_id) == (2, 1, None)
+    assert sorted(world.quantities()) == [0, 1, 1]
+
+
+def test_only_the_orders_of_this_purchase_are_asked_about(
+    world: World, partly: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another purchase lost something too; that it cannot be read is no obstacle here."""
+    asked = list[str]()
+    whole = closing._read
+
+    def read(container: Any, account: int, ref: str) -> Any:
+        asked.append(ref)
+        return whole(container, account, ref)
+
+    monkeypatch.setattr(closing, "_read", read)
+    world.woocommerce_order(
+        "socks", [{"product_id": int(variant), "quantity": 1} for variant in world.variants.values()]
+    )
+    world.settle(until=lambda: world.states() == ["PLACED_PAID", "PLACED_UNPAID"], seconds=20)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(SupplierOrder).where(SupplierOrder.purchase_id == 2).values(closed=True))
+    reconcile.buy_again(world.container, 1, by="merchant:1")
+    assert asked == [partly]
+
+
+@pytest.mark.parametrize("state", ["EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"])
+def test_each_end_may_be_ordered_again(world: World, partly: str, state: str) -> None:
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(state=state))
+    heir = reconcile.buy_again(world.container, 1, by="merchant:1")
+    assert (heir.generation, heir.previous_id) == (2, 1), partly
+    with pytest.raises(WaybillError, match="cannot be ordered again"):
+        reconcile.buy_again(world.container, 1, by="merchant:1")

@@ -1,0 +1,51 @@
+"""`python -m tests.machine --seconds N --seed S [--first]`: plays stories until the time is over.
+
+Exit 1 and the shortest story found for each invariant that broke; `--first` stops at the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from app.local.embedded import start_postgres, start_valkey
+from tests.fresh_databases import FreshDatabases
+from tests.machine.clock import migrate
+from tests.machine.playing import play
+from tests.machine.stories import Servers
+
+
+def main(arguments: list[str]) -> int:
+    """Gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.machine", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=40, help="acts of a story at most")
+    parser.add_argument("--first", action="store_true", help="stop at the first story that breaks something")
+    asked = parser.parse_args(arguments)
+    began, broken, rounds = time.monotonic(), 0, 0
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder)
+        with (
+            start_postgres(path / "postgres", durable=False) as postgres,
+            start_valkey(path / "valkey", durable=False) as valkey,
+        ):
+            Servers.databases, Servers.redis_url = FreshDatabases(postgres.url, migrate), valkey.url
+            while time.monotonic() - began < asked.seconds and not (broken and asked.first):
+                rounds += 1
+                try:
+                    play(seed=asked.seed * 1000 + rounds, examples=10, steps=asked.steps)
+                except Exception:  # noqa: BLE001 - the story is in its notes
+                    broken += 1
+                    traceback.print_exc()
+            Servers.databases.close()
+    print(f"{Servers.played} stories in {time.monotonic() - began:.0f} s (seed {asked.seed}), {broken} broke something")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""What the supplier really did, by its own ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.flow.world import World
+
+
+@dataclass
+class Bought:
+    """An order that exists at the supplier."""
+
+    number: str
+    number_of_ours: str
+    name_hash: str
+    account: str
+    items: Counter[str]
+    created: float
+    paid: bool = False
+    closed: set[str] = field(default_factory=set)
+    parcels: dict[str, Counter[str]] = field(default_factory=dict)
+    """Pieces by SKU of each tracking number."""
+
+    @property
+    def live(self) -> Counter[str]:
+        """Pieces by SKU that are paid or may still be paid."""
+        return Counter({sku: pieces for sku, pieces in self.items.items() if sku not in self.closed})
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that asked for an order, whatever became of it."""
+
+    out_order_id: str
+    at: float
+
+
+class Ledger:
+    """Read anew by `read`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.orders: dict[str, Bought] = {}
+        self.calls: list[Call] = []
+
+    def read(self) -> None:
+        """All lines from the first."""
+        self.orders, self.calls = {}, []
+        for line in self._world.aliexpress.control("ledger"):
+            self._take(line)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if line["op"] == "create_call":
+            self.calls.append(Call(str(line["out_order_id"]), float(line["at"])))
+        elif line["op"] == "create":
+            items: Counter[str] = Counter()
+            for item in line["items"]:
+                items[str(item["sku_id"])] += int(item["quantity"])
+            number = str(line["order_id"])
+            ours, name, account = (str(line[key]) for key in ("out_order_id", "name_hash", "account"))
+            self.orders[number] = Bought(number, ours, name, account, items, float(line["at"]))
+        elif str(line.get("order_id", "")) in self.orders:
+            self._change(self.orders[str(line["order_id"])], line)
+
+    def _change(self, order: Bought, line: dict[str, Any]) -> None:
+        if line["op"] == "pay":
+            order.paid = True
+        elif line["op"] in {"close", "cancel"}:
+            order.closed |= {str(sku) for sku in line.get("sku_ids") or order.items}
+        elif line["op"] == "ship":
+            for parcel in line["parcels"]:
+                counts = order.parcels.setdefault(str(parcel["tracking_number"]), Counter())
+                for item in parcel["items"]:
+                    counts[str(item["sku_id"])] += int(item["quantity"])
+        elif line["op"] == "renumber":
+            order.parcels[str(line["new"])] = order.parcels.pop(str(line["old"]))
+
+    def live_of(self, name_hash: str) -> Counter[str]:
+        """Pieces by SKU that are bought for this buyer and not closed."""
+        total: Counter[str] = Counter()
+        for order in self.orders.values():
+            if order.name_hash == name_hash:
+                total += order.live
+        return total

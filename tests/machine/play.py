@@ -1,0 +1,233 @@
+"""A story's stage: the world on one clock, its workers, its postbox, its people. `stories.py` says what happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psycopg
+import redis
+import sqlalchemy as sa
+
+from app.errors import WaybillError
+from app.jobs.drain import KINDS
+from app.jobs.schedule import JOBS
+from app.models import Attempt, Credential, Inbox, Merchant, Shop, SupplierAccount
+from app.pipeline.buy import watch
+from app.ports.errors import OutsideError
+from tests.flow.world import World
+from tests.machine import points
+from tests.machine.clock import StoryClock, plain
+from tests.machine.invariants import Invariants, holds
+from tests.machine.ledger import Ledger
+from tests.machine.people import People
+from tests.machine.postbox import Letter, Postbox
+from tests.machine.shops import DOMAIN, SHOPIFY, WOOCOMMERCE, Shops
+from tests.machine.workers import Worker, lock_waits
+
+KIND = {kind.name: kind for kind in KINDS}
+URGENT = ("reconcile", "buy", "act", "inbox", "track", "poll")
+STEP = 0.25
+"""Seconds of the story for each of its steps."""
+
+
+class Play:
+    """One story. Close it in any case."""
+
+    def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            client.flushdb()
+        self._redis_url = redis_url
+        self._stack = ExitStack()
+        self.clock = self._stack.enter_context(StoryClock(database_url))
+        few = {"DATABASE_POOL": "10", "CREATES_PER_SECOND": "1000", "WORKER_THREADS": "4"}
+        options = {"aliexpress": {"readable_after": "10"}, "shopify": {"webhook_workers": "1"}}
+        self.world = World(database_url, redis_url, folder, time_scale=1.0, clock=self.clock, options=options, **few)
+        self._stack.callback(self.world.close)
+        self.container = self.world.container
+        self.flask = self.world.app._app
+        self.postbox = Postbox()
+        self.world.app._server.app = self.postbox  # the same port: what the shops know of us
+        self._look = self._stack.enter_context(psycopg.connect(plain(database_url), autocommit=True))
+        self.workers = [Worker(name, lambda: lock_waits(self._look)) for name in ("first", "second", "sweeper")]
+        self.step = 0
+        self.placing: dict[str, int] = {}
+        """Of each of our order numbers, the step in which the worker that sent it had begun."""
+        self.accounts: dict[str, str] = {}
+        self.shops = self._open_shops()
+        self.ledger = Ledger(self.world)
+        self.invariants = Invariants(self)
+        self._stack.enter_context(points.installed(self.container, self._about_to_place))
+        self.people = People(self)
+        self.after_step()
+        self.postbox.waiting.clear()  # greetings of new webhooks, which say nothing of an order
+
+    def close(self) -> None:
+        """End everything, the workers first."""
+        for worker in self.workers:
+            self.kill(worker)
+        watch._slots.reset()
+        self._stack.close()
+
+    def _open_shops(self) -> Shops:
+        """Two merchants, each with a shop and an account of their own."""
+        shops = Shops(self.world)
+        with self.container.database.transaction() as session:
+            second = Merchant(name="Another merchant")
+            session.add(second)
+            session.flush()
+            shop = session.get_one(Shop, shops.ids[WOOCOMMERCE])
+            theirs = session.scalars(sa.select(SupplierAccount).order_by(SupplierAccount.id.desc())).first()
+            assert theirs is not None
+            shop.merchant_id = theirs.merchant_id = second.id
+            users = session.scalars(sa.select(SupplierAccount.user_id).order_by(SupplierAccount.id)).all()
+        self.accounts = dict(zip((SHOPIFY, WOOCOMMERCE), users, strict=True))
+        return shops
+
+    def _about_to_place(self, worker: Worker) -> None:
+        """T4 may begin two seconds after T3 at most; nobody can have waited between that check and this moment."""
+        with self.container.database.engine.connect() as connection:
+            newest = sa.select(Attempt.out_order_id, Attempt.sent_at).where(Attempt.outcome == "OPEN")
+            sent = connection.execute(newest.order_by(Attempt.id.desc())).all()
+        for number, at in sent:
+            self.placing.setdefault(number, worker.began)
+            del at
+        if worker.kill_at is not None:
+            late = self.clock.boottime() - (worker.kill_at - self.container.timers.kill_after.total_seconds())
+            most = self.container.timers.send_deadline.total_seconds()
+            holds(late <= most, f"T4: a send began {late:.0f} s after its point of no return")
+
+    # Steps
+
+    def after_step(self) -> None:
+        """What the simulators have to say comes to the postbox; then everything must hold."""
+        self.step += 1
+        self._collect()
+        self.shops.look(self.step)
+        self.invariants.check()
+        self.clock.advance(STEP)
+
+    def _collect(self) -> None:
+        deadline = monotonic() + 10
+        self.world.woocommerce.control("queue", {"shop": "socks", "act": "run"})
+        self.world.woocommerce.control("queue", {"shop": "socks", "act": "pause"})
+        while not (
+            self.world.shopify.control("state")["idle"] and self.world.aliexpress.control("state")["pushes"]["idle"]
+        ):
+            assert monotonic() < deadline, "the simulators still have something to send"
+        self.postbox.collect()
+
+    def begin(self, worker: Worker, what: str) -> None:
+        """Let an idle worker take one row of this kind (`any`: the most urgent), or do this periodic job."""
+        worker.began = self.step
+        worker.begin(lambda: self._unit(what))
+        worker.wait(self.workers)
+
+    def _unit(self, what: str) -> bool:
+        if what in JOBS:
+            JOBS[what].act(self.container)
+            return True
+        for kind in [KIND[name] for name in (URGENT if what == "any" else (what,))]:
+            for row in kind.claim(self.container, 1):
+                kind.run(self.container, row)
+                return True
+        return False
+
+    def go(self, worker: Worker, stops: int) -> None:
+        """On by so many stops; 0: to the end."""
+        for _ in range(stops or 1):
+            if not worker.idle:
+                worker.go(through=not stops)
+                worker.wait(self.workers)
+
+    def kill(self, worker: Worker) -> None:
+        """It dies where it stands."""
+        if not worker.idle:
+            worker.go(kill=True)
+            worker.wait([])
+
+    def let_transactions_end(self) -> None:
+        """Whoever acts now must not wait for a worker that stands still."""
+        for worker in self.workers:
+            worker.leave_transaction(self.workers)
+
+    def work(self, most: int = 60) -> int:
+        """Somebody who never stops works off what is due; gives how many rows."""
+        self.let_transactions_end()
+        done = 0
+        while done < most and self._unit("any"):
+            done += 1
+        return done
+
+    def pass_time(self, seconds: float) -> None:
+        """Time goes by. The supervisor kills whom it finds too long behind the point of no return."""
+        self.let_transactions_end()
+        for worker in self.workers:
+            if worker.kill_at is not None and worker.kill_at < self.clock.boottime() + seconds:
+                self.kill(worker)
+        self.clock.advance(seconds)
+
+    # The outside
+
+    def deliver(self, letter: Letter) -> None:
+        """A webhook or push arrives. I6: whoever is told 200 is in the inbox."""
+        self.let_transactions_end()
+        before = self._seen()
+        status = self.postbox.deliver(self.flask, letter)
+        holds(status == 200, f"a true {letter.topic} was answered with {status}")
+        holds(self._seen() == before + 1, f"I6: a {letter.topic} was answered with 200 but not stored")
+
+    def _seen(self) -> int:
+        with self.container.database.transaction() as session:
+            return int(session.scalar(sa.select(sa.func.coalesce(sa.func.sum(Inbox.seen), 0))) or 0)
+
+    def by_hand(self, act: Callable[[], object]) -> None:
+        """An act of a person; what the product refuses is refused."""
+        self.let_transactions_end()
+        with suppress(WaybillError, OutsideError):
+            act()
+
+    def supplier(self, path: str, data: Any) -> bool:
+        """A control call of the supplier; gives whether it was possible."""
+        status, _ = self.world.aliexpress.call("POST", f"/_control/{path}", data)
+        return status < 300
+
+    def flush_redis(self) -> None:
+        """Everything in Redis is gone."""
+        with redis.Redis.from_url(self._redis_url) as client:
+            client.flushall()
+
+    def revive_account(self, shop: str) -> None:
+        """The merchant gives consent again."""
+        fresh = self.world.aliexpress.control("accounts", {"user_id": self.accounts[shop]})
+        with self.container.database.transaction() as session:
+            credential = session.scalars(
+                sa.select(Credential)
+                .join(SupplierAccount, SupplierAccount.id == Credential.account_id)
+                .where(SupplierAccount.user_id == self.accounts[shop])
+            ).one()
+            secrets = {"access_token": fresh["access_token"], "refresh_token": fresh["refresh_token"]}
+            credential.sealed = self.container.vault.seal_json(secrets, credential.place)
+            credential.state, credential.version = "LIVE", credential.version + 1
+            credential.expires_at = None
+            credential.lease_owner = credential.lease_until = None
+
+    def revive_shop(self) -> None:
+        """The merchant opens our app in Shopify again."""
+        fresh = self.world.shopify.control(f"shops/{DOMAIN}/tokens", {})
+        with self.container.database.transaction() as session:
+            query = sa.select(Credential).where(Credential.shop_id == self.shops.ids[SHOPIFY])
+            credential = session.scalars(query).one()
+            secrets = {"access_token": fresh["access_token"], "refresh_token": fresh["refresh_token"]}
+            credential.sealed = self.container.vault.seal_json(secrets, credential.place)
+            credential.state, credential.version = "LIVE", credential.version + 1
+            credential.expires_at = None
+            credential.lease_owner = credential.lease_until = None
+
+    def poll_now(self) -> None:
+        """Every shop is asked for changes at the next look."""
+        with self.container.database.transaction() as session:
+            session.execute(sa.update(Shop).values(poll_run_at=sa.func.now()))
