@@ -41,10 +41,10 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _mutants(asked: argparse.Namespace, _left: float, _alone: bool) -> int:
+def _mutants(_asked: argparse.Namespace, _left: float, _alone: bool) -> int:
     if find_spec("tests.faults.mutants") is None:
         return _absent("tests.faults.mutants")
-    return int(importlib.import_module("tests.faults.mutants").main(["--slots", str(asked.slots)]) or 0)
+    return int(importlib.import_module("tests.faults.mutants").main([]) or 0)
 
 
 def _input(asked: argparse.Namespace, left: float, alone: bool) -> int:

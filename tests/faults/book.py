@@ -29,7 +29,7 @@ class Book:
 
     `points`: by script, every point that a run came to. `passed`: by death, the version at which it went well.
     `failed`: by death, the version at which it went wrong last, until it passes. `missed`: by death, how many runs
-    never came to it. `systems`: how often the worker was killed at a system call, and passed.
+    never came to it.
     """
 
     path: Path = PATH

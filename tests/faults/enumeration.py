@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import queue
 import shutil
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,29 +122,25 @@ def stage(folder: Path) -> Iterator[Stage]:
 
 def try_all(made: Stage, plans: Iterable[Plan], *, until: float, slots: int, tell: Callable[[Outcome], None]) -> None:
     """Try these, `slots` at a time, until the time is over. `tell` hears of each, one at a time."""
-    waiting, lock = iter(plans), threading.Lock()
-    broken: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    waiting, lock, over = iter(plans), threading.Lock(), threading.Event()
 
     def work(slot: int) -> None:
-        while time.monotonic() < until and broken.empty():
+        while time.monotonic() < until and not over.is_set():
             with lock:
                 plan = next(waiting, None)
             if plan is None:
                 return
             outcome = made.run(slot, plan)
             with lock:
-                tell(outcome)
+                if not over.is_set():  # what is torn down around it goes wrong, and says nothing
+                    tell(outcome)
 
-    def guarded(slot: int) -> None:
-        try:
-            work(slot)
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
-            broken.put(error)
-
-    threads = [threading.Thread(target=guarded, args=(slot,), daemon=True) for slot in range(slots)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if not broken.empty():
-        raise broken.get()
+    pool = ThreadPoolExecutor(slots)
+    try:
+        for done in as_completed([pool.submit(work, slot) for slot in range(slots)]):
+            done.result()
+    except BaseException:
+        over.set()
+        raise
+    finally:
+        pool.shutdown(wait=True)

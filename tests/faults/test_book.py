@@ -1,0 +1,82 @@
+"""What was tried stays known: over runs, at its version, and until it goes wrong."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from tests.faults.book import TRIES, Book
+from tests.faults.deaths import groups, is_central, other_pairs, pairs, singles
+from tests.faults.endless import coverage
+
+BUY, BOOT, MAIL = "worker | commit app.pipeline.buy.claim", "worker | commit app.boot.prepare", "worker | mail digest"
+
+
+def test_it_adds_up_over_runs_and_says_at_which_version(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "faults.json"
+    first = Book.open(path)
+    first.now = "aaa"
+    first.learn("plain", {BUY})
+    first.note("one", fired=True, wrong=False)
+    second = Book.open(path)
+    second.now = "bbb"
+    second.learn("plain", {MAIL})
+    second.note("two", fired=True, wrong=False)
+    kept = Book.open(path)
+    assert kept.passed == {"one": "aaa", "two": "bbb"}
+    assert kept.points == {"plain": sorted({BUY, MAIL})}
+    assert [found.name for found in path.parent.iterdir()] == [path.name], "nothing is left beside it"
+
+
+def test_what_goes_wrong_is_to_be_tried_again(tmp_path: Path) -> None:
+    book = Book.open(tmp_path / "faults.json")
+    book.note("one", fired=True, wrong=False)
+    assert not book.is_left("one")
+    book.note("one", fired=True, wrong=True)
+    assert book.is_left("one")
+    assert [*Book.open(book.path).failed] == ["one"]
+    book.note("one", fired=True, wrong=False)
+    assert book.failed == {}
+
+
+def test_what_is_never_come_to_is_given_up_after_some_runs_and_does_not_count_as_passed(tmp_path: Path) -> None:
+    book = Book.open(tmp_path / "faults.json")
+    for _ in range(TRIES):
+        assert book.is_left("one")
+        book.note("one", fired=False, wrong=False)
+    assert not book.is_left("one")
+    assert book.count(["one", "two"]) == (0, 1, 2)
+
+
+def test_the_table_says_how_far_we_are(tmp_path: Path) -> None:
+    book = Book.open(tmp_path / "faults.json")
+    book.learn("plain", {BUY, MAIL})
+    book.note(singles("plain", [BUY])[0].name, fired=True, wrong=False)
+    book.note("plain: worker | system call 7 ! kill", fired=True, wrong=False)
+    table = {line[:24].strip(): line[24:].split() for line in coverage(book).splitlines()}
+    assert table["singles, plain"] == ["1", "6", "0"]
+    assert table["pairs, plain"] == ["0", "1", "0"]
+    assert table["system calls drawn"] == ["1", "sampled"]
+
+
+def test_pairs_are_those_of_placement_and_recovery_in_either_order() -> None:
+    found = [tuple(shot.point for shot in plan.shots) for plan in pairs("plain", [BUY, BOOT, MAIL])]
+    assert found == [(BUY, BUY), (BUY, BOOT), (BOOT, BUY), (BOOT, BOOT)]
+
+
+def test_other_pairs_are_the_same_for_the_same_seed_and_hold_a_point_elsewhere() -> None:
+    points = [BUY, BOOT, MAIL]
+    first, again, other = (
+        [plan.name for plan in itertools.islice(other_pairs("plain", points, seed), 20)] for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    for plan in itertools.islice(other_pairs("plain", points, 3), 20):
+        assert not all(is_central(shot.point) for shot in plan.shots)
+
+
+def test_a_group_holds_every_point_once_and_no_neighbours() -> None:
+    points = [f"worker | commit {number:03}" for number in range(50)]
+    dealt = [[shot.point for shot in plan.shots] for plan in groups("plain", points, most=16)]
+    assert sorted(itertools.chain(*dealt)) == points
+    assert max(map(len, dealt)) <= 16
+    assert dealt[0][:2] == [points[0], points[4]]
