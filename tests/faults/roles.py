@@ -27,8 +27,10 @@ class Zygote:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.zygote"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+            [sys.executable, "-m", "tests.faults.zygote"],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, who end it
+        )  # fmt: skip
 
     def start(self, asked: Mapping[str, object]) -> int:
         """Fork one; gives its process id, which is that of its process group as well."""
@@ -42,7 +44,8 @@ class Zygote:
     def close(self) -> None:
         """Kill everything that it started, and end."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # somebody ended it
+            self._process.stdin.close()
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
