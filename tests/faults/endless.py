@@ -60,9 +60,13 @@ def _learn(made: Stage, book: Book) -> None:
 
 
 def countable(book: Book) -> dict[str, list[Plan]]:
-    """What can be tried to its end, by what it is called."""
+    """What can be tried to its end, by what it is called. A pair that the first script comes to is tried in it alone."""
     every = {f"singles, {script}": singles(script, points) for script, points in book.points.items()}
-    twos = {f"pairs, {script}": pairs(script, points) for script, points in book.points.items()}
+    twos, before = dict[str, list[Plan]](), set[tuple[str, ...]]()
+    for script, points in book.points.items():
+        new = [plan for plan in pairs(script, points) if plan.where not in before]
+        before |= {plan.where for plan in new}
+        twos[f"pairs, {script}"] = new
     return {**every, **twos}
 
 

@@ -90,7 +90,7 @@ class Scene:
         self.commands = Commands(zygote, self.roles.asked, folder)
         self.people = People(self.world, self.commands)
         self._leases = Leases(self.world.container.database, folder)
-        self._hurries = together or self.script.hurries
+        self._hurries = self.script.hurries or len(plan) > 1  # a single death waits for its lease to run out
         self._plan = plan
 
     def __enter__(self) -> Self:

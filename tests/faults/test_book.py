@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.faults.book import TRIES, Book
 from tests.faults.deaths import groups, is_central, other_pairs, pairs, singles
-from tests.faults.endless import coverage
+from tests.faults.endless import countable, coverage
 
 BUY, BOOT, MAIL = "worker | commit app.pipeline.buy.claim", "worker | commit app.boot.prepare", "worker | mail digest"
 
@@ -62,6 +62,18 @@ def test_the_table_says_how_far_we_are(tmp_path: Path) -> None:
 def test_pairs_are_those_of_placement_and_recovery_in_either_order() -> None:
     found = [tuple(shot.point for shot in plan.shots) for plan in pairs("plain", [BUY, BOOT, MAIL])]
     assert found == [(BUY, BUY), (BUY, BOOT), (BOOT, BUY), (BOOT, BOOT)]
+
+
+def test_a_pair_that_both_scripts_come_to_counts_once(tmp_path: Path) -> None:
+    book = Book.open(tmp_path / "faults.json")
+    book.learn("plain", {BUY})
+    book.learn("troubles", {BUY, BOOT})
+    assert {what: len(plans) for what, plans in countable(book).items()} == {
+        "singles, plain": 3,
+        "singles, troubles": 6,
+        "pairs, plain": 1,
+        "pairs, troubles": 3,
+    }
 
 
 def test_other_pairs_are_the_same_for_the_same_seed_and_hold_a_point_elsewhere() -> None:
