@@ -17,7 +17,8 @@ from typing import Any
 class Entry:
     """One answered send. `number` is our own order number: ids repeat after a restore, it does not.
 
-    `result` is the `PlaceResult` as plain data; `at`: seconds since 1970, about when it was answered (0: not told).
+    `result` is the `PlaceResult` as plain data; `at`: when it was sent, as its attempt has it (seconds since 1970 by
+    the database's clock; 0: not told).
     """
 
     attempt_id: int

@@ -36,7 +36,7 @@ def due(container: Container, most: int) -> Sequence[Claim]:
         most,
         due="state <> 'UNINSTALLED'",
         run_at="account_run_at",
-        lease=timedelta(minutes=10),
+        lease=container.timers.poll_lease,
         lease_column="account_lease_until",
         count="account_error = ''",
     )

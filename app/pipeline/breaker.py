@@ -86,10 +86,10 @@ def reserve_place(session: Session, container: Container, purchase: Purchase) ->
         .scalar_subquery()
     )
     freshly = sa.select(Breaker.unclear_at).where(Breaker.scope == f"supplier:{purchase.supplier}").scalar_subquery()
-    sends, unclear_at = session.execute(sa.select(flying, freshly)).one()
-    since = db.now(session).timestamp() - container.timers.breaker_window.total_seconds()
+    sends, unclear_at, now = session.execute(sa.select(flying, freshly, sa.func.clock_timestamp())).one()
+    since = now.timestamp() - container.timers.breaker_window.total_seconds()
     unclear = sum(float(at) > since for at in unclear_at or ())
-    return int(sends) + unclear < container.settings.creates_in_flight
+    return bool(int(sends) + unclear < container.settings.creates_in_flight)
 
 
 def _trial_runs(session: Session, breaker: Breaker, purchase: Purchase) -> bool:

@@ -28,7 +28,7 @@ from app.models import (
 )
 from app.pipeline import fit, forgotten, locks, recall
 from app.pipeline.adopt import apply_read, coverage, open_attempt, row
-from app.pipeline.record import alert, audit, end_tasks, move, task
+from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -208,6 +208,8 @@ def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: At
     order.purchase_id, order.role = purchase.id, "bought"
     order.track_run_at = sa.func.clock_timestamp()
     audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
+    end_tasks(session, f"stray:{order.id}", source.removeprefix("human:"))
+    end_alerts(session, f"stray:{order.id}")
     if purchase.state == "VOID":
         _late(session, order, purchase, attempt, source)
     elif purchase.state == "CANCELLED":
@@ -332,7 +334,6 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
                 "products, SKUs, counts and time must be those of the send.",
             )
         give(session, order, purchase, attempt, source=f"human:{by}")
-        end_tasks(session, f"stray:{order.id}", by)
         session.flush()
         apply_read(container, session, order, read)
         return purchase.state

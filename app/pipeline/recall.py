@@ -29,7 +29,8 @@ def may_recall(session: Session, purchase: Purchase) -> bool:
     sent = sa.select(Attempt.id).where(
         Attempt.purchase_id == purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED"))
     )
-    return session.scalar(sent.limit(1)) is None and all(item.sku_id for item in _items(session, purchase))
+    items = _items(session, purchase)
+    return session.scalar(sent.limit(1)) is None and bool(items) and all(item.sku_id for item in items)
 
 
 def recall(

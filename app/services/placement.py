@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, WaybillError
@@ -80,24 +81,28 @@ def open_questions(container: Container) -> list[str]:
     answers in the journal find their purchases, and supplier orders that nobody knows are given to theirs.
     """
     with container.database.reading() as session:
-        frozen = session.execute(
-            sa.select(PlacementFreeze.frozen_by, sa.func.max(PlacementFreeze.frozen_at))
-            .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(_OWN))
-            .group_by(PlacementFreeze.frozen_by)
-        )
-        since = {row[0]: row[1] for row in frozen}
-        if not since:
-            return []
-        unread = session.scalars(
-            sa.select(Shop.name)
-            .where(Shop.state == "ACTIVE", sa.func.coalesce(Shop.poll_cursor, _NEVER) < since.get("boot", _NEVER))
-            .order_by(Shop.id)
-        ).all()
-        stray = session.scalars(
-            sa.select(Task.text).where(Task.kind == "stray_order", Task.over.is_(False)).order_by(Task.id)
-        ).all()
-        entries = _bought(container)
-        known = set(session.scalars(sa.select(Attempt.out_order_id).where(Attempt.out_order_id.in_(entries))))
+        return _questions(container, session)
+
+
+def _questions(container: Container, session: Session) -> list[str]:
+    frozen = session.execute(
+        sa.select(PlacementFreeze.frozen_by, sa.func.max(PlacementFreeze.frozen_at))
+        .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(_OWN))
+        .group_by(PlacementFreeze.frozen_by)
+    )
+    since = {row[0]: row[1] for row in frozen}
+    if not since:
+        return []
+    unread = session.scalars(
+        sa.select(Shop.name)
+        .where(Shop.state == "ACTIVE", sa.func.coalesce(Shop.poll_cursor, _NEVER) < since.get("boot", _NEVER))
+        .order_by(Shop.id)
+    ).all()
+    stray = session.scalars(
+        sa.select(Task.text).where(Task.kind == "stray_order", Task.over.is_(False)).order_by(Task.id)
+    ).all()
+    entries = _bought(container)
+    known = set(session.scalars(sa.select(Attempt.out_order_id).where(Attempt.out_order_id.in_(entries))))
     told = []
     if unread:
         told.append(
@@ -145,22 +150,24 @@ def release(container: Container, *, by: str, second: str, despite: bool = False
     first, other = by.strip(), second.strip()
     if not first or not other or first.casefold() == other.casefold():
         raise WaybillError("second_person", "Two different people release a freeze: name both (--by, --second).")
-    questions = open_questions(container)
-    if questions and not despite:
-        raise Conflict(
-            "not_cleared_up",
-            f"{' '.join(questions)} Goods that the database forgot would be bought a second time. Clear this up first; "
-            "whoever knows that it is none of that says --despite.",
-        )
     with container.database.transaction() as session:
+        # The questions are asked of these freezes: one that is made meanwhile stays.
         freezes = session.scalars(
             sa.select(PlacementFreeze).where(PlacementFreeze.released_at.is_(None)).with_for_update()
         ).all()
         if not freezes:
             raise Conflict("not_frozen", "Ordering is not frozen.")
+        questions = _questions(container, session)
+        if questions and not despite:
+            raise Conflict(
+                "not_cleared_up",
+                f"{' '.join(questions)} Goods that the database forgot would be bought a second time. Clear this up "
+                "first; whoever knows that it is none of that says --despite.",
+            )
         for one in freezes:
             one.released_at = sa.func.now()
             one.released_by, one.second = first, other
+            end_alerts(session, f"frozen:{one.reason}")
             audit(
                 session,
                 "placement",
@@ -170,6 +177,5 @@ def release(container: Container, *, by: str, second: str, despite: bool = False
                 before="FROZEN",
                 detail={"second": other, "reason": one.reason, "despite": questions},
             )
-        end_alerts(session, "frozen")
         container.database.after_commit(container.bell.ring)
         return len(freezes)

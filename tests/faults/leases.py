@@ -19,6 +19,7 @@ _LEASES = (
     ("periodic_job", "lease_until"),
     ("credential", "lease_until"),
     ("shop", "poll_lease_until"),
+    ("shop", "account_lease_until"),
     ("supplier_order", "track_lease_until"),
 )
 _PAUSE = """UPDATE purchase SET run_at = now() WHERE state = 'READY' AND run_at > now()"""

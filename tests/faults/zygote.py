@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import flask.cli
-import mjml  # noqa: F401 - loaded once, here
 from werkzeug.serving import make_server
 
 from app import create_app
 from app.jobs import scheduler, supervisor
 from tests.faults.points import Points, Shot, install
+from tests.loaded import LOADED  # noqa: F401
 
 
 def main() -> None:

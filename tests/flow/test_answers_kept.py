@@ -36,6 +36,7 @@ def say(world: World, attempt: Attempt, what: PlaceOutcome, *ids: str, source: s
             attempt.id,
             attempt.purchase_id,
             result,
+            sent_at=attempt.sent_at,
             story=story,
             source=source,
             number=attempt.out_order_id,
@@ -49,10 +50,11 @@ def stands(world: World) -> tuple[str, str, str]:
 
 
 def kept(world: World) -> tuple[int, list[str]]:
-    """How many items are kept for it, and the states of its reservations."""
+    """How many items are kept for it, and the states of the reservations of its latest send."""
     with world.container.database.transaction() as session:
         locks = session.scalar(sa.select(sa.func.count()).select_from(Interlock)) or 0
-        return locks, list(session.scalars(sa.select(Spend.state)))
+        latest = sa.select(sa.func.max(Attempt.id)).scalar_subquery()  # on a slow machine an earlier one came too late
+        return locks, list(session.scalars(sa.select(Spend.state).where(Spend.attempt_id == latest)))
 
 
 def alerts(world: World) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,9 +26,11 @@ from app.models import (
     Spend,
     SupplierOrder,
     SupplierOrderItem,
+    Task,
 )
 from app.pipeline import evidence, numbers
 from app.pipeline.buy import outcome
+from app.pipeline.record import alert
 from app.services import orphans, paylist, placement, purchases
 from tests.flow.test_unclear import order
 from tests.flow.world import World
@@ -217,6 +222,47 @@ def test_a_freeze_of_its_own_is_released_only_when_all_is_cleared_up(world: Worl
         placement.release(world.container, by="ann", second="bob")
     assert freezes(world) == [None]
     assert placement.release(world.container, by="ann", second="bob", despite=True) == 1
+
+
+def test_a_freeze_that_is_made_during_a_release_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two people knew nothing of it."""
+    placement.freeze(world.container, "a look at the prices", by="ann")
+    asked = placement._questions
+
+    def asks(*arguments: Any) -> list[str]:
+        world.container.journal.append(Entry(987654, 987654, "123456789012345678", {"outcome": "PLACED"}))
+        with ThreadPoolExecutor(1) as another:
+            another.submit(outcome.replay, world.container).result()
+        return asked(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(placement, "_questions", asks)
+        with contextlib.suppress(Conflict):
+            placement.release(world.container, by="ann", second="bob")
+    assert freezes(world) != []
+    with world.container.database.transaction() as session:
+        [ended] = session.scalars(sa.select(Alert.ended_at).where(Alert.kind == "placement_frozen"))
+    assert ended is None, "it is still told"
+
+
+def test_an_order_that_finds_its_owner_is_no_question_any_more(world: World) -> None:
+    """Given by a person to the purchase that bought the goods, it is told as its second one; the question is over."""
+    world.aliexpress.control("push", {"lost": 1000})
+    order(world)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
+    made, account = str(world.created()[0]["order_id"]), world.purchases()[0].account_id or 0
+    forget(world, "HELD")
+    evidence.look_up(world.container, account, made, source="push")
+    assert "stray_order" in world.tasks()
+    mine = world.purchases()[0].id
+    with world.container.database.transaction() as session:
+        stray = session.scalars(sa.select(SupplierOrder.id)).one()
+        alert(session, f"stray:{stray}:{mine}", "duplicate", "perhaps bought twice")
+    purchases.resolve_found(world.container, mine, [made], by="staff:ann")
+    assert "stray_order" not in world.tasks()
+    with world.container.database.transaction() as session:
+        assert session.scalars(sa.select(Alert.ended_at).where(Alert.kind == "duplicate")).one() is not None
+        assert session.scalars(sa.select(Task.done_by).where(Task.kind == "stray_order")).one() == "staff:ann"
 
 
 def test_a_forgotten_order_that_turns_up_after_the_goods_were_bought_again_is_told(world: World) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from app.clock import SystemClock
 from app.journal import HOST, Entry
 from app.models import Attempt, PlacementFreeze, SupplierOrder
 from app.pipeline.buy import outcome
@@ -93,3 +96,33 @@ def frozen(world: World) -> bool:
     """Whether buying has stopped."""
     with world.container.database.transaction() as session:
         return session.scalar(sa.select(PlacementFreeze.id)) is not None
+
+
+class Behind(SystemClock):
+    """A host whose clock is five minutes late."""
+
+    def now(self) -> datetime:
+        return super().now() - timedelta(minutes=5)
+
+
+def test_an_answer_is_recorded_though_the_hosts_clock_is_late(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which send an entry answers is told by the database's clock, not by the host that wrote it."""
+    world = World(database_url, redis_url, tmp_path, time_scale=60, clock=Behind())
+    try:
+        code = "B_DROPSHIPPER_DELIVERY_ADDRESS_VALIDATE_FAIL"
+        world.aliexpress.control("faults", [{"op": "order.create", "kind": "error", "times": 1, "code": code}])
+        whole = outcome._record
+
+        def dies(*_: Any) -> bool:
+            raise ConnectionError("the worker dies between journal and database")
+
+        monkeypatch.setattr(outcome, "_record", dies)
+        order(world)
+        world.settle(until=lambda: bool(list(world.container.journal.entries())), seconds=20)
+        monkeypatch.setattr(outcome, "_record", whole)
+        outcome.replay(world.container)
+        assert world.states()[0] == "REJECTED", world.tell()
+    finally:
+        world.close()

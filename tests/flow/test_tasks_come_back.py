@@ -74,7 +74,15 @@ def test_what_is_unclear_a_second_time_is_asked_about_a_second_time(world: World
         attempt = session.scalars(sa.select(Attempt).where(Attempt.outcome != "NOT_SENT")).one()
     result = PlaceResult(PlaceOutcome.NOT_EXECUTED, code="x", reason="call_limit", retry_after=0.1)
     with world.container.calls.story() as story:
-        assert outcome.record(world.container, attempt.id, attempt.purchase_id, result, story=story, source="journal")
+        assert outcome.record(
+            world.container,
+            attempt.id,
+            attempt.purchase_id,
+            result,
+            sent_at=attempt.sent_at,
+            story=story,
+            source="journal",
+        )
     assert unclear() == ["resolve_unclear"]
 
 

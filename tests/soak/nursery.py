@@ -20,17 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import flask.cli
-import granian
-import mjml
-import rq
 
-import app
-from app import container
-from app.jobs import scheduler, supervisor
+from tests.loaded import LOADED  # noqa: F401
 from tests.soak import clock
 
-LOADED = (flask.cli, granian, mjml, rq, app, container, scheduler, supervisor)
-"""Loaded once, here."""
 _PARENT_DEATH = 1
 """PR_SET_PDEATHSIG: whoever kills this process kills those that it started."""
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app import db
 from app.calls import Story
 from app.container import Container
 from app.models import (
@@ -35,10 +34,11 @@ from app.pipeline.record import move, next_look
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The send is committed."""
+    """The send is committed; `sent_at` by the database's clock, as its attempt has it."""
 
     attempt_id: int
     purchase_id: int
+    sent_at: datetime
 
 
 class _Stop(Exception):
@@ -57,15 +57,16 @@ def commit(container: Container, claimed: Claimed, plan: Plan, story: Story) -> 
             story.add_to(session)
             if purchase.state != "CLAIMED" or purchase.fence != claimed.fence:
                 return None
-            attempt_id = _pass(container, session, purchase, order, plan)
+            attempt = _pass(container, session, purchase, order, plan)
+            committed = Committed(attempt.id, claimed.id, attempt.sent_at)
     except _Stop as stop:
         _put_back(container, claimed, story, stop)
         return None
     story.calls.clear()
-    return Committed(attempt_id, claimed.id)
+    return committed
 
 
-def _pass(container: Container, session: Session, purchase: Purchase, order: StoreOrder, plan: Plan) -> int:
+def _pass(container: Container, session: Session, purchase: Purchase, order: StoreOrder, plan: Plan) -> Attempt:
     lease_live = session.scalar(
         sa.select(
             sa.func.clock_timestamp()
@@ -117,7 +118,7 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
     session.flush()  # the count below must not see us as still claimed
     if not breaker.reserve_place(session, container, purchase):
         raise _Stop("READY", "", wait=0.3)
-    return attempt.id
+    return attempt
 
 
 def request_hash(plan: Plan) -> str:
@@ -285,7 +286,7 @@ def _interlock(container: Container, session: Session, purchase: Purchase, items
 def _reserve(session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
     """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
     shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
-    today = db.now(session).date()
+    today = attempt.sent_at.date()
     if shop.state != "ACTIVE":
         raise _Stop("HELD", "uninstalled" if shop.state == "UNINSTALLED" else "shop_paused")
     if plan.order.autopay and not shop.autopay:

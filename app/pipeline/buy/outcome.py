@@ -39,16 +39,16 @@ def record(
     purchase_id: int,
     result: PlaceResult,
     *,
+    sent_at: datetime,
     story: Story,
     source: str,
     number: str = "",
 ) -> bool:
-    """Record an answer to the send with our order `number`. Gives False if it had been recorded already."""
+    """Record an answer to the send of `sent_at` with our order `number`. Gives False if that had been done already."""
     kept = True
     if source == "answer":
         try:
-            at = container.clock.now().timestamp()
-            container.journal.append(Entry(attempt_id, purchase_id, number, plain(result), at))
+            container.journal.append(Entry(attempt_id, purchase_id, number, plain(result), sent_at.timestamp()))
         except OSError as error:
             kept = False
             log.warning("journal_not_written", error=type(error).__name__, attempt=attempt_id)
@@ -202,7 +202,14 @@ def replay(container: Container) -> int:
         if mine and row.outcome == "OPEN":
             with container.calls.story() as story:
                 recorded += record(
-                    container, row.id, entry.purchase_id, result, story=story, source="journal", number=entry.number
+                    container,
+                    row.id,
+                    entry.purchase_id,
+                    result,
+                    sent_at=row.sent_at,
+                    story=story,
+                    source="journal",
+                    number=entry.number,
                 )
         elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.account_id, result):
             continue
@@ -256,8 +263,8 @@ def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, 
 
 
 _ATTEMPTS = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id, Attempt.sent_at)
-_CLOCKS = timedelta(minutes=1)
-"""How far the clock of the host that wrote an entry may be from the database's."""
+_SAME = timedelta(milliseconds=1)
+"""What a time may lose when it is written as a number."""
 
 
 def _of_this_send(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bool:
@@ -267,7 +274,7 @@ def _of_this_send(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bo
     """
     if row.id != entry.attempt_id and entry.result.get("outcome") in _NOTHING:
         return False
-    return not entry.at or datetime.fromtimestamp(entry.at, UTC) >= row.sent_at - _CLOCKS
+    return not entry.at or abs(datetime.fromtimestamp(entry.at, UTC) - row.sent_at) <= _SAME
 
 
 _NOTHING = frozenset(one.value for one in NEUTRAL)

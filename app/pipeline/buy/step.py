@@ -65,6 +65,7 @@ def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one 
                 committed.attempt_id,
                 committed.purchase_id,
                 result,
+                sent_at=committed.sent_at,
                 story=story,
                 source="answer",
                 number=plan.order.out_order_id,
