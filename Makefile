@@ -34,7 +34,7 @@ define install
 	@$(PYTHON) -m venv --clear $(1)
 	@sed -n '/^uv==/,/^ *# via/p' requirements-dev.txt > $(1)/uv.txt
 	@$(1)/bin/python -m pip install $(PIP_QUIET) --require-hashes -r $(1)/uv.txt
-	@VIRTUAL_ENV=$(1) $(1)/bin/uv pip install --quiet --require-hashes -r $(2) 2> $(1)/uv.log \
+	@VIRTUAL_ENV=$(1) $(1)/bin/uv pip install --quiet --compile-bytecode --require-hashes -r $(2) 2> $(1)/uv.log \
 		|| $(1)/bin/python -m pip install $(PIP_QUIET) --require-hashes -r $(2)
 	@touch $@
 endef
