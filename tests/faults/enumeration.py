@@ -18,13 +18,14 @@ import redis
 from app.db_migrate import upgrade
 from app.local.embedded import start_postgres, start_valkey
 from tests.faults.deaths import Plan
+from tests.faults.desk import Desk
 from tests.faults.plain import Plain
 from tests.faults.roles import Zygote
 from tests.faults.scene import Scene, Script
 from tests.faults.troubles import Troubles
 from tests.fresh_databases import FreshDatabases
 
-SCRIPTS: dict[str, Callable[[Scene], Script]] = {"plain": Plain, "troubles": Troubles}
+SCRIPTS: dict[str, Callable[[Scene], Script]] = {"plain": Plain, "troubles": Troubles, "desk": Desk}
 
 
 @dataclass(frozen=True)

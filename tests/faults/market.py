@@ -31,13 +31,13 @@ class Market:
         self.shops: dict[str, int] = {}
         self.variants: dict[str, str] = {}
 
-    def open(self, name: str, goods: tuple[Goods, ...], *, cheap: tuple[Goods, ...] = ()) -> int:
-        """A shop that sells these, with the account of the others."""
+    def open(self, name: str, goods: tuple[Goods, ...], *, cheap: tuple[Goods, ...] = (), **asked: object) -> int:
+        """A shop that sells these, with the account of the others. `asked`: more about a Shopify shop."""
         world = self._world
         if name == SLUG:
             self.shops[name] = world.woocommerce_shop(SLUG, fulfilments=True)
         else:
-            self.shops[name] = world.shopify_shop(name)
+            self.shops[name] = world.shopify_shop(name, **asked)
         self._stock(name, goods, cheap)
         return self.shops[name]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -24,11 +23,11 @@ from app.local.demo.cast import (
 from app.models import Shop
 from tests.faults.market import GERMAN, SLUG
 from tests.faults.orders import SHOPIFY, WOOCOMMERCE, Order
+from tests.faults.stories import Story, beside
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
-Story = Iterator[None]
 DOMAIN, APART = "bottles.myshopify.com", "apart.myshopify.com"
 SOLD = {
     DOMAIN: (COPPER_CAN, GREEN_CAN, BROWN_BOTTLE, TRAY, SNEAKERS, SOCKS),
@@ -87,7 +86,7 @@ class Troubles:
         yield from scene.until_done(*self._link(DOMAIN, SOCKS))
         for order, fault in ((self.several, "split"), (self.not_there, "drop_before")):
             yield from self._bought_with(order, fault)
-        yield from _beside(
+        yield from beside(
             self._refused(), self._expired(), self._refunded(), self._cancelled(), self._token(), self._margin(),
             self._seller(), self._unheard(), self._old_tokens(),
         )  # fmt: skip
@@ -179,12 +178,3 @@ class Troubles:
             session.execute(sa.text(_OLD))
         account = scene.purchases(self.several)[0].account_id
         yield from scene.until_done("account", "refresh", account)
-
-
-def _beside(*stories: Story) -> Story:
-    left = list(stories)
-    while left:
-        for story in tuple(left):
-            if next(story, story) is story:
-                left.remove(story)
-        yield
