@@ -26,11 +26,6 @@ class Plan:
     """The worker dies there instead (`tests.faults.syscalls`)."""
 
     @property
-    def where(self) -> tuple[str, ...]:
-        """Its points, in whichever script."""
-        return tuple(shot.point for shot in self.shots)
-
-    @property
     def name(self) -> str:
         """How it is written in the book."""
         if self.system_call:

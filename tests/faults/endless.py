@@ -6,13 +6,14 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.faults import enumeration, syscalls
 from tests.faults.book import Book
 from tests.faults.deaths import Plan, other_pairs, pairs, shuffled, singles
 from tests.faults.enumeration import Outcome, Stage
+from tests.faults.points import Shot
 
 SYSTEM_CALLS = 0.25
 """Of the runs that are drawn, once all that can be counted was tried."""
@@ -60,14 +61,17 @@ def _learn(made: Stage, book: Book) -> None:
 
 
 def countable(book: Book) -> dict[str, list[Plan]]:
-    """What can be tried to its end, by what it is called. A pair that the first script comes to is tried in it alone."""
-    every = {f"singles, {script}": singles(script, points) for script, points in book.points.items()}
-    twos, before = dict[str, list[Plan]](), set[tuple[str, ...]]()
-    for script, points in book.points.items():
-        new = [plan for plan in pairs(script, points) if plan.where not in before]
-        before |= {plan.where for plan in new}
-        twos[f"pairs, {script}"] = new
-    return {**every, **twos}
+    """What can be tried to its end, by what it is called: each death in the first script that comes to its points.
+
+    In the others it is one of those that are drawn.
+    """
+    found, before = dict[str, list[Plan]](), set[tuple[Shot, ...]]()
+    for what, deaths in (("singles", singles), ("pairs", pairs)):
+        for script, points in book.points.items():
+            new = [plan for plan in deaths(script, points) if plan.shots not in before]
+            before |= {plan.shots for plan in new}
+            found[f"{what}, {script}"] = new
+    return found
 
 
 def _left(book: Book, seed: int) -> Iterator[Plan]:
@@ -91,7 +95,7 @@ def _drawn(book: Book, seed: int) -> Iterator[Plan]:
     except syscalls.StraceMissing as error:
         print(f"{error}.", flush=True)
         numbers = iter(())
-    others = {script: other_pairs(script, points, seed) for script, points in book.points.items()}
+    others = {script: _others(script, points, seed) for script, points in book.points.items()}
     scripts = itertools.cycle(others)
     every = round(1 / SYSTEM_CALLS)
     for turn in itertools.count(1):
@@ -99,6 +103,13 @@ def _drawn(book: Book, seed: int) -> Iterator[Plan]:
         number = next(numbers, 0) if turn % every == 0 else 0
         plans = [Plan(script, system_call=number)] if number else [next(others[script])]
         yield from (plan for plan in plans if book.is_left(plan.name))
+
+
+def _others(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]:
+    """Single deaths, tried in another script perhaps, and pairs, in turn."""
+    for alone, two in zip(itertools.cycle(shuffled(singles(script, points), seed)), other_pairs(script, points, seed)):
+        yield alone
+        yield two
 
 
 def coverage(book: Book) -> str:
@@ -112,7 +123,9 @@ def coverage(book: Book) -> str:
         rows.append(f"{what:24}{passed:8}{possible:8}{never:15}")
     drawn = [name for name in book.passed if name not in known]
     calls = sum("system call" in name for name in drawn)
-    rows.append(f"{'pairs drawn':24}{len(drawn) - calls:8}{'sampled':>8}")
+    twos = sum(" >> " in name for name in drawn)
+    rows.append(f"{'singles drawn':24}{len(drawn) - calls - twos:8}{'sampled':>8}")
+    rows.append(f"{'pairs drawn':24}{twos:8}{'sampled':>8}")
     rows.append(f"{'system calls drawn':24}{calls:8}{'sampled':>8}")
     rows.append(f"points: {', '.join(f'{len(points)} {script}' for script, points in book.points.items())}")
     rows.append(f"tried at: {', '.join(sorted(set(book.passed.values())))}")
