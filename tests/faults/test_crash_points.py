@@ -1,7 +1,7 @@
 """Whoever dies wherever, every paid order is bought once, for the right buyer, and shown once.
 
-Each named point that a plain order comes to is died at once here, by SIGKILL, several in one run. `make faults` tries
-every point in every way on its own, those of orders in trouble too, and pairs of them.
+Each named point is died at once here, by SIGKILL, several in one run. `make faults` tries every point in every way on
+its own, and pairs of them.
 """
 
 from __future__ import annotations
@@ -61,17 +61,25 @@ def test_nobody_dies(quiet: dict[str, Outcome]) -> None:
 
 @pytest.mark.timeout(2 * MOST)
 def test_somebody_is_killed_at_each_point(made: Stage, quiet: dict[str, Outcome]) -> None:
-    """Each that the plain orders come to; who was not come to is tried once more.
-
-    Those that only orders in trouble come to are for `make faults`.
-    """
-    left = set(quiet["plain"].reached)
-    outcomes: list[Outcome] = []
+    """Each in the first script that comes to it; who was not come to is tried once more."""
+    left, outcomes = first_comers(quiet), list[Outcome]()
     for _ in range(2):
-        outcomes += tried(made, groups("plain", sorted(left)))
-        left -= frozenset[str]().union(*(one.fired for one in outcomes))
+        plans = [plan for script, points in left.items() for plan in groups(script, sorted(points))]
+        outcomes += tried(made, plans)
+        fired = frozenset[str]().union(*(one.fired for one in outcomes))
+        left = {script: points - fired for script, points in left.items()}
     right(outcomes)
-    assert len(left) <= MISSED, f"nobody came to {sorted(left)}"
+    missed = frozenset[str]().union(*left.values())
+    assert len(missed) <= MISSED, f"nobody came to {sorted(missed)}"
+
+
+def first_comers(quiet: dict[str, Outcome]) -> dict[str, frozenset[str]]:
+    """The points of each script that none before it came to."""
+    found, seen = dict[str, frozenset[str]](), frozenset[str]()
+    for script in enumeration.SCRIPTS:
+        found[script] = quiet[script].reached - seen
+        seen |= quiet[script].reached
+    return found
 
 
 @pytest.mark.timeout(300)
