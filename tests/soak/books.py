@@ -66,6 +66,8 @@ class Books:
     bought: list[Bought] = field(default_factory=list)
     shown: list[Shown] = field(default_factory=list)
     closed: set[str] = field(default_factory=set)
+    history: list[Bought | str] = field(default_factory=list)
+    """What the supplier created, and the numbers of what it closed, in the order of its ledger."""
     paid: set[str] = field(default_factory=set)
     owner: dict[str, str] = field(default_factory=dict)
     """The supplier order that a tracking number belongs to."""
@@ -180,11 +182,13 @@ class Books:
                 pieces[str(item["sku_id"])] += int(item["quantity"])
             made = Bought(str(line["order_id"]), str(line["name_hash"]), str(line["account"]), pieces)
             self.bought.append(made)
+            self.history.append(made)
             self.newest[made.account] = made.order_id
         elif line["op"] == "pay":
             self.paid.add(str(line["order_id"]))
         elif line["op"] == "close":
             self.closed.add(str(line["order_id"]))
+            self.history.append(str(line["order_id"]))
         elif line["op"] == "ship":
             for parcel in line["parcels"]:
                 self.owner[str(parcel["tracking_number"])] = str(line["order_id"])

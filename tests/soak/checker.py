@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from app.container import Container
-from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder, SupplierOrder
-from tests.soak.books import Books, Key
+from app.models import Audit, Evidence, Purchase, PurchaseItem, Shop, SourceLine, StoreOrder, SupplierOrder
+from tests.soak.books import Books, Key, Sold
 
 Line = tuple[Key, str]
 """A line of a storefront's order: (order, line id)."""
@@ -70,11 +71,28 @@ def judge(books: Books, told: Mapping[Line, Account]) -> Verdict:
                 states = "unknown to Waybill" if there is None else str(sorted(there.states))
                 verdict.lost.append(f"{name} wanted {pieces}, bought {bought[sku_id]}: {states}")
             verdict.wrong += _attached(books, sold.buyer, name, there)
-        verdict.twice += [
-            f"{' '.join(key)}: {pieces} of {sku_id} too many" for sku_id, pieces in (bought - sold.wanted).items()
-        ]
+    verdict.twice += _too_many(books, buyers)
     verdict.wrong += _parcels(books)
     return verdict
+
+
+def _too_many(books: Books, buyers: Mapping[str, Sold]) -> list[str]:
+    """Orders that were created while those before held all that their buyer wants. Closed later or not: twice is twice."""
+    live: dict[str, dict[str, Counter[str]]] = {}
+    owner, told = dict[str, str](), list[str]()
+    for one in books.history:
+        if isinstance(one, str):
+            live.get(owner.get(one, ""), {}).pop(one, None)
+        elif one.buyer in buyers:
+            owner[one.order_id] = one.buyer
+            mine = live.setdefault(one.buyer, {})
+            mine[one.order_id] = one.pieces
+            sold = buyers[one.buyer]
+            over = sum(mine.values(), Counter[str]()) - sold.wanted
+            told += [
+                f"{' '.join(sold.key)}: {n} of {sku} too many with order {one.order_id}" for sku, n in over.items()
+            ]
+    return told
 
 
 def _attached(books: Books, buyer: str, name: str, there: Account | None) -> list[str]:
@@ -97,10 +115,12 @@ def _parcels(books: Books) -> list[str]:
 
 def ask(container: Container) -> dict[Line, Account]:
     """The one question to Waybill: for each line, which purchases it has, and which supplier orders they have."""
+    heir = aliased(Purchase)
+    replaced = sa.exists().where(heir.previous_id == Purchase.id)  # what became of its pieces its heir says
     query = (
         sa.select(
             Shop.connector, Shop.address, StoreOrder.external_id, SourceLine.external_id,
-            sa.func.array_agg(sa.distinct(Purchase.state)),
+            sa.func.array_remove(sa.func.array_agg(sa.distinct(sa.case((~replaced, Purchase.state)))), None),
             sa.func.array_remove(sa.func.array_agg(sa.distinct(SupplierOrder.external_id)), None),
         )
         .select_from(SourceLine)
@@ -118,3 +138,15 @@ def ask(container: Container) -> dict[Line, Account]:
         ((kind, address.rstrip("/").rpartition("/")[2], order_id), line): Account(frozenset(states), frozenset(orders))
         for kind, address, order_id, line, states, orders in rows
     }
+
+
+def unclear(container: Container) -> dict[str, int]:
+    """How often the hard case came, as Waybill wrote it down: figures beside the verdict, no part of it."""
+    moved = sa.select(sa.func.count()).where(Audit.entity == "purchase", Audit.to_state == "UNKNOWN")
+    kept = sa.select(sa.func.count()).where(Evidence.kind == "journal", Evidence.detail.has_key("outcome"))
+    with container.database.transaction() as session:
+        return {
+            "sends with an unclear end": session.scalar(moved) or 0,
+            "sends whose worker never told": session.scalar(moved.where(Audit.actor == "reconcile")) or 0,
+            "answers from the journal of a dead worker": session.scalar(kept) or 0,
+        }

@@ -22,7 +22,7 @@ from app.local.embedded import EmbeddedServices
 from app.local.ports import LOOPBACK, free_port
 from app.local.processes import ROOT, LocalProcess, flask
 from tests.soak.books import ALIEXPRESS, SHOPIFY, WOOCOMMERCE, Books
-from tests.soak.checker import Verdict, ask, judge
+from tests.soak.checker import Verdict, ask, judge, unclear
 from tests.soak.fleet import Fleet
 from tests.soak.nemesis import Nemesis
 from tests.soak.person import Person
@@ -206,6 +206,8 @@ class Soak:
             "drained in seconds": round(drained, 1),
             "lines": verdict.lines,
             "orders": verdict.orders,
+            "creates": len(self.books.bought),
+            **unclear(self.container),
             "lines a minute": round(verdict.lines / traded * 60, 1),
             "kills": nemesis.kills,
             "kills a minute": round(nemesis.kills / traded * 60, 1),

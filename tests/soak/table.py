@@ -15,6 +15,10 @@ def table(verdict: Verdict, figures: Mapping[str, Any]) -> str:
     """One line for each figure of the verdict, then what is wrong."""
     rows = [
         ("lines", f"{verdict.lines} of {verdict.orders} orders"),
+        ("orders made by the supplier", figures["creates"]),
+        ("sends with an unclear end", figures["sends with an unclear end"]),
+        ("sends whose worker never told", figures["sends whose worker never told"]),
+        ("answers from journals of the dead", figures["answers from the journal of a dead worker"]),
         ("kills", figures["kills"]),
         ("incidents", figures["incidents"]),
         ("bought twice", len(verdict.twice)),
