@@ -31,14 +31,16 @@ class Book:
     """Deaths are named by texts.
 
     `points`: by script, every point that a run came to. `passed`: by death, the version at which it went well.
-    `failed`: by death, the version at which it went wrong last, until it passes. `missed`: by death, how many runs
-    never came to it.
+    `failed`: by death, the version at which it went wrong last and the first thing that was wrong, until it passes.
+    `once`: the same of those that passed since; it stays until a person, who knows why, takes it out. `missed`: by death,
+    how many runs never came to it.
     """
 
     path: Path = PATH
     points: dict[str, list[str]] = field(default_factory=dict)
     passed: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    once: dict[str, str] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
     now: str = field(default_factory=version)
 
@@ -50,7 +52,7 @@ class Book:
         kept = json.loads(path.read_text())
         versions: list[str] = kept["versions"]
         passed = {name: versions[number] for name, number in kept["passed"].items()}
-        return cls(path, kept["points"], passed, kept["failed"], kept["missed"])
+        return cls(path, kept["points"], passed, kept["failed"], kept["once"], kept["missed"])
 
     def save(self) -> None:
         """Written whole beside the old one and put in its place: an interrupted run loses nothing."""
@@ -61,6 +63,7 @@ class Book:
             "points": self.points,
             "passed": {name: versions.index(at) for name, at in sorted(self.passed.items())},
             "failed": dict(sorted(self.failed.items())),
+            "once": dict(sorted(self.once.items())),
             "missed": dict(sorted(self.missed.items())),
         }
         new = self.path.with_suffix(".new")
@@ -71,14 +74,15 @@ class Book:
         """These points exist; those of earlier runs stay known."""
         self.points[script] = sorted({*self.points.get(script, []), *reached})
 
-    def note(self, name: str, *, fired: bool, wrong: bool) -> None:
-        """One death was tried."""
+    def note(self, name: str, *, fired: bool, wrong: str = "") -> None:
+        """One death was tried; `wrong`: the first thing that was."""
         if wrong:
-            self.failed[name] = self.now
+            self.failed[name] = f"at {self.now}: {wrong}"
             self.passed.pop(name, None)
         elif fired:
             self.passed[name] = self.now
-            self.failed.pop(name, None)
+            if name in self.failed:
+                self.once[name] = self.failed.pop(name)
             self.missed.pop(name, None)
         else:
             self.missed[name] = self.missed.get(name, 0) + 1

@@ -29,7 +29,7 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
 
     def tell(outcome: Outcome) -> None:
         name, wrong = outcome.plan.name, bool(outcome.wrong)
-        book.note(name, fired=outcome.whole, wrong=wrong)
+        book.note(name, fired=outcome.whole, wrong=outcome.wrong[0] if wrong else "")
         say = "WRONG" if wrong else "ok" if outcome.whole else "not reached"
         print(f"{say:12}{outcome.seconds:5.1f} s  {name}", flush=True)
         if wrong:
@@ -129,7 +129,8 @@ def coverage(book: Book) -> str:
     rows.append(f"{'system calls drawn':24}{calls:8}{'sampled':>8}")
     rows.append(f"points: {', '.join(f'{len(points)} {script}' for script, points in book.points.items())}")
     rows.append(f"tried at: {', '.join(sorted(set(book.passed.values())))}")
-    if book.failed:
-        rows.append("went wrong last time:")
-        rows += [f"  {name} (at {at})" for name, at in sorted(book.failed.items())]
+    for what, wrong in (("went wrong last time", book.failed), ("passed, but went wrong once", book.once)):
+        if wrong:
+            rows.append(f"{what}:")
+            rows += [f"  {name} ({said})" for name, said in sorted(wrong.items())]
     return "\n".join(rows)

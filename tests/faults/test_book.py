@@ -17,11 +17,11 @@ def test_it_adds_up_over_runs_and_says_at_which_version(tmp_path: Path) -> None:
     first = Book.open(path)
     first.now = "aaa"
     first.learn("plain", {BUY})
-    first.note("one", fired=True, wrong=False)
+    first.note("one", fired=True)
     second = Book.open(path)
     second.now = "bbb"
     second.learn("plain", {MAIL})
-    second.note("two", fired=True, wrong=False)
+    second.note("two", fired=True)
     kept = Book.open(path)
     assert kept.passed == {"one": "aaa", "two": "bbb"}
     assert kept.points == {"plain": sorted({BUY, MAIL})}
@@ -30,20 +30,21 @@ def test_it_adds_up_over_runs_and_says_at_which_version(tmp_path: Path) -> None:
 
 def test_what_goes_wrong_is_to_be_tried_again(tmp_path: Path) -> None:
     book = Book.open(tmp_path / "faults.json")
-    book.note("one", fired=True, wrong=False)
+    book.note("one", fired=True)
     assert not book.is_left("one")
-    book.note("one", fired=True, wrong=True)
+    book.now = "aaa"
+    book.note("one", fired=True, wrong="bought twice")
     assert book.is_left("one")
-    assert [*Book.open(book.path).failed] == ["one"]
-    book.note("one", fired=True, wrong=False)
-    assert book.failed == {}
+    assert Book.open(book.path).failed == {"one": "at aaa: bought twice"}
+    book.note("one", fired=True)
+    assert (book.failed, Book.open(book.path).once) == ({}, {"one": "at aaa: bought twice"}), "it is not forgotten"
 
 
 def test_what_is_never_come_to_is_given_up_after_some_runs_and_does_not_count_as_passed(tmp_path: Path) -> None:
     book = Book.open(tmp_path / "faults.json")
     for _ in range(TRIES):
         assert book.is_left("one")
-        book.note("one", fired=False, wrong=False)
+        book.note("one", fired=False)
     assert not book.is_left("one")
     assert book.count(["one", "two"]) == (0, 1, 2)
 
@@ -51,8 +52,8 @@ def test_what_is_never_come_to_is_given_up_after_some_runs_and_does_not_count_as
 def test_the_table_says_how_far_we_are(tmp_path: Path) -> None:
     book = Book.open(tmp_path / "faults.json")
     book.learn("plain", {BUY, MAIL})
-    book.note(singles("plain", [BUY])[0].name, fired=True, wrong=False)
-    book.note("plain: worker | system call 7 ! kill", fired=True, wrong=False)
+    book.note(singles("plain", [BUY])[0].name, fired=True)
+    book.note("plain: worker | system call 7 ! kill", fired=True)
     table = {line[:24].strip(): line[24:].split() for line in coverage(book).splitlines()}
     assert table["singles, plain"] == ["1", "6", "0"]
     assert table["pairs, plain"] == ["0", "1", "0"]
