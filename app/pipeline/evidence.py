@@ -315,12 +315,16 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         )
     with container.database.transaction() as session:
         locks.account(session, account_id)
+        rivals = [one.id for one, _ in fit.fitting(container, session, account_id, read) if one.id != purchase_id]
         purchase = locks.purchase(session, purchase_id)
+        if purchase.account_id != account_id:
+            raise Conflict("changed", f"The account of purchase {purchase_id} was changed just now. Look once more.")
         attempt = open_attempt(session, purchase)
         order = row(session, account_id, ref, "human")
         if order.purchase_id is not None and order.purchase_id != purchase_id:
             raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
         if recall.may_recall(session, purchase):
+            _refuse_rivals(ref, rivals)
             attempt = _recalled(container, session, purchase, read, by=by)
         found, wanted = coverage(session, purchase)
         open_still = purchase.state in UNCLEAR | {"VOID"} or (purchase.state in PLACED and found < wanted)
@@ -337,6 +341,17 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         session.flush()
         apply_read(container, session, order, read)
         return purchase.state
+
+
+def _refuse_rivals(ref: str, rivals: list[int]) -> None:
+    """What a purchase that was not sent is given must not be what another one, which was sent, is looking for."""
+    if rivals:
+        one, named = rivals[0], ", ".join(map(str, rivals))
+        raise Conflict(
+            "fits_another",
+            f"Order {ref} fits what was sent for purchase {named}, and that is unclear. Say first what became of it: "
+            f"`flask purchase resolve {one} --found {ref}`, or another number.",
+        )
 
 
 def _recalled(container: Container, session: Session, purchase: Purchase, read: OrderRead, *, by: str) -> Attempt:

@@ -29,7 +29,7 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
 
     def tell(outcome: Outcome) -> None:
         name, wrong = outcome.plan.name, bool(outcome.wrong)
-        book.note(name, fired=outcome.whole, wrong=outcome.wrong[0] if wrong else "")
+        book.note(name, fired=outcome.whole, wrong=_first(outcome.wrong))
         say = "WRONG" if wrong else "ok" if outcome.whole else "not reached"
         print(f"{say:12}{outcome.seconds:5.1f} s  {name}", flush=True)
         if wrong:
@@ -48,6 +48,14 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
         if not failed:
             shutil.rmtree(folder, ignore_errors=True)
     return len(failed)
+
+
+def _first(wrong: Sequence[str]) -> str:
+    """What tells most in one line: the first thing that is not as it must be, or what was raised."""
+    return next((line for line in (wrong[-1:] if wrong[:1] == [TRACEBACK] else wrong) if line.strip()), "")
+
+
+TRACEBACK = "Traceback (most recent call last):"
 
 
 def _learn(made: Stage, book: Book) -> None:

@@ -113,6 +113,23 @@ def test_answers_in_the_journal_that_the_database_lacks_freeze_once(world: World
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
 
 
+def test_an_order_that_fits_an_unclear_purchase_is_not_given_to_one_that_was_never_sent(world: World) -> None:
+    """Two customers, one SKU: the second waits for the first, whose order somebody names for the second."""
+    world.aliexpress.control("push", {"lost": 1000})
+    world.aliexpress.control("faults", [{"op": "order.create", "kind": "drop_after", "times": 1}])
+    order(world)
+    world.settle(until=lambda: world.states() == ["UNKNOWN"], seconds=20)
+    order(world)
+    world.settle(until=lambda: world.states()[1:] == ["READY"], seconds=20)
+    first, second = (purchase.id for purchase in world.purchases())
+    made = str(world.created()[0]["order_id"])
+    with pytest.raises(Conflict, match=f"purchase {first}"):
+        purchases.resolve_found(world.container, second, [made], by="merchant:1")
+    assert world.states()[1] == "READY"
+    purchases.resolve_found(world.container, first, [made], by="merchant:1")
+    assert world.states()[0] == "PLACED_UNPAID"
+
+
 def test_a_person_names_the_order_of_a_purchase_that_the_database_takes_for_unsent(world: World) -> None:
     world.aliexpress.control("push", {"lost": 1000})
     order(world)
