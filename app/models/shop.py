@@ -57,6 +57,7 @@ class Shop(Base):
     account_lease_until: Mapped[datetime | None]
     account_full_at: Mapped[datetime | None]
     account_error: Mapped[str] = mapped_column(default="", server_default="")
+    account_failing_since: Mapped[datetime | None]
 
     __table_args__ = (
         sa.UniqueConstraint("connector", "address"),

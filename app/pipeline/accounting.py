@@ -1,6 +1,7 @@
 """Every order of a shop accounted for: days are compared with the shop's own list, gaps are kept and read again.
 
-A gap that stays for an hour is told to staff. `flask reconcile` shows a day as it is now.
+A gap that stays for an hour is told to staff, and so is a shop that could not be compared for so long.
+`flask reconcile` shows a day as it is now.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def run(container: Container, claimed: Claim) -> None:
     today = now.astimezone(day_book.zone_of(shop)).date()
     error = ""
     try:
-        for day in _days(container, shop, today, NIGHTLY_DAYS if nightly else DAYS):
+        for day in _days(container, shop, today, now, nightly=nightly):
             _compare(container, day_book.read(container, shop, day), now)
     except (OutsideError, NotFound) as fault:
         error = fault.code
@@ -62,15 +63,21 @@ def run(container: Container, claimed: Claim) -> None:
         row.account_run_at = sa.func.clock_timestamp() + container.timers.account
         if nightly and not error:
             row.account_full_at = now
-        if not error:  # else a gap may have ended unseen; that the shop cannot be read is told by the poller
+        _tell_failing(container, session, row, now)
+        if not error:  # else a gap may have ended unseen
             _tell(container, session, row, now)
 
 
-def _days(container: Container, shop: Shop, today: date, latest: int) -> list[date]:
-    """The latest days, and each other one with an open gap: it would neither end nor be read again by itself."""
-    days = {today - timedelta(days=back) for back in range(latest)}
+def _days(container: Container, shop: Shop, today: date, now: datetime, *, nightly: bool) -> list[date]:
+    """The latest days, and each other one with an open gap: it would neither end nor be read again by itself.
+
+    One that has stayed for a day is looked at in the night only: there may be many of them, for as long as they stay.
+    """
+    days = {today - timedelta(days=back) for back in range(NIGHTLY_DAYS if nightly else DAYS)}
+    query = sa.select(OrderGap.day).where(OrderGap.shop_id == shop.id, OrderGap.ended_at.is_(None)).distinct()
+    if not nightly:
+        query = query.where(OrderGap.since > now - timedelta(days=1) / container.settings.time_scale)
     with container.database.reading() as session:
-        query = sa.select(OrderGap.day).where(OrderGap.shop_id == shop.id, OrderGap.ended_at.is_(None)).distinct()
         return sorted(days.union(session.scalars(query)), reverse=True)
 
 
@@ -90,6 +97,23 @@ def _compare(container: Container, book: DayBook, now: datetime) -> None:
             values = {"shop_id": book.shop.id, "external_id": external_id, "kind": kind, "day": book.day}
             session.execute(insert(OrderGap).values(**values).on_conflict_do_nothing())
     poll.note(container, book.shop, [OrderRef(external_id, now) for external_id in sorted({one for one, _ in gaps})])
+
+
+def _tell_failing(container: Container, session: Session, shop: Shop, now: datetime) -> None:
+    """A shop that cannot be compared for as long as a gap may stay: whether all its orders are there is not known."""
+    key = f"uncompared:{shop.id}"
+    if not shop.account_error:
+        shop.account_failing_since = None
+        end_alerts(session, key)
+        return
+    shop.account_failing_since = shop.account_failing_since or now
+    if now - shop.account_failing_since >= container.timers.gap_alert:
+        text = (
+            f"The orders of shop {shop.name} could not be compared with its own list since "
+            f"{shop.account_failing_since:%Y-%m-%d %H:%M} UTC ({shop.account_error}): whether one is missing is not "
+            f"known. `flask reconcile --shop {shop.id}` tries it now."
+        )
+        alert(session, key, "shop_uncompared", text, shop_id=shop.id)
 
 
 def _tell(container: Container, session: Session, shop: Shop, now: datetime) -> None:

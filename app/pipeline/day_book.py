@@ -13,6 +13,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from app.container import Container
@@ -26,6 +27,7 @@ from app.ports.storefront import PlacedPage, StorefrontSession
 from app.shop_access import with_shop
 
 Row = TypeVar("Row")
+Value = TypeVar("Value", str, int)
 PAGES = 5_000
 """Pages beyond which a list is taken to have no end."""
 
@@ -122,7 +124,7 @@ def _entries(
 ) -> list[Entry]:
     mine = sa.or_(
         sa.and_(StoreOrder.placed_at >= day[0], StoreOrder.placed_at < day[1]),
-        StoreOrder.external_id.in_(sorted(listed)),
+        _among(StoreOrder.external_id, sorted(listed)),
     )
     orders = session.scalars(
         sa.select(StoreOrder).where(StoreOrder.shop_id == shop.id, mine).order_by(StoreOrder.placed_at, StoreOrder.id)
@@ -140,6 +142,11 @@ def _entries(
     return entries + [Entry(one, None, Share.GAP, Gap.MISSING, None) for one in missing]
 
 
+def _among(column: sa.orm.InstrumentedAttribute[Value], values: Sequence[Value]) -> sa.ColumnElement[bool]:
+    """`IN` with one parameter, however many values: a statement may have 65,535 of them."""
+    return column == sa.any_(sa.literal([*values], ARRAY(column.type)))
+
+
 def _by(column: str, rows: Iterable[Row]) -> dict[int, list[Row]]:
     found: dict[int, list[Row]] = {}
     for row in rows:
@@ -152,14 +159,17 @@ class _Books:
 
     def __init__(self, session: Session, orders: Sequence[StoreOrder]) -> None:
         ids = [order.id for order in orders]
-        self._lines = _by("order_id", session.scalars(sa.select(SourceLine).where(SourceLine.order_id.in_(ids))))
-        purchases = session.scalars(sa.select(Purchase).where(Purchase.order_id.in_(ids)).order_by(Purchase.id)).all()
+        self._lines = _by("order_id", session.scalars(sa.select(SourceLine).where(_among(SourceLine.order_id, ids))))
+        purchases = session.scalars(
+            sa.select(Purchase).where(_among(Purchase.order_id, ids)).order_by(Purchase.id)
+        ).all()
         self._purchases = {purchase.id: purchase for purchase in purchases}
+        mine = [*self._purchases]
         self._of_order = _by("order_id", purchases)
         heir = aliased(Purchase)
-        followed = sa.select(heir.previous_id).where(heir.order_id.in_(ids), heir.previous_id.is_not(None))
+        followed = sa.select(heir.previous_id).where(_among(heir.order_id, ids), heir.previous_id.is_not(None))
         self._replaced = set(session.scalars(followed))
-        items = sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_(self._purchases), PurchaseItem.position == 1)
+        items = sa.select(PurchaseItem).where(_among(PurchaseItem.purchase_id, mine), PurchaseItem.position == 1)
         self._items = _by("source_line_id", session.scalars(items))
         shown = (
             sa.select(PurchaseItem.source_line_id, sa.func.sum(ParcelItem.quantity))
@@ -167,7 +177,7 @@ class _Books:
             .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
             .where(
                 ShippedParcel.shown_at.is_not(None),
-                PurchaseItem.purchase_id.in_(self._purchases),
+                _among(PurchaseItem.purchase_id, mine),
                 PurchaseItem.position == 1,
             )
             .group_by(PurchaseItem.source_line_id)

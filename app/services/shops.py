@@ -267,6 +267,7 @@ def told(container: Container, shop_id: int) -> dict[str, Any]:
         "hooks_checked_at": shop.hooks_checked_at,
         "poll_cursor": shop.poll_cursor,
         "poll_error": shop.poll_error,
+        "account_error": shop.account_error,
         "capabilities": shop.capabilities,
         "policy": {
             "margin_percent": str(shop.margin_percent),

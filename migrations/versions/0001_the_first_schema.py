@@ -145,6 +145,7 @@ def upgrade() -> None:
     sa.Column('account_lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('account_full_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('account_error', sa.Text(), server_default='', nullable=False),
+    sa.Column('account_failing_since', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint("state IN ('ACTIVE', 'PAUSED', 'UNINSTALLED')", name=op.f('ck_shop_state')),
     sa.ForeignKeyConstraint(['merchant_id'], ['merchant.id'], name=op.f('fk_shop_merchant_id_merchant')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_shop')),

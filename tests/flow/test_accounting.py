@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import WaybillError
 from app.models import Alert, OrderGap, Purchase, PurchaseItem, Shop, StoreOrder
-from app.pipeline import accounting
+from app.pipeline import accounting, day_book
 from app.services import reconcile
 from tests.flow.test_money_back import Front
 from tests.flow.world import World
@@ -41,9 +41,9 @@ def look(world: World, *, hours: float = 0) -> None:
         accounting.run(world.container, claimed)
 
 
-def open_alerts(world: World) -> list[str]:
+def open_alerts(world: World, kind: str = "orders_unaccounted") -> list[str]:
     with world.container.database.transaction() as session:
-        query = sa.select(Alert.text).where(Alert.kind == "orders_unaccounted", Alert.ended_at.is_(None))
+        query = sa.select(Alert.text).where(Alert.kind == kind, Alert.ended_at.is_(None))
         return list(session.scalars(query))
 
 
@@ -184,6 +184,13 @@ def test_a_shop_that_cannot_be_asked_says_so(world: World) -> None:
         shop = session.scalars(sa.select(Shop)).one()
         assert shop.account_error
         assert shop.account_full_at is None, "the week is compared when it can be"
+        hour = timedelta(hours=1) / world.container.settings.time_scale
+        session.execute(sa.update(Shop).values(account_failing_since=Shop.account_failing_since - hour))
+    look(world)
+    assert open_alerts(world, "shop_uncompared") != [], "else nobody would hear that it never runs"
+    world.shopify.call("DELETE", "/_control/faults")
+    look(world)
+    assert open_alerts(world, "shop_uncompared") == []
 
 
 def test_a_day_that_has_not_begun_is_refused(world: World) -> None:
@@ -209,6 +216,35 @@ def test_a_gap_ends_although_its_day_is_over_for_long(world: World) -> None:
     with world.container.database.transaction() as session:
         ended = session.execute(sa.select(OrderGap.kind, OrderGap.ended_at)).all()
     assert ("uncovered", True) in [(kind, at is not None) for kind, at in ended]
+
+
+def test_gaps_that_stay_are_looked_at_in_the_night_only(world: World) -> None:
+    """Each such day is a listing of the shop, and nothing says how many there are."""
+    Front(world, "shopify").order()
+    now = world.container.clock.now()
+    day = timedelta(days=1) / world.container.settings.time_scale
+    with world.container.database.transaction() as session:
+        for back, since in ((30, now - day / 2), (60, now - 2 * day)):
+            gap = OrderGap(shop_id=1, external_id=f"{back}", kind="missing", day=now.date() - timedelta(days=back))
+            session.add(gap)
+            session.flush()
+            gap.since = since
+        shop = session.scalars(sa.select(Shop)).one()
+    days = {
+        nightly: accounting._days(world.container, shop, now.date(), now, nightly=nightly) for nightly in (False, True)
+    }
+    assert [(now.date() - one).days for one in days[False]] == [0, 1, 30]
+    assert [(now.date() - one).days for one in days[True]] == [*range(7), 30, 60]
+
+
+def test_a_day_of_more_orders_than_a_statement_takes_parameters(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    Front(world, "shopify").order()
+    many = {f"{number}" for number in range(70_000)}
+    monkeypatch.setattr(day_book, "_listed", lambda *_: many)
+    with world.container.database.transaction() as session:
+        shop = session.scalars(sa.select(Shop)).one()
+    book = day_book.read(world.container, shop, world.container.clock.now().date())
+    assert len(book.gaps) >= 70_000
 
 
 def test_a_shop_that_is_not_there_is_told_as_such(world: World) -> None:
