@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -112,7 +111,7 @@ def test_automatic_payment_needs_a_fresh_quote_and_a_shop_that_still_wants_it(
 
     def bend(plan: Plan) -> Plan:
         order = replace(plan.order, autopay=True)
-        return replace(plan, order=order, quoted_at=plan.quoted_at - timedelta(minutes=minutes))
+        return replace(plan, order=order, quoted_boottime=plan.quoted_boottime - 60 * minutes)
 
     moment.bend = bend
     assert attempt_one(world)[:2] == ("READY", reason)

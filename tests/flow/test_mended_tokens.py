@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import sqlalchemy as sa
 from app import shop_access
 from app.jobs import sweep
 from app.models import Credential
-from app.ports.errors import OutsideError
+from app.ports.errors import MerchantMustAct, OutsideError
 from app.services import accounts
 from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World
@@ -106,3 +108,22 @@ def test_a_renewal_that_comes_after_a_new_connection_is_thrown_away(
     renewed = renewing(world, monkeypatch, f"{connected} WHERE account_id = 1")
     assert renewed.secrets == opened.secrets
     assert renewed.version == opened.version + 1
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_host_whose_clock_is_ahead_ends_no_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, over: bool
+) -> None:
+    """Of an account that cannot be renewed, whether it is over is told by the clock that all hosts share."""
+    shop(world)
+    clock = type(world.container.clock)
+    right = clock.now
+    ends = right(world.container.clock) + timedelta(minutes=-1 if over else 30)
+    opened = replace(shop_access.open_account(world.container, 1), secrets={"access_token": "there"}, expires_at=ends)
+    monkeypatch.setattr(clock, "now", lambda self: right(self) + timedelta(hours=1))
+    if over:
+        with pytest.raises(MerchantMustAct):
+            shop_access.fresh(world.container, opened)
+    else:
+        assert shop_access.fresh(world.container, opened) is opened
+    assert credential(world).state == ("DEAD" if over else "LIVE")

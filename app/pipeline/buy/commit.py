@@ -75,7 +75,8 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
     )
     if not lease_live:
         raise _Stop("READY", "")
-    if plan.order.autopay and container.clock.now() - plan.quoted_at > container.timers.quote_age_most:
+    quote_age = timedelta(seconds=container.clock.boottime() - plan.quoted_boottime)
+    if plan.order.autopay and quote_age > container.timers.quote_age_most:
         raise _Stop("READY", "")
     breaker.check(session, container, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
     items = _check_lines(session, purchase, order, plan)

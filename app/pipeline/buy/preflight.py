@@ -45,7 +45,10 @@ class LostClaim(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be sent. `quantities`, `product_ids` and `attributes` are by purchase item id."""
+    """What would be sent. `quantities`, `product_ids` and `attributes` are by purchase item id.
+
+    `quoted_boottime`: when it was quoted by the clock that nobody sets, which tells how old the quote is.
+    """
 
     order: PlaceOrder
     account_id: int
@@ -53,6 +56,7 @@ class Plan:
     quote: Money
     limit: Money
     quoted_at: datetime
+    quoted_boottime: float
     version: int
     source_version: int
     address_sealed: bytes | None
@@ -88,7 +92,7 @@ def check(container: Container, claimed: Claimed) -> Plan:
         raise Held("account_missing")
     opened = fresh(container, open_account(container, purchase.account_id), container.timers.token_life_least)
     address, prepared = _address(container, facts)
-    asked_at = container.clock.now()
+    asked_at, boottime = container.clock.now(), container.clock.boottime()
     with _Reads(container, opened) as reads:
         offer = _offer(container, facts, address, lease, reads)
     quote, limit, autopay = _judge(container, facts, offer, asked_at)
@@ -121,6 +125,7 @@ def check(container: Container, claimed: Claimed) -> Plan:
         quote=quote,
         limit=limit,
         quoted_at=asked_at,
+        quoted_boottime=boottime,
         version=purchase.version,
         source_version=facts.order.source_version,
         address_sealed=facts.order.address_sealed,
