@@ -95,8 +95,7 @@ bench: $(STAMP) ## Measure: figure, goal, met or short
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: faults
-faults: $(STAMP) ## Bad input, then death at every named point, and again while it recovers (BUDGET=90m SEED=7 FUZZ=120)
-	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ),120) $(if $(SEED),--seed $(SEED))
+faults: $(STAMP) ## Mutants, bad input, random stories, then death at every named point (BUDGET=90m SEED=7)
 	@$(BIN)/python -m tests.faults $(if $(BUDGET),--budget $(BUDGET)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: soak
