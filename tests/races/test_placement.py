@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.flow.world import World
-from tests.races.barrier import every_order
+from tests.races.barrier import Scene, every_order
 from tests.races.scene import Shop
-
-Scene = tuple[Callable[[], object], Callable[[], object], Callable[[], list[str]]]
 
 
 def against(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from app import shop_access
 from tests.flow.world import World
-from tests.races.barrier import every_order
+from tests.races.barrier import Scene, every_order
 from tests.races.scene import Shop
-from tests.races.test_placement import Scene
 
 
 def test_refresh_and_refresh(shop: Shop, shared_world: World) -> None:
