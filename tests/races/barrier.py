@@ -24,7 +24,19 @@ Scene = tuple[Callable[[], object], Callable[[], object], Callable[[], list[str]
 """One actor, the other, and what is wrong when both have ended: empty if nothing is."""
 HANGS = 60.0
 """Seconds that only an actor that never ends takes."""
-WRITES = frozenset(("order.create", "token.refresh", "token", "fulfill", "track"))
+WRITES = frozenset(
+    (
+        "order.create",
+        "token.refresh",
+        "token_refresh",
+        "fulfill",
+        "track",
+        "notes.create",
+        "orders.update",
+        "fulfilments.create",
+        "fulfilments.update",
+    )
+)
 """Operations that change something outside."""
 
 

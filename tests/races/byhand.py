@@ -17,9 +17,7 @@ def order_by_hand(world: World, goods: tuple[str, str]) -> str:
     session = container.connectors.supplier.session(open_account(container, 1).secrets["access_token"])
     product = session.product(goods[0], country="US", currency="USD", language="en")
     sku = next(one for one in product.skus if one.sku_id == goods[1])
-    services = session.freight(
-        product.order_product_id, sku.sku_id, 1, country="US", currency="USD", language="en_US"
-    )
+    services = session.freight(product.order_product_id, sku.sku_id, 1, country="US", currency="USD", language="en_US")
     item = PlaceItem(product.order_product_id, sku.sku_id, sku.attributes, 1, services[0].service)
     prepared = prepare(HOME)
     assert isinstance(prepared, Prepared)

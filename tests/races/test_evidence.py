@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
-from tests.flow.world import World
+from app.models import SupplierOrder
+from app.services import orphans
+from tests.flow.world import BOTTLE, World
 from tests.races.barrier import Scene, every_order
+from tests.races.byhand import order_by_hand
 from tests.races.scene import Shop
-from tests.races.unclear import Unclear
+from tests.races.unclear import Unclear, push
 
 ATTACHING = ("app.pipeline.evidence.look_up", "buy.outcome.record", "pipeline.track.", "order.get", "evidence.push")
 """Points of those who find it."""
@@ -66,3 +70,34 @@ def test_push_and_late_answer(shop: Shop, shared_world: World) -> None:
 def test_poll_and_late_answer(shop: Shop, shared_world: World) -> None:
     scene = finders(shop, Unclear.look, Unclear.answer, paid=True)
     assert every_order(shared_world, scene, at=ATTACHING) > 4
+
+
+IN_FLIGHT = ("after the commit of app.pipeline.buy.commit", "order.create", "buy.outcome.record")
+"""From the point of no return on."""
+
+
+def test_a_send_and_an_order_by_hand(shop: Shop, shared_world: World) -> None:
+    """The account's holder buys the same at that moment, and that is told first: it is not taken for ours."""
+    container = shared_world.container
+
+    def scene() -> Scene:
+        order, known = shop.order(1), len(shared_world.created())
+        by_hand = list[str]()
+
+        def buy() -> None:
+            by_hand.append(order_by_hand(shared_world, BOTTLE))
+            push(shop, by_hand[0])
+
+        def problems() -> list[str]:
+            shop.finish(order)
+            (purchase,) = shop.purchases(order)
+            sent = [line["order_id"] for line in shared_world.created()[known:] if line["order_id"] not in by_hand]
+            with container.database.transaction() as session:
+                mine = sa.select(SupplierOrder.external_id).where(SupplierOrder.purchase_id == purchase.id)
+                attached = list(session.scalars(mine))
+            orphans.dismiss(container, by_hand[0], by="test")
+            return [] if attached == sent and len(sent) == 1 else [f"sent {sent}, attached {attached}"]
+
+        return shop.place, buy, problems
+
+    assert every_order(shared_world, scene, at=IN_FLIGHT, both=False) > 3

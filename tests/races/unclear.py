@@ -20,8 +20,6 @@ from tests.races.byhand import order_by_hand
 from tests.races.scene import Shop
 
 
-
-
 class Unclear:
     """One purchase that is UNKNOWN, and the order that the supplier made of it. Pushes go nowhere by themselves."""
 
