@@ -31,9 +31,9 @@ class Shop:
         """Give the threads back."""
         self._before.close()
 
-    def made(self, pieces: int, *, told: bool = True) -> str:
-        """A paid order; its id in the shop. `told`: its events come."""
-        asked = {"shop": SHOP, "lines": [{"variant_id": self.variant, "quantity": pieces}], "webhooks": told}
+    def made(self, pieces: int) -> str:
+        """A paid order that nobody told us about; its id in the shop."""
+        asked = {"shop": SHOP, "lines": [{"variant_id": self.variant, "quantity": pieces}], "webhooks": False}
         return str(self.world.shopify.control("orders", asked)["id"])
 
     def order(self, pieces: int) -> str:

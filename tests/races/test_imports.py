@@ -39,7 +39,7 @@ def pair(
     """Two readers of an order of `before` pieces; when both have ended, `pieces` are wanted by it."""
 
     def scene() -> Scene:
-        order, known = shop.made(before, told=False), len(shop.world.created())
+        order, known = shop.made(before), len(shop.world.created())
 
         def problems() -> list[str]:
             purchases = shop.purchases(order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 
@@ -74,10 +75,8 @@ class Unclear:
 
     def found(self) -> None:
         """A person names the order's number; told so if there is nothing to resolve any more."""
-        try:
+        with contextlib.suppress(Conflict):
             evidence.confirm(self.container, self.purchase.id, self.ref, by="merchant:1")
-        except Conflict:
-            pass
 
     def may_be_given_up(self) -> None:
         """The quarantine is over, and a person sees another order at the top of the account's list."""
@@ -90,10 +89,8 @@ class Unclear:
 
     def not_there(self) -> None:
         """A person says that it is not there; told so if there is nothing to give up any more."""
-        try:
+        with contextlib.suppress(Conflict):
             not_there.give_up(self.container, self.purchase.id, newest_seen=self.newest, by="merchant:1")
-        except Conflict:
-            pass
 
     def rows(self) -> list[SupplierOrder]:
         """What we keep about the order."""

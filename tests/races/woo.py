@@ -18,7 +18,8 @@ class WooShop(Shop):
         super().__init__(world, number, variant)
         world.link(number, variant, BOTTLE)
 
-    def made(self, pieces: int, *, told: bool = True) -> str:
+    def made(self, pieces: int) -> str:
+        """As `Shop.made`."""
         order = self.world.woocommerce_order(self.slug, [{"product_id": int(self.variant), "quantity": pieces}])
         return str(order["id"])
 
