@@ -16,7 +16,7 @@ from app.shop_access import with_shop
 from tests.flow.world import BOTTLE, World
 
 SHOP = "bottles.myshopify.com"
-ENDS = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "CANCELLED"))
+ENDS = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "CANCELLED", "VOID"))
 
 
 class Shop:

@@ -11,7 +11,7 @@ from tests.races.barrier import Scene, every_order
 from tests.races.scene import Shop
 from tests.races.unclear import Unclear
 
-SETTLING = ("not_there.give_up", "evidence.", "buy.outcome.record", "pipeline.track.", "reconcile.run", "order.get")
+SETTLING = ("not_there.give_up", "evidence.", "buy.outcome.", "pipeline.track.", "reconcile.run", "order.get")
 """Points of those who settle it."""
 
 
@@ -44,6 +44,8 @@ def against(shop: Shop, finder: Callable[[Unclear], object]) -> Callable[[], Sce
 
     def scene() -> Scene:
         unclear = Unclear(shop)
+        if finder == Unclear.answer:
+            unclear.answer_is_kept()
         unclear.may_be_given_up()
         return lambda: finder(unclear), unclear.not_there, lambda: judged(unclear, twice=1)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from app.errors import Conflict
+from app.journal import Entry
 from app.models import Alert, Attempt, Audit, Breaker, Purchase, SupplierOrder, Task
-from app.pipeline import evidence, import_order, not_there, reconcile, track
-from app.pipeline.buy.outcome import record
+from app.pipeline import adopt, evidence, import_order, not_there, reconcile, track
+from app.pipeline.buy.outcome import plain, replay
 from app.pipeline.due import Claim
 from app.pipeline.receive import receive
 from app.ports.inbound import Delivery
@@ -58,20 +60,24 @@ class Unclear:
         for order in self.rows():
             track.run(self.container, Claim(order.id, self.container.clock.now()))
 
+    def answer_is_kept(self) -> None:
+        """The answer came, and the worker died when it had written it into the journal."""
+        for path in (self.world.folder / "state" / "journal").glob("*.jsonl"):
+            path.unlink()  # the answers of earlier races
+        result = plain(PlaceResult(PlaceOutcome.PLACED, order_ids=(self.ref,)))
+        entry = Entry(self.attempt.id, self.purchase.id, self.purchase.out_order_id, result)
+        self.container.journal.append(replace(entry, at=self.attempt.sent_at.timestamp()))
+        with self.container.database.transaction() as session:
+            session.execute(sa.update(Attempt).where(Attempt.id == self.attempt.id).values(outcome="OPEN"))
+
     def answer(self) -> None:
-        """The answer comes after all, as from the journal of a worker that died."""
-        result = PlaceResult(PlaceOutcome.PLACED, order_ids=(self.ref,))
-        with self.container.calls.story() as story:
-            record(
-                self.container,
-                self.attempt.id,
-                self.purchase.id,
-                result,
-                sent_at=self.attempt.sent_at,
-                story=story,
-                source="journal",
-                number=self.purchase.out_order_id,
-            )
+        """What the journal keeps is recorded."""
+        replay(self.container)
+
+    def is_seen(self) -> None:
+        """A push told of the order while nobody could say yet whose it is."""
+        with self.container.database.transaction() as session:
+            adopt.row(session, self.account, self.ref, "push")
 
     def found(self) -> None:
         """A person names the order's number; told so if there is nothing to resolve any more."""
