@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from app.domain.address import Prepared, prepare
 from app.ports.storefront import Address
 from app.ports.supplier import PlaceItem, PlaceOrder
@@ -12,7 +14,7 @@ HOME = Address("Ada Example", "1 Sample Street", "", "Springfield", "Illinois", 
 
 
 def order_by_hand(world: World, goods: tuple[str, str]) -> str:
-    """One piece of a product's SKU, bought with the account's own hands; the supplier's number of the order."""
+    """One piece of a product's SKU, bought with the account's own hands; the supplier's number of the order, which can be read."""
     container = world.container
     session = container.connectors.supplier.session(open_account(container, 1).secrets["access_token"])
     product = session.product(goods[0], country="US", currency="USD", language="en")
@@ -22,4 +24,7 @@ def order_by_hand(world: World, goods: tuple[str, str]) -> str:
     prepared = prepare(HOME)
     assert isinstance(prepared, Prepared)
     number = str(10**17 + len(world.created()))
-    return session.place(PlaceOrder(number, HOME, prepared.fields, (item,), autopay=False)).order_ids[0]
+    ref = session.place(PlaceOrder(number, HOME, prepared.fields, (item,), autopay=False)).order_ids[0]
+    while session.order(ref) is None:  # a new order cannot be read at once
+        time.sleep(0.01)
+    return ref

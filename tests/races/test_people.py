@@ -29,13 +29,11 @@ def test_placement_and_freeze(shop: Shop, shared_world: World) -> None:
         why = f"race {next(numbers)}"
 
         def problems() -> list[str]:
-            sent = sa.select(Attempt.sent_at).join(Purchase, Purchase.id == Attempt.purchase_id)
+            frozen = sa.select(PlacementFreeze.frozen_at).where(PlacementFreeze.reason == why).scalar_subquery()
+            ids = [purchase.id for purchase in shop.purchases(order)]
+            sent = sa.select(Attempt.sent_at).where(Attempt.purchase_id.in_(ids), Attempt.sent_at > frozen)
             with container.database.transaction() as session:
-                frozen_at = session.scalars(
-                    sa.select(PlacementFreeze.frozen_at).where(PlacementFreeze.reason == why)
-                ).one()
-                mine = [purchase.id for purchase in shop.purchases(order)]
-                late = session.scalars(sent.where(Purchase.id.in_(mine), Attempt.sent_at > frozen_at)).all()
+                late = session.scalars(sent).all()
             wrong = [f"sent after it was frozen: {late}"] if late else []
             placement.release(container, by="ann", second="bob")
             shop.finish(order)
