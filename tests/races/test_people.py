@@ -14,8 +14,9 @@ from app.services import accounts, placement, purchases
 from tests.flow.world import World
 from tests.races.barrier import Scene, every_order
 from tests.races.scene import Shop
+from tests.races.test_placement import PLACING
 
-PLACING = ("pipeline.buy.", "pipeline.import_order.", "order.create", "services.")
+ACTING = (*PLACING, "services.")
 """Points of a placement and of a person's act."""
 numbers = itertools.count(1)
 
@@ -42,7 +43,7 @@ def test_placement_and_freeze(shop: Shop, shared_world: World) -> None:
 
         return shop.place, lambda: placement.freeze(container, why, by="ann"), problems
 
-    assert every_order(shared_world, scene, at=PLACING) > 8
+    assert every_order(shared_world, scene, at=ACTING) > 8
 
 
 def test_placement_and_another_account(shop: Shop, shared_world: World) -> None:
@@ -73,7 +74,8 @@ def test_placement_and_another_account(shop: Shop, shared_world: World) -> None:
 
         return shop.place, connect, problems
 
-    assert every_order(shared_world, scene, at=PLACING) > 8
+    points = ("buy.commit.", "order.create", "buy.outcome.", "services.accounts.")
+    assert every_order(shared_world, scene, at=points) > 8
 
 
 def hold(shop: Shop, order: str, reason: str) -> int:
@@ -115,14 +117,14 @@ def test_two_press_retry(shop: Shop, shared_world: World) -> None:
     scene = two_press(
         shop, "needs_person", lambda purchase: purchases.retry(shared_world.container, purchase, actor="staff:ann")
     )
-    assert every_order(shared_world, scene, at=PLACING) > 6
+    assert every_order(shared_world, scene, at=ACTING) > 6
 
 
 def test_two_press_approve(shop: Shop, shared_world: World) -> None:
     scene = two_press(
         shop, "margin", lambda purchase: purchases.approve(shared_world.container, purchase, actor="merchant:1")
     )
-    assert every_order(shared_world, scene, at=PLACING) > 6
+    assert every_order(shared_world, scene, at=ACTING) > 6
 
 
 def test_two_press_order_again(shop: Shop, shared_world: World) -> None:
