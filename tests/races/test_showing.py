@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.models import Outbox
 from app.pipeline import acts
-from tests.flow.world import World
+from tests.flow.world import BOTTLE, World
 from tests.races.barrier import Scene, every_order
 from tests.races.scene import Shop
 from tests.races.woo import WooShop
@@ -43,18 +43,20 @@ def no_pushes(shared_world: World) -> None:
 
 
 class Parcel:
-    """A parcel that is to be shown: its order, its number at the supplier."""
+    """A parcel of one piece that is to be shown: its order, its number at the supplier."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, pieces: int = 1) -> None:
         self.shop, self.container = shop, shop.world.container
-        self.order = shop.order(1)
+        self.order = shop.order(pieces)
         known = len(shop.world.created())
         shop.send(self.order)
         self.ref = str(shop.world.created()[known]["order_id"])
         self.number = f"LP{self.ref}"
         shop.world.aliexpress.control("pay", {"order_id": self.ref})
         shop.track(self.order)
-        shop.world.aliexpress.control("ship", {"order_id": self.ref, "parcels": [{"tracking_number": self.number}]})
+        item = {"product_id": BOTTLE[0], "sku_id": BOTTLE[1], "quantity": 1}
+        parcel = {"tracking_number": self.number, "items": [item]}
+        shop.world.aliexpress.control("ship", {"order_id": self.ref, "parcels": [parcel]})
         shop.track(self.order)
 
     def show(self) -> None:
@@ -85,21 +87,26 @@ class Parcel:
         return [] if (shown, tasks) == ([self.number], []) else [f"shown {shown} instead of {self.number}, {tasks}"]
 
 
-def pair(shop: Shop, one: Callable[[Parcel], object], other: Callable[[Parcel], object]) -> Callable[[], Scene]:
-    """Two who show a parcel."""
+def pair(
+    shop: Shop, one: Callable[[Parcel], object], other: Callable[[Parcel], object], *, pieces: int = 1
+) -> Callable[[], Scene]:
+    """Two who show a parcel of an order of so many `pieces`."""
 
     def scene() -> Scene:
-        parcel = Parcel(shop)
+        parcel = Parcel(shop, pieces)
         return lambda: one(parcel), lambda: other(parcel), parcel.problems
 
     return scene
 
 
 def test_two_workers(shop: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, pair(shop, Parcel.show, Parcel.show), at=SHOWING, both=False) > 4
+    """What is still to be shipped would let the shop show it twice."""
+    scene = pair(shop, Parcel.show, Parcel.show, pieces=2)
+    assert every_order(shared_world, scene, at=SHOWING, both=False) > 4
 
 
 def test_a_worker_whose_lease_is_over_while_it_shows(shop: Shop, shared_world: World) -> None:
+    """Nothing is left to be shipped: the shop refuses the second one, who finds what the first has shown."""
     assert every_order(shared_world, pair(shop, Parcel.show, Parcel.lease_is_over), at=SHOWING, both=False) > 4
 
 
