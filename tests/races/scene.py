@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from app.jobs.drain import KINDS, Drain
-from app.models import Outbox, Purchase, StoreOrder, SupplierOrder, Task
+from app.models import Outbox, Purchase, PurchaseItem, StoreOrder, SupplierOrder, Task
 from app.pipeline import import_order, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim, free_expired
@@ -85,6 +85,13 @@ class Shop:
     def states(self, external_id: str) -> list[str]:
         """States of its purchases."""
         return [purchase.state for purchase in self.purchases(external_id)]
+
+    def wanted(self, external_id: str) -> list[int]:
+        """Pieces of each item of its purchases."""
+        mine = [purchase.id for purchase in self.purchases(external_id)]
+        query = sa.select(PurchaseItem.quantity).where(PurchaseItem.purchase_id.in_(mine)).order_by(PurchaseItem.id)
+        with self.world.container.database.transaction() as session:
+            return list(session.scalars(query))
 
     def track(self, external_id: str) -> None:
         """A worker reads its supplier orders."""

@@ -42,11 +42,12 @@ def pair(
         order, known = shop.made(before), len(shop.world.created())
 
         def problems() -> list[str]:
-            purchases = shop.purchases(order)
+            rows = [(purchase.part, purchase.generation) for purchase in shop.purchases(order)]
+            wanted = shop.wanted(order)  # before the placement reads it once more
             shop.send(order)
-            rows = [(purchase.part, purchase.generation) for purchase in purchases]
             bought = shop.bought(known)
-            return [] if (rows, bought) == ([(1, 1)], [pieces]) else [f"{rows}, {bought} bought"]
+            right = (rows, wanted, bought) == ([(1, 1)], [pieces], [pieces])
+            return [] if right else [f"{rows} of {wanted} pieces, {bought} bought"]
 
         return lambda: one(order), lambda: other(order), problems
 
