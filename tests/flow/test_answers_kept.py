@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.journal import Entry
 from app.models import Alert, Attempt, Breaker, Interlock, Purchase, Spend, SupplierOrder
-from app.pipeline import adopt
+from app.pipeline import adopt, not_there
 from app.pipeline.buy import outcome
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
 from tests.flow.test_unclear import fault, order
@@ -241,3 +241,27 @@ def cancel(world: World) -> None:
     number = world.orders()[0].external_id
     world.shopify.control(f"orders/{number}/cancel", {})
     world.settle(until=lambda: world.purchases()[0].cancel_requested_at is not None, seconds=20)
+
+
+def test_an_answer_that_comes_after_not_there_stops_the_successor(world: World, unclear: Attempt) -> None:
+    """Between the look at the journal's entry and its recording a person gave the send up."""
+    world.pause_shop()
+    world.pass_time("quarantine")
+    not_there.give_up(world.container, unclear.purchase_id, newest_seen="none", by="merchant:1", confirm_by="ann")
+    assert world.states() == ["VOID", "HELD"]
+    made = world.created()[0]["order_id"]
+    for _ in range(2):
+        assert not say(world, unclear, PlaceOutcome.PLACED, made, source="journal")
+        assert world.states() == ["PLACED_UNPAID", "CANCELLED"]
+    world.settle(until=lambda: kept(world) == (0, ["SETTLED"]), seconds=20)
+    assert alerts(world) == []
+
+
+def test_an_answer_that_comes_after_it_was_ordered_again_is_told_as_a_duplicate(world: World, unclear: Attempt) -> None:
+    world.pass_time("quarantine")
+    not_there.give_up(world.container, unclear.purchase_id, newest_seen="none", by="merchant:1", confirm_by="ann")
+    world.settle(until=lambda: world.states() == ["VOID", "PLACED_UNPAID"], seconds=20)
+    for _ in range(2):
+        assert not say(world, unclear, PlaceOutcome.PLACED, world.created()[0]["order_id"], source="journal")
+    assert world.states() == ["VOID", "PLACED_UNPAID"]
+    assert (alerts(world), world.tasks()) == (["duplicate"], ["duplicate"])

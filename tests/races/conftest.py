@@ -10,7 +10,7 @@ import redis
 
 from tests.flow.world import World, running
 from tests.fresh_databases import FreshDatabases
-from tests.races.scene import Shop
+from tests.races.scene import Shop, bottles
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,6 @@ def shared_world(
 @pytest.fixture(scope="module")
 def shop(shared_world: World) -> Iterator[Shop]:
     """A Shopify shop that sells bottles."""
-    made = Shop(shared_world)
+    made = bottles(shared_world)
     yield made
     made.close()

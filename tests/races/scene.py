@@ -6,37 +6,39 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from app.jobs.drain import Drain
-from app.models import Purchase, StoreOrder, Task
-from app.pipeline import import_order
+from app.jobs.drain import KINDS, Drain
+from app.models import Outbox, Purchase, PurchaseItem, StoreOrder, SupplierOrder, Task
+from app.pipeline import import_order, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim, free_expired
+from app.pipeline.due import Claim
+from app.shop_access import with_shop
 from tests.flow.world import BOTTLE, World
 
 SHOP = "bottles.myshopify.com"
-ENDS = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "CANCELLED"))
+ENDS = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "CANCELLED", "VOID"))
 
 
 class Shop:
     """One shop with a linked variant in a world that several races share, one after another."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.id = world.shopify_shop(SHOP)
-        self.variant = world.shopify_variant(SHOP, "BOTTLE")
-        world.link(self.id, self.variant, BOTTLE)
-        kinds = [kind for kind in world.drain._kinds if kind.name != "buy"]
+    def __init__(self, world: World, number: int, variant: str) -> None:
+        self.world, self.id, self.variant = world, number, variant
+        kinds = [kind for kind in KINDS if kind.name in {"inbox", "track", "act", "reconcile"}]
         self._before = Drain(world.container, threads=4, kinds=kinds)
 
     def close(self) -> None:
         """Give the threads back."""
         self._before.close()
 
+    def made(self, pieces: int) -> str:
+        """A paid order that nobody told us about; its id in the shop."""
+        asked = {"shop": SHOP, "lines": [{"variant_id": self.variant, "quantity": pieces}], "webhooks": False}
+        return str(self.world.shopify.control("orders", asked)["id"])
+
     def order(self, pieces: int) -> str:
         """A paid order whose purchase is READY and not yet claimed; its id in the shop."""
-        world = self.world
-        lines = [{"variant_id": self.variant, "quantity": pieces}]
-        made = str(world.shopify.control("orders", {"shop": SHOP, "lines": lines})["id"])
+        made = self.made(pieces)
         self.read(made)
         self._before.until_idle()
         assert self.states(made) == ["READY"]
@@ -52,6 +54,17 @@ class Shop:
         """A worker claims what is READY and buys it."""
         for claimed in claim(self.world.container, 1):
             buy(self.world.container, claimed)
+
+    def send(self, external_id: str) -> None:
+        """Its purchase is sent, however often a busy machine holds the worker up past its deadline."""
+        for _ in range(20):
+            self.place()
+            if set(self.states(external_id)).isdisjoint(("READY", "CLAIMED")):
+                return
+            with self.world.container.database.transaction() as session:
+                now = sa.func.clock_timestamp()
+                session.execute(sa.update(Purchase).where(Purchase.state == "READY").values(run_at=now))
+        raise AssertionError(self.world.tell())
 
     def sweep_and_place(self) -> None:
         """Every lease is over: the sweeper frees it, and another worker goes on."""
@@ -73,6 +86,35 @@ class Shop:
         """States of its purchases."""
         return [purchase.state for purchase in self.purchases(external_id)]
 
+    def wanted(self, external_id: str) -> list[int]:
+        """Pieces of each item of its purchases."""
+        mine = [purchase.id for purchase in self.purchases(external_id)]
+        query = sa.select(PurchaseItem.quantity).where(PurchaseItem.purchase_id.in_(mine)).order_by(PurchaseItem.id)
+        with self.world.container.database.transaction() as session:
+            return list(session.scalars(query))
+
+    def track(self, external_id: str) -> None:
+        """A worker reads its supplier orders."""
+        container, ids = self.world.container, [purchase.id for purchase in self.purchases(external_id)]
+        with container.database.transaction() as session:
+            orders = session.scalars(sa.select(SupplierOrder.id).where(SupplierOrder.purchase_id.in_(ids))).all()
+        for order_id in orders:
+            track.run(container, Claim(order_id, container.clock.now()))
+
+    def finish_acts(self) -> None:
+        """Work until nothing is to be written into shops any more."""
+
+        def idle() -> bool:
+            with self.world.container.database.transaction() as session:
+                return session.scalar(sa.select(Outbox.id).where(Outbox.state == "DUE").limit(1)) is None
+
+        self.world.settle(seconds=30, until=idle)
+
+    def shown(self, external_id: str) -> list[str]:
+        """Tracking numbers of the parcels that the shop shows for it."""
+        found = with_shop(self.world.container, self.id, lambda session: session.fulfilments(external_id))
+        return [number for parcel in found for number in parcel.tracking_numbers]
+
     def finish(self, external_id: str) -> None:
         """Work until each of its purchases is at an end."""
         self.world.settle(seconds=30, until=lambda: set(self.states(external_id)) <= ENDS)
@@ -86,3 +128,10 @@ class Shop:
     def bought(self, known: int) -> list[int]:
         """Pieces of each order that the supplier created after its first `known` ones."""
         return [sum(int(item["quantity"]) for item in line["items"]) for line in self.world.created()[known:]]
+
+
+def bottles(world: World) -> Shop:
+    """A Shopify shop that sells bottles."""
+    shop, variant = world.shopify_shop(SHOP), world.shopify_variant(SHOP, "BOTTLE")
+    world.link(shop, variant, BOTTLE)
+    return Shop(world, shop, variant)

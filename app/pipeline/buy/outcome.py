@@ -20,7 +20,7 @@ from app.errors import NotFound
 from app.journal import Entry
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
-from app.pipeline import breaker, evidence, forgotten, generation, locks, recall
+from app.pipeline import adopt, breaker, evidence, forgotten, generation, locks, recall
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move
@@ -113,8 +113,16 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
 
 
 def _late(container: Container, session: Session, attempt: Attempt, purchase: Purchase, result: PlaceResult) -> bool:
-    """An answer for an attempt that was settled otherwise: ids are never thrown away."""
-    if result.order_ids:
+    """An answer for an attempt that was settled otherwise: ids are never thrown away.
+
+    Of one that a person gave up meanwhile they are late evidence, as in `evidence.give`.
+    """
+    if attempt.outcome == "VOID":
+        for external_id in result.order_ids:
+            order = adopt.row(session, attempt.account_id, external_id, "answer")
+            if order.purchase_id is None:
+                evidence.give(session, order, purchase, attempt, source="answer")
+    elif result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
     return False
 
