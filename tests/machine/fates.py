@@ -48,3 +48,11 @@ READS: dict[str, Rule] = {
     "a token is renewed, its answer lost": {"op": "token.refresh", "kind": "drop_after"},
 }
 """One for the next such call."""
+
+SHOP_READS: dict[str, Rule] = {
+    "its answer is lost": {"op": "*", "kind": "drop_after"},
+    "it is lost": {"op": "*", "kind": "drop_before"},
+    "its answer is cut": {"op": "*", "kind": "cut"},
+    "a 503": {"op": "*", "kind": "status", "status": 503},
+}
+"""One for the next call to a shop."""

@@ -74,6 +74,8 @@ def _transaction(whole: Callable[..., Any]) -> Callable[..., Any]:
         try:
             with whole(database) as session:
                 yield session
+                if worker.has_written and not worker.has_read:
+                    worker.stop(f"before the commit of {what}")  # whoever read first stops before the first write
         finally:
             worker.in_transaction = False
         if worker.has_written:

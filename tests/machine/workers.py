@@ -32,7 +32,8 @@ class Worker:
         self.in_transaction = self.has_read = self.has_written = False
         self.kill_at: float | None = None
         """By the story's `boottime`: then the supervisor kills it (it stands behind the point of no return)."""
-        self.began = 0
+        self.began, self.began_at = 0, 0.0
+        """When it took its work: the step, and the story's time."""
         self.calls: list[str] = []
         self._blocked = blocked
         self._thread: threading.Thread | None = None
