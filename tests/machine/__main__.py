@@ -36,10 +36,11 @@ def main(arguments: list[str]) -> int:
             start_valkey(path / "valkey", durable=False) as valkey,
         ):
             Servers.databases, Servers.redis_url = FreshDatabases(postgres.url, migrate), valkey.url
+            Servers.until = began + asked.seconds
             while time.monotonic() - began < asked.seconds and not (broken and asked.first):
                 rounds += 1
                 try:
-                    play(seed=asked.seed * 1000 + rounds, examples=10, steps=asked.steps, seconds=asked.shorten)
+                    play(seed=asked.seed * 1000 + rounds, examples=50, steps=asked.steps, seconds=asked.shorten)
                 except Broken as story:
                     broken += 1
                     print(story, flush=True)

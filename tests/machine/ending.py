@@ -25,7 +25,7 @@ from tests.machine.shops import SHOPIFY, WOOCOMMERCE, Order
 if TYPE_CHECKING:
     from tests.machine.play import Play
 
-NIGHT = (45, 130, 310, 700, 2700, 3700)
+NIGHT = (130, 310, 700, 2700, 3700, 1900)
 """Seconds between two looks while nobody is awake whom Waybill could ask."""
 PAUSES = (15, 45, 130, 310, 310, 700, 1000, 1900, 3700, 3700, 1900, 1900, 3700, 3700, 1900, 3700)
 """Seconds between two looks: through the checks of an unclear purchase, its quarantine, and what comes after it."""
@@ -63,7 +63,10 @@ def end(play: Play) -> None:
 
 
 def _mend(play: Play) -> None:
+    play.pass_time(play.scene.stall)
     for worker in play.workers:
+        if play.scene.deaths:
+            play.kill(worker)
         play.go(worker, 0)
     play.world.aliexpress.control("faults", [])
     play.supplier("push", {"lost": 0})

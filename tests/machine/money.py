@@ -94,7 +94,8 @@ class Money:
 
     def _least(self, order: Bought, since: float) -> float:
         """Dollars that this order can have been quoted at."""
-        prices = ((self._play.market.cheapest(sku, since), pieces) for sku, pieces in order.raw.items())
+        kept = ((sku, pieces) for sku, pieces in order.raw.items() if sku not in order.closed)
+        prices = ((self._play.market.cheapest(sku, since), pieces) for sku, pieces in kept)
         return sum(min(price * pieces + FREIGHT, order.total) for price, pieces in prices)
 
     def _most(self, shop: str, name: str, since: float) -> int:

@@ -32,8 +32,7 @@ from tests.machine.people import People
 from tests.machine.postbox import Letter, Postbox
 from tests.machine.scene import Scene
 from tests.machine.shops import SHOPIFY, WOOCOMMERCE, Shops
-from tests.machine.worker_acts import CLICKS
-from tests.machine.workers import Worker, current, lock_waits
+from tests.machine.workers import LONGEST, Worker, current, lock_waits
 
 KIND = {kind.name: kind for kind in KINDS}
 URGENT = ("reconcile", "buy", "act", "inbox", "track", "poll")
@@ -72,6 +71,7 @@ class Play:
         self.invariants = Invariants(self)
         self._stack.enter_context(points.installed(self.container, self._about_to_place))
         self.people = People(self)
+        self.supplier("push", {"lost": -1 if scene.silent else 0})
         self.after_step()
         self.postbox.waiting.clear()  # greetings of new webhooks, which say nothing of an order
 
@@ -121,7 +121,7 @@ class Play:
         self.clock.advance(STEP)
 
     def _collect(self) -> None:
-        deadline = monotonic() + 10
+        deadline = monotonic() + LONGEST
         self.world.woocommerce.control("queue", {"shop": "socks", "act": "run"})
         self.world.woocommerce.control("queue", {"shop": "socks", "act": "pause"})
         while not (
@@ -140,7 +140,7 @@ class Play:
         if what in JOBS:
             JOBS[what].act(self.container)
             return True
-        if what in CLICKS:
+        if hasattr(People, what):
             getattr(self.people, what)()
             return True
         return any(self._one(kind) for kind in (URGENT if what == "any" else (what,)))
@@ -172,6 +172,18 @@ class Play:
             return
         for worker in self.workers:
             worker.leave_transaction(self.workers)
+
+    def go_on(self, worker: Worker, stops: int) -> None:
+        """On by so many stops, perhaps none."""
+        if stops:
+            self.go(worker, stops)
+
+    def brink(self, worker: Worker, where: str) -> None:
+        """All that is known is worked off; then a worker that has nothing to do buys as far as this point."""
+        if worker.idle:
+            self.hear()
+            self.begin(worker, "buy")
+            self.go_until(worker, where)
 
     def go_until(self, worker: Worker, where: str) -> None:
         """On to a stop whose name begins like this, or to the end."""

@@ -11,7 +11,7 @@ from hypothesis.stateful import get_state_machine_test
 from tests.machine.acts import Act
 from tests.machine.holds import Broken
 from tests.machine.shorten import shorten
-from tests.machine.stories import Broke, Stories
+from tests.machine.stories import Broke, Enough, Stories
 from tests.machine.story import Story, Telling, name_of, tell
 
 
@@ -27,6 +27,8 @@ def play(*, seed: int, examples: int, steps: int, seconds: float = 60.0) -> None
     )
     try:
         hypothesis.seed(seed)(get_state_machine_test(Stories, settings=settings))()
+    except Enough:
+        return
     except Broke as broke:
         story, fault = _shortest(broke.telling, seconds)
         raise Broken(tell(story, fault)) from fault

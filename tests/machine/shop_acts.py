@@ -14,8 +14,22 @@ if TYPE_CHECKING:
 SHOPS = (SHOPIFY, WOOCOMMERCE)
 BASKETS = ((0,), (1,), (2,), (0, 2), (0, 1), (1, 2))
 MOST_ORDERS = 4
-CHANGES = ("cancel", "fewer", "more", "refund a piece", "refund all", "refund money", "pay", "touch", "address")
-MORE_CHANGES = ("hold", "release", "delete", "trash", "restore")
+CHANGES = (
+    "cancel",
+    "fewer",
+    "more",
+    "refund a piece",
+    "refund all",
+    "refund money",
+    "pay",
+    "touch",
+    "address",
+    "hold",
+    "release",
+    "delete",
+    "trash",
+    "restore",
+)
 
 
 @act(
@@ -34,7 +48,7 @@ def order(play: Play, shop: str, basket: tuple[int, ...], pieces: int, paid: boo
     possible=lambda play: bool(play.shops.orders),
     often=2,
     which=NUMBER,
-    what=CHANGES + MORE_CHANGES,
+    what=CHANGES,
     told=(False, True),
 )
 def change(play: Play, which: int, what: str, told: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,14 @@ from tests.machine.story import Servers, Telling, stage
 
 FAMILIES = (shop_acts, supplier_acts, worker_acts)
 """The modules whose acts there are."""
+SCENES = st.builds(
+    Scene,
+    dedupe=st.sampled_from(DEDUPES),
+    silent=st.booleans(),
+    stall=st.sampled_from((0.0, 12.0)),
+    deaths=st.booleans(),
+    night=st.booleans(),
+)
 
 
 def _chosen(kind: Kind) -> dict[str, st.SearchStrategy[Any]]:
@@ -32,6 +41,10 @@ class Broke(BaseException):
         self.telling = telling
 
 
+class Enough(BaseException):
+    """Ends Hypothesis' search: time is over."""
+
+
 class Stories(RuleBasedStateMachine):
     """One story."""
 
@@ -41,11 +54,13 @@ class Stories(RuleBasedStateMachine):
         self.play: Play
         self.telling = Telling(Scene())
 
-    @initialize(dedupe=st.sampled_from(DEDUPES), night=st.booleans(), **_chosen(KINDS["order"]))
-    def opening(self, dedupe: str, night: bool, **bought: Any) -> None:
-        """Somebody buys something."""
-        self.telling = Telling(Scene(dedupe, night))
-        self.play = self._whole.enter_context(stage(self.telling.scene))
+    @initialize(scene=SCENES, **_chosen(KINDS["order"]))
+    def opening(self, scene: Scene, **bought: Any) -> None:
+        """Somebody buys something. Raises `Enough`."""
+        if time.monotonic() > Servers.until:
+            raise Enough
+        self.telling = Telling(scene)
+        self.play = self._whole.enter_context(stage(scene))
         self.do(Act("order", tuple(sorted(bought.items()))))
 
     def do(self, act: Act) -> None:

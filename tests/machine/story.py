@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,8 @@ class Servers:
     redis_url: ClassVar[str]
     played: ClassVar[int] = 0
     acts: ClassVar[int] = 0
+    until: ClassVar[float] = math.inf
+    """By the monotonic clock: no story begins later."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.machine.acts import NUMBER, act
-from tests.machine.fates import CREATES, READS
+from tests.machine.fates import CREATES, FATES, READS
 from tests.machine.market import CHANGES
 from tests.machine.shop_acts import SHOPS
 
@@ -17,7 +17,7 @@ def _bought(play: Play) -> bool:
     return bool(play.ledger.orders)
 
 
-@act(often=3, fate=sorted(CREATES))
+@act(often=3, fate=FATES)
 def next_create(play: Play, fate: str) -> None:
     """Something becomes of the next call that places an order."""
     play.supplier("faults", {"add": [CREATES[fate]]})

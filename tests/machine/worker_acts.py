@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.machine.acts import NUMBER, act
+from tests.machine.shop_acts import CHANGES, change
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
 
 UNITS = ("buy", "inbox", "any", "reconcile", "track", "act", "poll")
 SWEEPS = ("leases", "journal", "held", "probe", "refresh_tokens", "watch", "hooks", "mails", "audit_seal")
-JUMPS = (1.0, 5.0, 12.0, 35.0, 70.0, 130.0, 400.0, 1_900.0, 3_800.0, 90_000.0)
+JUMPS = (1.0, 5.0, 12.0, 35.0, 45.0, 70.0, 130.0, 400.0, 1_900.0, 3_800.0, 90_000.0)
 BRINKS = (
     "answered: aliexpress freight",
     "before the commit of app.pipeline.buy.claim",
@@ -24,7 +25,7 @@ BRINKS = (
     "after the commit of app.pipeline.buy.outcome",
 )
 """Where a worker that buys may be left standing."""
-CLICKS = ("again", "retry", "approve", "look_into_unclear", "fix_addresses", "dismiss")
+CLICKS = ("again", "again", "retry", "approve", "look_into_unclear", "fix_addresses", "dismiss")
 
 
 def _busy(play: Play) -> bool:
@@ -44,14 +45,33 @@ def begin(play: Play, who: int, what: str) -> None:
         play.begin(play.workers[who], what)
 
 
-@act(often=4, who=(0, 1), where=BRINKS)
+@act(often=3, who=(0, 1), where=BRINKS)
 def brink(play: Play, who: int, where: str) -> None:
     """All that is known is worked off; then a worker buys as far as this point."""
-    worker = play.workers[who]
-    if worker.idle:
-        play.hear()
-        play.begin(worker, "buy")
-        play.go_until(worker, where)
+    play.brink(play.workers[who], where)
+
+
+@act(often=3, who=(0, 1), where=BRINKS[:4], which=NUMBER, what=CHANGES)
+def race(play: Play, who: int, where: str, which: int, what: str) -> None:
+    """The same, and an order is changed in its shop while the worker stands there; we hear of it at once."""
+    play.brink(play.workers[who], where)
+    change(play, which, what, told=True)
+
+
+@act(often=2, what=("buy", "buy", "any", "inbox", "act", "track", "reconcile"), stops=(1, 2, 3, 5, 8))
+def two_workers(play: Play, what: str, stops: int) -> None:
+    """Two workers take the same at the same moment; the second begins when the first has come to this stop."""
+    play.hear()
+    if all(worker.idle for worker in play.workers[:2]):
+        _together(play, what, stops)
+
+
+def _together(play: Play, what: str, stops: int) -> None:
+    first, second = play.workers[:2]
+    play.begin(first, what)
+    play.go_on(first, stops - 1)
+    play.begin(second, what)
+    play.go_on(second, stops - 1)
 
 
 @act(what=SWEEPS)
@@ -95,17 +115,18 @@ def people(play: Play, what: str) -> None:
     getattr(play.people, what)()
 
 
-@act(often=2, what=CLICKS, stops=(1, 2, 3, 5))
-def two_people(play: Play, what: str, stops: int) -> None:
-    """Two people do the same at the same moment; the second begins when the first has come to this stop."""
+@act(what=CLICKS, stops=(1, 2, 3, 5), cancelled=(False, True))
+def two_people(play: Play, what: str, stops: int, cancelled: bool) -> None:
+    """Two people do the same at the same moment; perhaps because the supplier cancelled what was paid."""
+    if cancelled:
+        for number, order in sorted(play.ledger.orders.items()):
+            for act_of_supplier in () if order.closed else ("pay", "cancel"):
+                play.supplier(act_of_supplier, {"order_id": number})
+                play.hear()
     if all(worker.idle for worker in play.workers[:2]):
-        first, second = play.workers[:2]
-        play.begin(first, what)
-        play.go(first, stops - 1)
-        play.begin(second, what)
-        play.go(second, stops - 1)
-        play.go(first, 0)
-        play.go(second, 0)
+        _together(play, what, stops)
+        for worker in play.workers[:2]:
+            play.go(worker, 0)
 
 
 @act(what=("freeze", "release"))

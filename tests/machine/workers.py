@@ -14,7 +14,7 @@ import psycopg
 
 _here = threading.local()
 LOOK = 0.02
-LONGEST = 20.0
+LONGEST = 180.0
 """Seconds after which a worker that neither stops nor ends is an error of the machine."""
 
 
