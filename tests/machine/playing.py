@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
@@ -12,7 +13,7 @@ from tests.machine.acts import Act
 from tests.machine.holds import Broken
 from tests.machine.shorten import shorten
 from tests.machine.stories import Broke, Enough, Stories
-from tests.machine.story import Story, Telling, name_of, tell
+from tests.machine.story import Servers, Story, Telling, name_of, tell
 
 
 def play(*, seed: int, examples: int, steps: int, seconds: float = 60.0) -> None:
@@ -25,6 +26,7 @@ def play(*, seed: int, examples: int, steps: int, seconds: float = 60.0) -> None
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
+    Servers.fresh = True
     try:
         hypothesis.seed(seed)(get_state_machine_test(Stories, settings=settings))()
     except Enough:
@@ -36,6 +38,7 @@ def play(*, seed: int, examples: int, steps: int, seconds: float = 60.0) -> None
 
 def _shortest(told: Telling, seconds: float) -> tuple[Story, BaseException]:
     assert told.fault is not None
+    print(f"After {len(told.acts)} acts: {told.fault!r}"[:300], file=sys.stderr, flush=True)
     name, faults = name_of(told.fault), {told.story: told.fault}
 
     def still(acts: tuple[Act, ...]) -> bool:

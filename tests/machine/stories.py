@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -54,11 +55,14 @@ class Stories(RuleBasedStateMachine):
         self.play: Play
         self.telling = Telling(Scene())
 
-    @initialize(scene=SCENES, **_chosen(KINDS["order"]))
+    @initialize(scene=SCENES, **{**_chosen(KINDS["order"]), "paid": st.just(value=True)})
     def opening(self, scene: Scene, **bought: Any) -> None:
         """Somebody buys something. Raises `Enough`."""
         if time.monotonic() > Servers.until:
             raise Enough
+        if Servers.fresh:
+            Servers.fresh = False
+            reject()
         self.telling = Telling(scene)
         self.play = self._whole.enter_context(stage(scene))
         self.do(Act("order", tuple(sorted(bought.items()))))

@@ -26,6 +26,8 @@ class Servers:
     acts: ClassVar[int] = 0
     until: ClassVar[float] = math.inf
     """By the monotonic clock: no story begins later."""
+    fresh: ClassVar[bool] = True
+    """Whether the next story is the first of its seed: Hypothesis begins with the plainest one, which tells nothing."""
 
 
 @dataclass(frozen=True)
