@@ -5,7 +5,7 @@ Our own rows are read only where an invariant is about them: I2, I3, I8, I9, I10
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -168,16 +168,15 @@ def _one_send(session: Session) -> None:
 def _legal_steps(session: Session) -> None:
     """I9: each row of the journal of steps begins where the last one ended, and is a legal one."""
     states: dict[int, str] = {}
-    query = sa.select(Audit).where(Audit.entity == "purchase", Audit.to_state != "").order_by(Audit.id)
-    for row in session.scalars(query):
-        before = states.get(row.entity_id, "")
+    columns = sa.select(Audit.entity_id, Audit.from_state, Audit.to_state)
+    steps = columns.where(Audit.entity == "purchase", Audit.to_state != "").order_by(Audit.id)
+    for purchase_id, left, entered in session.execute(steps):
+        before = states.get(purchase_id, "")
         holds(
-            row.from_state == before and row.to_state in {before, *LEGAL[before]},
-            f"I9: purchase {row.entity_id} was {before or 'new'} and went from {row.from_state} to {row.to_state}",
+            left == before and entered in {before, *LEGAL[before]},
+            f"I9: purchase {purchase_id} was {before or 'new'} and went from {left} to {entered}",
         )
-        states[row.entity_id] = row.to_state
-    now: list[Any] = list(session.execute(sa.select(Purchase.id, Purchase.state)).all())
-    for purchase_id, state in now:
-        holds(
-            states.get(purchase_id) == state, f"I9: purchase {purchase_id} is {state}, {states.get(purchase_id)} told"
-        )
+        states[purchase_id] = entered
+    for purchase_id, state in session.execute(sa.select(Purchase.id, Purchase.state)):
+        told = states.get(purchase_id)
+        holds(told == state, f"I9: purchase {purchase_id} is {state}, {told} told")

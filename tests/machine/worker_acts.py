@@ -14,12 +14,12 @@ UNITS = ("buy", "inbox", "any", "reconcile", "track", "act", "poll")
 SWEEPS = ("leases", "journal", "held", "probe", "refresh_tokens", "watch", "hooks", "mails", "audit_seal")
 JUMPS = (1.0, 5.0, 12.0, 35.0, 45.0, 70.0, 130.0, 400.0, 1_900.0, 3_800.0, 90_000.0)
 BRINKS = (
-    "answered: aliexpress freight",
+    "answered: aliexpress aliexpress.ds.freight",
     "before the commit of app.pipeline.buy.claim",
     "before the first write of app.pipeline.buy.commit",
     "after the commit of app.pipeline.buy.commit",
-    "before the call aliexpress order.create",
-    "answered: aliexpress order.create",
+    "before the call aliexpress aliexpress.ds.order.create",
+    "answered: aliexpress aliexpress.ds.order.create",
     "before the journal",
     "after the journal",
     "after the commit of app.pipeline.buy.outcome",

@@ -29,6 +29,8 @@ class Worker:
         self.name = name
         self.point = ""
         self.killed = self.through = False
+        self.transaction = ""
+        """Which function of the product opened the last one."""
         self.in_transaction = self.has_read = self.has_written = False
         self.kill_at: float | None = None
         """By the story's `boottime`: then the supervisor kills it (it stands behind the point of no return)."""
