@@ -39,6 +39,15 @@ CREATES: dict[str, Rule] = {
 }
 """One for the next create. Whatever is not said to be executed is not."""
 
+_WORST = "no stock, executed all the same"
+FATES = (
+    *sorted(CREATES),
+    *(name for name, rule in CREATES.items() if rule.get("execute") or rule["kind"] in {"drop_after", "cut"}),
+    _WORST,
+    _WORST,
+)
+"""The names of those fates; the more dangerous, the more often."""
+
 READS: dict[str, Rule] = {
     "an order cannot be read": {"op": "order.get", "kind": "status", "status": 503},
     "reading an order is cut": {"op": "order.get", "kind": "cut"},
@@ -48,3 +57,11 @@ READS: dict[str, Rule] = {
     "a token is renewed, its answer lost": {"op": "token.refresh", "kind": "drop_after"},
 }
 """One for the next such call."""
+
+SHOP_READS: dict[str, Rule] = {
+    "its answer is lost": {"op": "*", "kind": "drop_after"},
+    "it is lost": {"op": "*", "kind": "drop_before"},
+    "its answer is cut": {"op": "*", "kind": "cut"},
+    "a 503": {"op": "*", "kind": "status", "status": 503},
+}
+"""One for the next call to a shop."""

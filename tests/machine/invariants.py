@@ -5,29 +5,20 @@ Our own rows are read only where an invariant is about them: I2, I3, I8, I9, I10
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.domain.purchase_flow import FOLLOWED, LEGAL
-from app.models import Attempt, Audit, Purchase, Shop, Spend, StoreOrder, SupplierOrder
+from app.models import Attempt, Audit, PlacementFreeze, Purchase, Shop, Spend, StoreOrder, SupplierOrder
+from tests.machine.holds import holds
 from tests.machine.ledger import Bought
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
 
 SENDS = ("NOT_SENT", "NOT_EXECUTED")
-
-
-class Broken(AssertionError):
-    """An invariant does not hold."""
-
-
-def holds(true: bool, what: str) -> None:
-    """Raises `Broken` unless it is true."""
-    if not true:
-        raise Broken(what)
 
 
 class Invariants:
@@ -40,8 +31,8 @@ class Invariants:
         self._purchases: set[int] = set()
         self._attempts: set[int] = set()
         self._spends: set[int] = set()
-        self._cancelled: set[int] = set()
-        """Ids of purchases whose cancellation we knew after the step before."""
+        self._stopped: set[int] = set()
+        """Ids of purchases that we knew after the step before must not be sent."""
 
     def check(self) -> None:
         """Raises `Broken`."""
@@ -51,7 +42,7 @@ class Invariants:
             self._never_twice()
             self._written_ahead(session)
             _one_send(session)
-            self._not_after_cancellation(session)
+            self._not_after_stop(session)
             self._right_owner(session)
             self._within_caps(session)
             _legal_steps(session)
@@ -67,7 +58,7 @@ class Invariants:
             buyer = next((one for one in play.shops.orders if one.name_hash == order.name_hash), None)
             holds(buyer is not None, f"P5: order {order.number} is for nobody")
             assert buyer is not None
-            began = play.placing.get(order.number_of_ours, play.step)
+            began, at = play.placing.get(order.number_of_ours, (play.step, play.clock.at))
             most, live = buyer.most_since(began), play.ledger.live_of(order.name_hash)
             for sku in order.items:
                 holds(
@@ -75,6 +66,7 @@ class Invariants:
                     f"I1: {buyer.buyer} wanted {most[sku]} of {sku} at most, {live[sku]} are bought",
                 )
             self._right_merchant(order, buyer.shop)
+            play.money.judge(order, buyer.shop, at)
 
     def _right_merchant(self, order: Bought, shop: str) -> None:
         """I12: bought with the account of the merchant whose shop it is."""
@@ -93,20 +85,26 @@ class Invariants:
             asked = sum(call.out_order_id == number for call in calls)
             holds(asked <= count, f"I3: {asked} calls for {number}, {count} written down")
 
-    def _not_after_cancellation(self, session: Session) -> None:
-        """I5: nothing passes the point of no return once its cancellation is known."""
+    def _not_after_stop(self, session: Session) -> None:
+        """I5: nothing passes the point of no return once it is known that it must not."""
+        active = sa.select(Shop.id).where(Shop.state == "ACTIVE")
+        frozen = sa.exists().where(PlacementFreeze.released_at.is_(None), PlacementFreeze.account_id.is_(None))
+        unwanted = (StoreOrder.cancelled, StoreOrder.gone, ~StoreOrder.paid, StoreOrder.hold != "")
+        query = (
+            sa.select(Purchase.id)
+            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+            .where(
+                sa.or_(*unwanted, Purchase.cancel_requested_at.is_not(None), Purchase.shop_id.not_in(active), frozen)
+            )
+        )
+        stopped = set(session.scalars(query))
         rows = session.execute(sa.select(Attempt.id, Attempt.purchase_id)).all()
         for attempt_id, purchase_id in rows:
             if attempt_id not in self._attempts:
                 self._attempts.add(attempt_id)
-                late = purchase_id in self._cancelled
-                holds(not late, f"I5: purchase {purchase_id} was sent although its cancellation was known")
-        query = (
-            sa.select(Purchase.id)
-            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
-            .where(sa.or_(StoreOrder.cancelled, StoreOrder.gone, Purchase.cancel_requested_at.is_not(None)))
-        )
-        self._cancelled = set(session.scalars(query))
+                late = purchase_id in self._stopped & stopped
+                holds(not late, f"I5: purchase {purchase_id} was sent although it was known that it must not be")
+        self._stopped = stopped
 
     def _right_owner(self, session: Session) -> None:
         """I4, P5: an order of the supplier stands at one purchase, of the buyer it was made for."""
@@ -170,16 +168,15 @@ def _one_send(session: Session) -> None:
 def _legal_steps(session: Session) -> None:
     """I9: each row of the journal of steps begins where the last one ended, and is a legal one."""
     states: dict[int, str] = {}
-    query = sa.select(Audit).where(Audit.entity == "purchase", Audit.to_state != "").order_by(Audit.id)
-    for row in session.scalars(query):
-        before = states.get(row.entity_id, "")
+    columns = sa.select(Audit.entity_id, Audit.from_state, Audit.to_state)
+    steps = columns.where(Audit.entity == "purchase", Audit.to_state != "").order_by(Audit.id)
+    for purchase_id, left, entered in session.execute(steps):
+        before = states.get(purchase_id, "")
         holds(
-            row.from_state == before and row.to_state in {before, *LEGAL[before]},
-            f"I9: purchase {row.entity_id} was {before or 'new'} and went from {row.from_state} to {row.to_state}",
+            left == before and entered in {before, *LEGAL[before]},
+            f"I9: purchase {purchase_id} was {before or 'new'} and went from {left} to {entered}",
         )
-        states[row.entity_id] = row.to_state
-    now: list[Any] = list(session.execute(sa.select(Purchase.id, Purchase.state)).all())
-    for purchase_id, state in now:
-        holds(
-            states.get(purchase_id) == state, f"I9: purchase {purchase_id} is {state}, {states.get(purchase_id)} told"
-        )
+        states[purchase_id] = entered
+    for purchase_id, state in session.execute(sa.select(Purchase.id, Purchase.state)):
+        told = states.get(purchase_id)
+        holds(told == state, f"I9: purchase {purchase_id} is {state}, {told} told")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from app.domain.purchase_flow import UNCLEAR
+from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.models import Attempt, Purchase, StoreOrder, SupplierAccount, SupplierOrder, Task
 from app.services import orders as store_orders
-from app.services import orphans, paylist, purchases, todo
+from app.services import orphans, paylist, placement, purchases, todo
+from tests.machine.shops import sold_as
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
@@ -33,8 +34,11 @@ class People:
 
     def pay(self) -> None:
         """What the pay list asks for."""
+        self._play.ledger.read()
         for entry in paylist.listed(self._container)["pay"]:
-            self._play.supplier("pay", {"order_id": str(entry["supplier_order"])})
+            number = str(entry["supplier_order"])
+            self._play.money.asked_to_pay(number)
+            self._play.supplier("pay", {"order_id": number})
 
     def ship(self) -> None:
         """Sellers send all that is paid."""
@@ -44,6 +48,7 @@ class People:
 
     def approve(self) -> None:
         """Prices that are too high are accepted."""
+        self._play.money.approved = True
         for purchase in self._purchases(Purchase.state.in_(("PAY_BLOCKED", "HELD"))):
             self._play.by_hand(lambda one=purchase: purchases.approve(self._container, one.id, actor="merchant:1"))
 
@@ -53,8 +58,8 @@ class People:
             self._play.by_hand(lambda one=purchase: purchases.retry(self._container, one.id, actor="staff:1"))
 
     def again(self) -> None:
-        """What expired or was cancelled at the supplier is ordered once more."""
-        for purchase in self._purchases(Purchase.state.in_(("EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"))):
+        """What expired or was cancelled at the supplier, whole or in part, is ordered once more."""
+        for purchase in self._purchases(Purchase.state.in_((*PLACED, "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"))):
             self._play.by_hand(lambda one=purchase: purchases.again(self._container, one.id, actor="merchant:1"))
 
     def fix_addresses(self) -> None:
@@ -84,6 +89,13 @@ class People:
             ref = str(order["supplier_order"])
             self._play.by_hand(lambda ref=ref: orphans.dismiss(self._container, ref, by="staff:1"))
 
+    def freeze(self, *, stop: bool) -> None:
+        """Staff stop all buying, or two of them let it go on."""
+        if stop:
+            self._play.by_hand(lambda: placement.freeze(self._container, "a story", by="staff:1"))
+        else:
+            self._play.by_hand(lambda: placement.release(self._container, by="staff:1", second="staff:2"))
+
     def look_into_unclear(self) -> None:
         """Each unclear purchase is in the account's list of orders, or is not."""
         for purchase in self._purchases(Purchase.state.in_(UNCLEAR)):
@@ -105,7 +117,9 @@ class People:
         # AliExpress shows the address of its orders: whose it is, a person can see.
         buyer = next(one for one in self._play.shops.orders if one.external_id == shop_order)
         self._play.ledger.read()
-        wanted = Counter({str(sku): int(pieces) for _, sku, pieces, _ in attempt.items})
+        wanted: Counter[str] = Counter()
+        for _, sku, pieces, _ in attempt.items:
+            wanted[sold_as(str(sku))] += int(pieces)
         seen = [order for order in self._play.ledger.orders.values() if order.account == account]
         found = [
             order.number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic
@@ -14,37 +14,45 @@ import sqlalchemy as sa
 
 from app.errors import WaybillError
 from app.jobs.drain import KINDS
+from app.jobs.periodic import claim_due, make_due, run_job
 from app.jobs.schedule import JOBS
-from app.models import Attempt, Credential, Inbox, Merchant, Shop, SupplierAccount
+from app.models import Attempt, Inbox, Merchant, Shop, SupplierAccount
 from app.pipeline.buy import watch
 from app.ports.errors import OutsideError
 from tests.flow.world import World
 from tests.machine import points
 from tests.machine.clock import StoryClock, plain
-from tests.machine.invariants import Invariants, holds
+from tests.machine.connections import Connections
+from tests.machine.holds import holds
+from tests.machine.invariants import Invariants
 from tests.machine.ledger import Ledger
+from tests.machine.market import Market
+from tests.machine.money import Money
 from tests.machine.people import People
 from tests.machine.postbox import Letter, Postbox
-from tests.machine.shops import DOMAIN, SHOPIFY, WOOCOMMERCE, Shops
-from tests.machine.workers import Worker, lock_waits
+from tests.machine.scene import Scene
+from tests.machine.shops import SHOPIFY, WOOCOMMERCE, Shops
+from tests.machine.workers import LONGEST, Worker, current, lock_waits
 
 KIND = {kind.name: kind for kind in KINDS}
 URGENT = ("reconcile", "buy", "act", "inbox", "track", "poll")
 STEP = 0.25
 """Seconds of the story for each of its steps."""
+LONGEST_WAY = 80
+"""Stops of one unit of work, at most."""
 
 
 class Play:
     """One story. Close it in any case."""
 
-    def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, redis_url: str, folder: Path, scene: Scene) -> None:
         with redis.Redis.from_url(redis_url) as client:
             client.flushdb()
-        self._redis_url = redis_url
+        self.scene, self._redis_url = scene, redis_url
         self._stack = ExitStack()
         self.clock = self._stack.enter_context(StoryClock(database_url))
         few = {"DATABASE_POOL": "10", "CREATES_PER_SECOND": "1000", "WORKER_THREADS": "4"}
-        options = {"aliexpress": {"readable_after": "10"}, "shopify": {"webhook_workers": "1"}}
+        options = {"aliexpress": {"readable_after": "10", "dedupe": scene.dedupe}, "shopify": {"webhook_workers": "1"}}
         self.world = World(database_url, redis_url, folder, time_scale=1.0, clock=self.clock, options=options, **few)
         self._stack.callback(self.world.close)
         self.container = self.world.container
@@ -54,14 +62,16 @@ class Play:
         self._look = self._stack.enter_context(psycopg.connect(plain(database_url), autocommit=True))
         self.workers = [Worker(name, lambda: lock_waits(self._look)) for name in ("first", "second", "sweeper")]
         self.step = 0
-        self.placing: dict[str, int] = {}
-        """Of each of our order numbers, the step in which the worker that sent it had begun."""
+        self.placing: dict[str, tuple[int, float]] = {}
+        """Of each of our order numbers, when the worker that sent it had begun: step, epoch seconds."""
         self.accounts: dict[str, str] = {}
         self.shops = self._open_shops()
         self.ledger = Ledger(self.world)
+        self.market, self.money, self.connections = Market(self), Money(self), Connections(self)
         self.invariants = Invariants(self)
         self._stack.enter_context(points.installed(self.container, self._about_to_place))
         self.people = People(self)
+        self.supplier("push", {"lost": -1 if scene.silent else 0})
         self.after_step()
         self.postbox.waiting.clear()  # greetings of new webhooks, which say nothing of an order
 
@@ -85,16 +95,16 @@ class Play:
             shop.merchant_id = theirs.merchant_id = second.id
             users = session.scalars(sa.select(SupplierAccount.user_id).order_by(SupplierAccount.id)).all()
         self.accounts = dict(zip((SHOPIFY, WOOCOMMERCE), users, strict=True))
+        for user in users:
+            self.world.aliexpress.control("accounts", {"user_id": user, "autopay": True, "tokens": False})
         return shops
 
     def _about_to_place(self, worker: Worker) -> None:
         """T4 may begin two seconds after T3 at most; nobody can have waited between that check and this moment."""
         with self.container.database.engine.connect() as connection:
-            newest = sa.select(Attempt.out_order_id, Attempt.sent_at).where(Attempt.outcome == "OPEN")
-            sent = connection.execute(newest.order_by(Attempt.id.desc())).all()
-        for number, at in sent:
-            self.placing.setdefault(number, worker.began)
-            del at
+            sent = connection.scalars(sa.select(Attempt.out_order_id).where(Attempt.outcome == "OPEN")).all()
+        for number in sent:
+            self.placing.setdefault(number, (worker.began, worker.began_at))
         if worker.kill_at is not None:
             late = self.clock.boottime() - (worker.kill_at - self.container.timers.kill_after.total_seconds())
             most = self.container.timers.send_deadline.total_seconds()
@@ -111,7 +121,7 @@ class Play:
         self.clock.advance(STEP)
 
     def _collect(self) -> None:
-        deadline = monotonic() + 10
+        deadline = monotonic() + LONGEST
         self.world.woocommerce.control("queue", {"shop": "socks", "act": "run"})
         self.world.woocommerce.control("queue", {"shop": "socks", "act": "pause"})
         while not (
@@ -122,7 +132,7 @@ class Play:
 
     def begin(self, worker: Worker, what: str) -> None:
         """Let an idle worker take one row of this kind (`any`: the most urgent), or do this periodic job."""
-        worker.began = self.step
+        worker.began, worker.began_at = self.step, self.clock.at
         worker.begin(lambda: self._unit(what))
         worker.wait(self.workers)
 
@@ -130,10 +140,17 @@ class Play:
         if what in JOBS:
             JOBS[what].act(self.container)
             return True
-        for kind in [KIND[name] for name in (URGENT if what == "any" else (what,))]:
-            for row in kind.claim(self.container, 1):
-                kind.run(self.container, row)
-                return True
+        if hasattr(People, what):
+            getattr(self.people, what)()
+            return True
+        return any(self._one(kind) for kind in (URGENT if what == "any" else (what,)))
+
+    def _one(self, name: str) -> bool:
+        """Work off one row of a kind; gives whether there was one."""
+        kind = KIND[name]
+        for row in kind.claim(self.container, 1):
+            kind.run(self.container, row)
+            return True
         return False
 
     def go(self, worker: Worker, stops: int) -> None:
@@ -150,17 +167,52 @@ class Play:
             worker.wait([])
 
     def let_transactions_end(self) -> None:
-        """Whoever acts now must not wait for a worker that stands still."""
+        """Whoever acts now must not wait for a worker that stands still. (One that acts is let go on by the story.)"""
+        if current() is not None:
+            return
         for worker in self.workers:
             worker.leave_transaction(self.workers)
 
-    def work(self, most: int = 60) -> int:
+    def go_on(self, worker: Worker, stops: int) -> None:
+        """On by so many stops, perhaps none."""
+        if stops:
+            self.go(worker, stops)
+
+    def brink(self, worker: Worker, where: str) -> None:
+        """All that is known is worked off; then a worker that has nothing to do buys as far as this point."""
+        if worker.idle:
+            self.hear()
+            self.begin(worker, "buy")
+            self.go_until(worker, where)
+
+    def go_until(self, worker: Worker, where: str) -> None:
+        """On to a stop whose name begins like this, or to the end."""
+        for _ in range(LONGEST_WAY):
+            if worker.idle or worker.point.startswith(where):
+                return
+            self.go(worker, 1)
+
+    def work(self, most: int = 60, *, kinds: Sequence[str] = URGENT) -> int:
         """Somebody who never stops works off what is due; gives how many rows."""
         self.let_transactions_end()
         done = 0
-        while done < most and self._unit("any"):
+        while done < most and any(self._one(kind) for kind in kinds):
             done += 1
         return done
+
+    def hear(self) -> None:
+        """All that was sent to us arrives and is worked off; nothing is bought."""
+        self._collect()
+        self.deliver_all()
+        self.work(kinds=[kind for kind in URGENT if kind != "buy"])
+
+    def sweep(self) -> None:
+        """Every periodic job that is due is done."""
+        self.let_transactions_end()
+        make_due(self.container)
+        while names := claim_due(self.container, 20):
+            for name in names:
+                run_job(self.container, name)
 
     def pass_time(self, seconds: float) -> None:
         """Time goes by. The supervisor kills whom it finds too long behind the point of no return."""
@@ -171,6 +223,12 @@ class Play:
         self.clock.advance(seconds)
 
     # The outside
+
+    def deliver_all(self) -> None:
+        """All webhooks and pushes on their way arrive."""
+        waiting, self.postbox.waiting = self.postbox.waiting, []
+        for letter in waiting:
+            self.deliver(letter)
 
     def deliver(self, letter: Letter) -> None:
         """A webhook or push arrives. I6: whoever is told 200 is in the inbox."""
@@ -199,33 +257,6 @@ class Play:
         """Everything in Redis is gone."""
         with redis.Redis.from_url(self._redis_url) as client:
             client.flushall()
-
-    def revive_account(self, shop: str) -> None:
-        """The merchant gives consent again."""
-        fresh = self.world.aliexpress.control("accounts", {"user_id": self.accounts[shop]})
-        with self.container.database.transaction() as session:
-            credential = session.scalars(
-                sa.select(Credential)
-                .join(SupplierAccount, SupplierAccount.id == Credential.account_id)
-                .where(SupplierAccount.user_id == self.accounts[shop])
-            ).one()
-            secrets = {"access_token": fresh["access_token"], "refresh_token": fresh["refresh_token"]}
-            credential.sealed = self.container.vault.seal_json(secrets, credential.place)
-            credential.state, credential.version = "LIVE", credential.version + 1
-            credential.expires_at = None
-            credential.lease_owner = credential.lease_until = None
-
-    def revive_shop(self) -> None:
-        """The merchant opens our app in Shopify again."""
-        fresh = self.world.shopify.control(f"shops/{DOMAIN}/tokens", {})
-        with self.container.database.transaction() as session:
-            query = sa.select(Credential).where(Credential.shop_id == self.shops.ids[SHOPIFY])
-            credential = session.scalars(query).one()
-            secrets = {"access_token": fresh["access_token"], "refresh_token": fresh["refresh_token"]}
-            credential.sealed = self.container.vault.seal_json(secrets, credential.place)
-            credential.state, credential.version = "LIVE", credential.version + 1
-            credential.expires_at = None
-            credential.lease_owner = credential.lease_until = None
 
     def poll_now(self) -> None:
         """Every shop is asked for changes at the next look."""

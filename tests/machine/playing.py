@@ -1,30 +1,55 @@
-"""Plays a number of stories of one seed."""
+"""Plays a number of stories of one seed, until one breaks; that one is told as short as it can be made."""
 
 from __future__ import annotations
 
-from unittest.mock import patch
+import dataclasses
+import sys
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
-from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import get_state_machine_test
 
-from tests.machine.stories import Stories
+from tests.machine.acts import Act
+from tests.machine.holds import Broken
+from tests.machine.shorten import shorten
+from tests.machine.stories import Broke, Enough, Stories
+from tests.machine.story import Servers, Story, Telling, name_of, tell
 
 
-def play(*, seed: int, examples: int, steps: int, shorten: int = 60) -> None:
-    """`steps`: acts of a story at most; `shorten`: seconds that a story which broke something may be shortened for.
-
-    Raises what the shortest story raised that broke something; the story is in the notes of that error."""
+def play(*, seed: int, examples: int, steps: int, seconds: float = 60.0) -> None:
+    """`steps`: acts of a story; `seconds`: how long one that broke may be shortened. Raises `Broken` with its text."""
     settings = hypothesis.settings(
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
         database=None,
-        print_blob=False,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    test = get_state_machine_test(Stories, settings=settings)
-    with patch.object(engine, "MAX_SHRINKING_SECONDS", shorten):
-        hypothesis.seed(seed)(test)()
+    Servers.fresh = True
+    try:
+        hypothesis.seed(seed)(get_state_machine_test(Stories, settings=settings))()
+    except Enough:
+        return
+    except Broke as broke:
+        story, fault = _shortest(broke.telling, seconds)
+        raise Broken(tell(story, fault)) from fault
+
+
+def _shortest(told: Telling, seconds: float) -> tuple[Story, BaseException]:
+    assert told.fault is not None
+    print(f"After {len(told.acts)} acts: {told.fault!r}"[:300], file=sys.stderr, flush=True)
+    name, faults = name_of(told.fault), {told.story: told.fault}
+
+    def still(acts: tuple[Act, ...]) -> bool:
+        story = dataclasses.replace(told.story, acts=acts)
+        try:
+            story.play()
+        except Exception as fault:  # noqa: BLE001 - told if it is the one that is looked for
+            faults[story] = fault
+            return name_of(fault) == name
+        return False
+
+    acts = shorten(told.acts, still, seconds)
+    story = dataclasses.replace(told.story, acts=acts)
+    return story, faults[story]

@@ -57,7 +57,7 @@ def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -
         return
     worker.has_written = True
     if worker.has_read:
-        worker.stop(f"before the first write of {_caller()}")
+        worker.stop(f"before the first write of {worker.transaction}")
 
 
 def _transaction(whole: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,11 +69,13 @@ def _transaction(whole: Callable[..., Any]) -> Callable[..., Any]:
                 yield session
             return
         worker.refuse_dead()
-        what = _caller()
+        what = worker.transaction = _caller()
         worker.in_transaction, worker.has_read, worker.has_written = True, False, False
         try:
             with whole(database) as session:
                 yield session
+                if worker.has_written and not worker.has_read:
+                    worker.stop(f"before the commit of {what}")  # whoever read first stops before the first write
         finally:
             worker.in_transaction = False
         if worker.has_written:

@@ -14,7 +14,14 @@ SHOPIFY, WOOCOMMERCE = "shopify", "woocommerce"
 DOMAIN, SLUG = "bottles.myshopify.com", "socks"
 GOODS: tuple[Goods, ...] = (BROWN_BOTTLE, SOCKS, BLUE_BOTTLE)
 """Sold by both shops; the first and the last are SKUs of one product."""
+OTHER_SOCKS = SOCKS.sku_id[:-1] + "1"
+"""What a merchant may have the socks bought as instead."""
 PRICE = "60.00"
+
+
+def sold_as(sku: str) -> str:
+    """The SKU of the goods that this one is bought for."""
+    return SOCKS.sku_id if sku == OTHER_SOCKS else sku
 
 
 @dataclass
@@ -30,6 +37,8 @@ class Order:
     """Pieces by SKU at this moment: none unless it is paid and alive."""
     history: list[tuple[int, Counter[str]]] = field(default_factory=list)
     """`wanted` from which step of the story on."""
+    changed: bool = False
+    """Whether anybody did anything to it that may keep its parcels from being shown."""
 
     @property
     def name_hash(self) -> str:
@@ -82,6 +91,7 @@ class Shops:
 
     def act(self, order: Order, name: str, data: dict[str, Any]) -> bool:
         """An act of a merchant or buyer; gives whether the shop allowed it."""
+        order.changed |= name not in {"touch", "pay"}
         server = self._world.shopify if order.shop == SHOPIFY else self._world.woocommerce
         asked = data if order.shop == SHOPIFY else {"shop": SLUG, **data}
         status, _ = server.call("POST", f"/_control/orders/{order.external_id}/{name}", asked)

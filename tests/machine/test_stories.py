@@ -9,7 +9,7 @@ import pytest
 from tests.fresh_databases import FreshDatabases
 from tests.machine.clock import migrate
 from tests.machine.playing import play
-from tests.machine.stories import Servers
+from tests.machine.story import Servers
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import psycopg
 
 _here = threading.local()
 LOOK = 0.02
-LONGEST = 20.0
+LONGEST = 180.0
 """Seconds after which a worker that neither stops nor ends is an error of the machine."""
 
 
@@ -29,10 +29,13 @@ class Worker:
         self.name = name
         self.point = ""
         self.killed = self.through = False
+        self.transaction = ""
+        """Which function of the product opened the last one."""
         self.in_transaction = self.has_read = self.has_written = False
         self.kill_at: float | None = None
         """By the story's `boottime`: then the supervisor kills it (it stands behind the point of no return)."""
-        self.began = 0
+        self.began, self.began_at = 0, 0.0
+        """When it took its work: the step, and the story's time."""
         self.calls: list[str] = []
         self._blocked = blocked
         self._thread: threading.Thread | None = None
