@@ -17,7 +17,9 @@ _PIPELINE = (
     "fit",
     "forgotten",
     "generation",
+    "locks",
     "not_there",
+    "recall",
     "reconcile",
     "unverified",
 )
