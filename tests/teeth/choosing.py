@@ -12,8 +12,8 @@ import coverage
 from tests.teeth.modules import MODULES, ROOT, WORK
 from tests.teeth.mutator import Mutation
 
-QUICK = ("tests/domain", "tests/unit", "tests/model", "tests/connectors")
-"""Without a database: they go first."""
+QUICK = ("tests/domain", "tests/unit", "tests/model", "tests/connectors", "tests/pipeline")
+"""Without servers of shops and suppliers: they go first."""
 
 
 @dataclass

@@ -40,6 +40,7 @@ TESTS = (
     "tests/domain",
     "tests/model",
     "tests/unit",
+    "tests/pipeline",
     "tests/connectors/aliexpress",
     "tests/services",
     "tests/flow",
