@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import container as containers
+from app.boot import prepare
 from tests.pipeline.stage import Stage
 
 NOWHERE = "http://127.0.0.1:9"
@@ -16,7 +17,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture
 def stage(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stage]:
-    """A container on a clean database, and one transaction."""
+    """A container on a clean database, and a transaction."""
     container = containers.build(
         {
             "APP_ENV": "test",
@@ -38,7 +39,9 @@ def stage(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Stage]:
         }
     )
     try:
-        with container.database.transaction() as session:
-            yield Stage(container, session)
+        prepare(container)
+        made = Stage(container)
+        yield made
+        made.end()
     finally:
         container.close()

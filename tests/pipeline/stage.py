@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -41,15 +42,37 @@ TWO: Items = (("P1", "S1", 2), ("P2", "S2", 1))
 
 
 class Stage:
-    """One transaction of one test, and what it stands on."""
+    """A transaction in which a test stands, and what stands in it."""
 
-    def __init__(self, container: Container, session: Session) -> None:
-        self.container, self.session = container, session
+    def __init__(self, container: Container) -> None:
+        self.container = container
         self._numbers = count(1)
-        self.now: datetime = session.scalar(sa.select(sa.func.now()))  # type: ignore[assignment]
+        self._begin()
+        self.now: datetime = self.session.scalar(sa.select(sa.func.now()))  # type: ignore[assignment]
         self.merchant = self.add(Merchant(name="The merchant"))
         self.account = self.new_account()
         self.shop = self.new_shop()
+
+    def _begin(self) -> None:
+        self._transaction = self.container.database.transaction()
+        self.session: Session = self._transaction.__enter__()
+
+    def end(self) -> None:
+        """Commit."""
+        self._transaction.__exit__(None, None, None)
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """What so far was done is committed; inside, others have transactions of their own. After it rows are new."""
+        self.end()
+        try:
+            yield
+        finally:
+            self._begin()
+
+    def again(self, row: Any) -> Any:
+        """A row as it stands now."""
+        return self.session.get_one(type(row), sa.inspect(row).identity, populate_existing=True)
 
     def add(self, row: Any) -> Any:
         """Put a row into the database."""
@@ -226,7 +249,8 @@ class Stage:
     def spend(self, purchase: Purchase) -> tuple[str, int | None]:
         """State and settled sum of its reservation."""
         mine = sa.select(Spend.state, Spend.settled).join(Attempt).where(Attempt.purchase_id == purchase.id)
-        return self.session.execute(mine).tuples().one()
+        state, settled = self.session.execute(mine).one()
+        return state, settled
 
     def tasks(self) -> list[str]:
         """Keys of tasks whose cause lasts."""

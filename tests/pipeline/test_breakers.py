@@ -206,13 +206,13 @@ def test_no_breaker_is_no_unclear_outcome(stage: Stage) -> None:
     assert breaker.reserve_place(stage.session, stage.container, mine)
 
 
-def committed(stage: Stage) -> None:
-    """What is read and written by transactions of their own has to be there for them."""
-    stage.session.commit()
+def read(stage: Stage, supplier: str, *, ok: bool) -> None:
+    """A read ended; it is noted in transactions of its own."""
+    with stage.outside():
+        breaker.note_read(stage.container, supplier, ok=ok)
 
 
 def state(stage: Stage, scope: str) -> tuple[str, int]:
-    stage.session.rollback()
     found = stage.session.get_one(Breaker, scope)
     return found.state, found.failed_reads
 
@@ -220,11 +220,10 @@ def state(stage: Stage, scope: str) -> tuple[str, int]:
 def test_five_failed_reads_open_the_suppliers_and_a_good_one_lets_trials_begin(stage: Stage) -> None:
     row(stage, "account:1", state="OPEN", trial_at=stage.now + timedelta(hours=1))
     row(stage, "account:2")
-    committed(stage)
     for count in range(1, 6):
-        breaker.note_read(stage.container, "aliexpress", ok=False)
+        read(stage, "aliexpress", ok=False)
         assert state(stage, "supplier:aliexpress") == ("OPEN" if count == 5 else "CLOSED", count)
-    breaker.note_read(stage.container, "aliexpress", ok=True)
+    read(stage, "aliexpress", ok=True)
     assert state(stage, "supplier:aliexpress") == ("TRIAL", 0)
     assert (state(stage, "account:1")[0], state(stage, "account:2")[0]) == ("TRIAL", "CLOSED")
 
@@ -233,33 +232,29 @@ def test_a_good_read_forgets_the_failed_ones_and_begins_no_trial_before_the_paus
     row(stage, "supplier:aliexpress", failed_reads=4)
     one = row(stage, "supplier:other", state="OPEN", trial_at=stage.now + timedelta(hours=1), failed_reads=5)
     row(stage, "account:1", state="OPEN")
-    committed(stage)
-    breaker.note_read(stage.container, "aliexpress", ok=True)
+    read(stage, "aliexpress", ok=True)
     assert state(stage, "supplier:aliexpress") == ("CLOSED", 0)
-    breaker.note_read(stage.container, "other", ok=True)
+    read(stage, "other", ok=True)
     assert state(stage, one.scope) == ("OPEN", 0)
     assert state(stage, "account:1")[0] == "OPEN"
-    one.trial_at = stage.now - timedelta(hours=1)
-    committed(stage)
-    breaker.note_read(stage.container, "other", ok=True)
+    stage.again(one).trial_at = stage.now - timedelta(hours=1)
+    read(stage, "other", ok=True)
     assert state(stage, one.scope) == ("TRIAL", 0)
     assert state(stage, "account:1")[0] == "TRIAL"
 
 
 def test_a_good_read_of_a_healthy_supplier_writes_nothing(stage: Stage) -> None:
     row(stage, "supplier:other")
-    committed(stage)
-    breaker.note_read(stage.container, "aliexpress", ok=True)
-    breaker.note_read(stage.container, "other", ok=True)
+    read(stage, "aliexpress", ok=True)
+    read(stage, "other", ok=True)
     assert list(stage.session.scalars(sa.select(Breaker.scope))) == ["supplier:other"]
 
 
 def test_reads_that_fail_during_a_trial_open_it_again(stage: Stage) -> None:
     row(stage, "supplier:aliexpress", state="TRIAL", failed_reads=3)
-    committed(stage)
-    breaker.note_read(stage.container, "aliexpress", ok=False)
+    read(stage, "aliexpress", ok=False)
     assert state(stage, "supplier:aliexpress") == ("TRIAL", 4)
-    breaker.note_read(stage.container, "aliexpress", ok=False)
+    read(stage, "aliexpress", ok=False)
     assert state(stage, "supplier:aliexpress") == ("OPEN", 5)
 
 
@@ -268,7 +263,7 @@ def test_an_accounts_breaker_may_try_again_when_its_pause_is_over(stage: Stage) 
     row(stage, "account:2", state="OPEN", trial_at=stage.now + timedelta(hours=1))
     row(stage, "account:3")
     row(stage, "supplier:aliexpress", state="OPEN", trial_at=stage.now - timedelta(seconds=1))
-    committed(stage)
-    breaker.accounts_due(stage.container)
+    with stage.outside():
+        breaker.accounts_due(stage.container)
     found = [state(stage, scope)[0] for scope in ("account:1", "account:2", "account:3", "supplier:aliexpress")]
     assert found == ["TRIAL", "OPEN", "CLOSED", "OPEN"]
