@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.domain.purchase_flow import STATES
 from app.models import Audit, Purchase, SupplierOrder, Task
 from app.pipeline import adopt
 from app.pipeline.record import alert, task
@@ -491,7 +490,3 @@ def test_the_windows_are_never_shorter_than_what_the_supplier_tells(stage: Stage
     short = replace(stage.container.timers, match_before=timedelta(0), match_after=timedelta(seconds=1))
     least = timedelta(seconds=2)
     assert adopt.window(replace(stage.container, timers=short)) == (least, least)
-
-
-def test_these_are_all_states() -> None:
-    assert set(STATES) >= ENDED
