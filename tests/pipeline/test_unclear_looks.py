@@ -13,7 +13,7 @@ from app.models import Audit, Evidence, Inbox, Purchase, Task
 from app.pipeline import adopt, evidence, generation, not_there, reconcile, unverified
 from app.pipeline.record import alert, task
 from app.ports.errors import MerchantMustAct, TryLater
-from app.ports.inbound import Hint
+from app.ports.inbound import Hint, HintKind
 from tests.pipeline.stage import ONE, TWO, Stage
 
 MINUTE = timedelta(minutes=1)
@@ -476,7 +476,7 @@ def test_an_order_number_has_digits_only(stage: Stage, number: str) -> None:
 @pytest.mark.parametrize(("attempts", "kept"), [(1, 1), (2, 0)])
 def test_a_push_is_kept_as_evidence_once(stage: Stage, attempts: int, kept: int) -> None:
     event = Inbox(id=5, source="aliexpress", verified=True, attempts=attempts)
-    evidence._keep(stage.session, event, Hint(kind="supplier_order", ref="81", status="x"))
+    evidence._keep(stage.session, event, Hint(HintKind.SUPPLIER_ORDER, ref="81", status="x"))
     stage.session.flush()
     rows = stage.session.scalars(sa.select(Evidence)).all()
     assert len(rows) == kept
