@@ -63,6 +63,37 @@ def test_anything_else_holds_the_line(product: SupplierProduct | None, reason: s
     assert found.text
 
 
+@pytest.mark.parametrize(
+    ("product", "text"),
+    [
+        (None, "the product no longer exists"),
+        (replace(PRODUCT, product_id="1"), "the answer is about another product"),
+        (replace(PRODUCT, on_sale=False), "the product is not on sale"),
+        (replace(PRODUCT, seller_id="912"), "the product has another seller"),
+        (replace(PRODUCT, skus=(SKU, SKU)), "its SKU id is not unique"),
+        (replace(PRODUCT, skus=(OTHER,)), "the linked option is no longer offered"),
+        (replace(PRODUCT, skus=()), "the linked option is no longer offered"),
+        (replace(PRODUCT, skus=(OTHER, replace(SKU, sku_id="5"))), "its options are sold under a new SKU id"),
+        (replace(PRODUCT, skus=(replace(SKU, attributes="Black"),)), "the same SKU id now stands for other options"),
+    ],
+)
+def test_a_held_line_says_what_is_different(product: SupplierProduct | None, text: str) -> None:
+    assert compare(LINK, product).text == text
+
+
+def test_a_seller_counts_only_where_both_are_known() -> None:
+    assert compare(LINK, replace(PRODUCT, seller_id="")) == Match(SKU)
+
+
+@pytest.mark.parametrize("text", ["", "Black"])
+def test_a_link_without_readable_options_holds_only_for_the_very_same_text(text: str) -> None:
+    bare, offered = replace(LINK, sku_attributes=text), replace(PRODUCT, skus=(replace(SKU, attributes=text),))
+    assert compare(bare, offered) == Match(offered.skus[0])
+    other = replace(SKU, sku_id="5", attributes=text)
+    assert compare(bare, replace(PRODUCT, skus=(other,))).text == "the linked option is no longer offered"
+    assert isinstance(compare(bare, replace(PRODUCT, skus=(replace(SKU, attributes="White"),))), Mismatch)
+
+
 def test_moved_options_are_told_but_not_taken() -> None:
     found = compare(LINK, replace(PRODUCT, skus=(replace(SKU, sku_id="5"),)))
     assert isinstance(found, Mismatch)

@@ -228,3 +228,21 @@ def test_caps_refuse_nonsense() -> None:
     with pytest.raises(ValueError, match="EUR"):
         check_caps(CAPS, eur("1.00"), order_so_far=zero, day_so_far=zero)
     assert check_caps(Caps(), usd("999.00"), order_so_far=zero, day_so_far=zero) is None
+    assert check_caps(CAPS, zero, order_so_far=zero, day_so_far=zero) is None, "nothing is no negative cost"
+    bare = Caps(quantity=0)
+    assert check_caps(bare, zero, order_so_far=zero, day_so_far=zero) is None, "no pieces are told"
+
+
+@pytest.mark.parametrize(
+    ("caps", "code", "limit", "spent"),
+    [
+        (Caps(per_order=usd("1.00")), "cap_order", "1.00 USD", "2.00 USD"),
+        (Caps(per_day=usd("1.00")), "cap_day", "1.00 USD", "3.00 USD"),
+        (Caps(usd("1.00"), usd("1.00"), 0), "quantity_over", "0", ""),
+    ],
+)
+def test_each_cap_counts_alone_and_tells_what_it_is_and_what_was_spent(
+    caps: Caps, code: str, limit: str, spent: str
+) -> None:
+    found = check_caps(caps, usd("4.00"), order_so_far=usd("2.00"), day_so_far=usd("3.00"), pieces=1)
+    assert found == CapReached(code, limit, spent, "4.00 USD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import coverage
 from tests.teeth.modules import MODULES, ROOT, WORK
 from tests.teeth.mutator import Mutation
 
-QUICK = ("tests/domain", "tests/unit", "tests/model", "tests/connectors")
-"""Without a database: they go first."""
+QUICK = ("tests/domain", "tests/unit", "tests/model", "tests/connectors", "tests/pipeline")
+"""Without servers of shops and suppliers: they go first."""
 
 
 @dataclass
@@ -43,11 +44,13 @@ class Choice:
                     busy[test] += 1
         return cls(lines, dict(busy))
 
-    def of(self, one: Mutation, most: int) -> list[str]:
+    def of(self, one: Mutation, most: int, noticed: Mapping[str, int] | None = None) -> list[str]:
         """At most `most` tests that run a change: quick ones first, then one of each file in turn, special ones first.
 
-        What runs while modules are loaded (constants) may be noticed by any test of the module.
+        What runs while modules are loaded (constants) may be noticed by any test of the module. `noticed`: how many
+        changes of this module each test has noticed; of the quick ones, and of the rest, those come first.
         """
+        before = noticed or {}
         mine = self.lines.get(one.module, {})
         tests = set().union(*(mine.get(line, set()) for line in range(one.line, one.end_line + 1)))
         if not tests and one.line in mine:
@@ -61,7 +64,13 @@ class Choice:
         turns = []
         while any(by_file.values()):
             turns += [left.pop(0) for left in by_file.values() if left]
-        return [*quick, *turns][:most]
+        return [*sorted(quick, key=lambda test: -before.get(test, 0)), *_first(turns, before)][:most]
+
+
+def _first(tests: list[str], noticed: Mapping[str, int]) -> list[str]:
+    """The three that noticed most so far, then the others as they stand: what nobody noticed yet needs another test."""
+    best = sorted((test for test in tests if test in noticed), key=lambda test: -noticed[test])[:3]
+    return [*best, *(test for test in tests if test not in best)]
 
 
 def _inside(name: str) -> bool:

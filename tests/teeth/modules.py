@@ -17,7 +17,9 @@ _PIPELINE = (
     "fit",
     "forgotten",
     "generation",
+    "locks",
     "not_there",
+    "recall",
     "reconcile",
     "unverified",
 )
@@ -38,6 +40,7 @@ TESTS = (
     "tests/domain",
     "tests/model",
     "tests/unit",
+    "tests/pipeline",
     "tests/connectors/aliexpress",
     "tests/services",
     "tests/flow",

@@ -22,22 +22,29 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.db_migrate import upgrade
+from app.local.embedded import start_postgres, start_valkey
 from tests.faults.mutants import copy
+from tests.fresh_databases import FreshDatabases
 from tests.teeth.choosing import Choice
 from tests.teeth.equivalent import EQUIVALENT
 from tests.teeth.modules import MODULES, RESULTS, ROOT
 from tests.teeth.mutator import Mutation, fingerprint, mutations
+from tests.teeth.warm import KILLED, SURVIVED
 
 BOOK = RESULTS / "mutation.jsonl"
 GOAL = 85.0
-MOST = 240
+MOST = 120
 """Seconds for the tests of one change. One that makes them hang is noticed."""
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-KILLED, SURVIVED, UNTESTED = "killed", "survived", "untested"
+UNTESTED = "untested"
+"""No test runs the line."""
 
 
 @dataclass
@@ -83,64 +90,130 @@ def sample(modules: Iterable[str], seed: int) -> list[Mutation]:
     return every
 
 
-def judge(folder: Path, one: Mutation, tests: Sequence[str]) -> tuple[str, str]:
-    """(result, the test that noticed it) of one change in a copy of the tree."""
-    if not tests:
-        return UNTESTED, ""
-    target = folder / one.module
-    source = (ROOT / one.module).read_text()
-    target.write_text(one.of(source))
-    command = [".venv/bin/python", "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
-    running = subprocess.Popen(
-        [*command, "--tb=no", *tests],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = running.communicate(timeout=MOST)
-    except subprocess.TimeoutExpired:
-        os.killpg(running.pid, 9)
-        running.communicate()
-        return KILLED, "they hang"
-    finally:
-        target.write_text(source)
-    if running.returncode == 0:
-        return SURVIVED, ""
-    named = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
-    return KILLED, named.group(1) if named else "pytest"
+class Judge:
+    """A copy of the tree in which one change at a time is tried, by a process that is warm. For one thread."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = copy(folder)
+        python = str(self._folder / ".venv/bin/python")
+        # A module counts as compiled if its text is the same: a change may leave length and time as they were.
+        compiled = [
+            python,
+            "-m",
+            "compileall",
+            "-q",
+            "--invalidation-mode",
+            "checked-hash",
+            "app",
+            "connectors",
+            "tests",
+        ]
+        subprocess.run(compiled, cwd=self._folder, check=True, stdout=subprocess.DEVNULL)
+        self._warm = subprocess.Popen(
+            [python, "-m", "tests.teeth.warm"],
+            cwd=self._folder,
+            env={**os.environ, **environment, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        self._warm.communicate()
+
+    def judge(self, one: Mutation | None, tests: Sequence[str]) -> tuple[str, str]:
+        """(result, the test that noticed it) of one change, or of the tree as it is. Raises RuntimeError."""
+        if not tests:
+            return UNTESTED, ""
+        if one is None:
+            return self._run(tests)
+        target, source = self._folder / one.module, (ROOT / one.module).read_text()
+        target.write_text(one.of(source))
+        try:
+            return self._run(tests)
+        finally:
+            target.write_text(source)
+
+    def _run(self, tests: Sequence[str]) -> tuple[str, str]:
+        writes, reads = self._warm.stdin, self._warm.stdout
+        if writes is None or reads is None:
+            raise RuntimeError("no pipe")
+        writes.write(json.dumps({"tests": list(tests), "seconds": MOST}) + "\n")
+        writes.flush()
+        answer = json.loads(reads.readline() or "{}")
+        if answer.get("result") not in {KILLED, SURVIVED}:
+            raise RuntimeError(f"no verdict: {answer.get('by', 'the process ended')}")
+        return answer["result"], answer["by"]
 
 
-def try_all(left: Sequence[Mutation], tests: Choice, book: Book, *, until: float, slots: int, most: int) -> None:
+@dataclass
+class Trust:
+    """Tests that noticed a change, by module; and which of them pass without any: only they count."""
+
+    noticed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    good: set[str] = field(default_factory=set)
+    bad: set[str] = field(default_factory=set)
+
+
+def verdict(judge: Judge, one: Mutation, choice: Choice, trust: Trust, most: int) -> tuple[str, str]:
+    """What comes of a change: a test that fails without it too is left out from then on."""
+    while True:
+        tests = [test for test in choice.of(one, most, trust.noticed[one.module]) if test not in trust.bad]
+        result, by = judge.judge(one, tests)
+        test = by.split("[")[0]
+        if result != KILLED or test not in tests:
+            return result, by
+        if test not in trust.good and judge.judge(None, [test])[0] == KILLED:
+            trust.bad.add(test)
+            continue
+        trust.good.add(test)
+        trust.noticed[one.module][test] += 1
+        return result, by
+
+
+def try_all(left: Sequence[Mutation], choice: Choice, book: Book, *, until: float, slots: int, most: int) -> None:
     """Try one after another until the time is over, `slots` at a time."""
     waiting: queue.SimpleQueue[Mutation] = queue.SimpleQueue()
     for one in left:
         waiting.put(one)
-    lock = threading.Lock()
+    lock, trust = threading.Lock(), Trust()
 
     def work() -> None:
-        with tempfile.TemporaryDirectory(prefix="waybill-mutation-") as name:
-            folder = copy(Path(name))
+        with tempfile.TemporaryDirectory(prefix="waybill-mutation-") as name, _servers(Path(name)) as environment:
+            judge = Judge(Path(name) / "tree", environment)
             while time.monotonic() < until:
                 try:
                     one = waiting.get_nowait()
                 except queue.Empty:
-                    return
+                    break
                 begun = time.monotonic()
-                result, by = judge(folder, one, tests.of(one, most))
+                result, by = verdict(judge, one, choice, trust, most)
                 with lock:
                     book.note(_of(one), one, result, by, time.monotonic() - begun)
                     print(f"{result:9}{time.monotonic() - begun:6.1f} s  {_name(one)}  {by}", flush=True)
+            judge.close()
 
     threads = [threading.Thread(target=work) for _ in range(slots)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for test in sorted(trust.bad):
+        print(f"fails without any change, so it counts for nothing: {test}")
+
+
+@contextmanager
+def _servers(folder: Path) -> Iterator[dict[str, str]]:
+    """Where the tests of one slot find their servers, and a migrated database to copy."""
+    with start_postgres(folder / "postgres", durable=False) as postgres, start_valkey(folder / "valkey") as valkey:
+        databases = FreshDatabases(postgres.url, upgrade)
+        yield {
+            "TEST_DATABASE_URL": postgres.url,
+            "TEST_DATABASE_TEMPLATE": databases.template,
+            "TEST_REDIS_URL": valkey.url,
+        }
+        databases.close()
 
 
 _PRINTS: dict[str, str] = {}
@@ -182,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--module", action="append", default=[], help="only modules with this in their name")
     parser.add_argument("--again", action="store_true", help="only what survived, against all tests of its line")
     parser.add_argument("--tell", action="store_true", help="do not run anything")
-    parser.add_argument("--most", type=int, default=16, help="tests for each change")
+    parser.add_argument("--most", type=int, default=24, help="tests for each change")
     parser.add_argument("--book", type=Path, default=BOOK, help="where results add up")
     asked = parser.parse_args(argv)
     number, unit = re.fullmatch(r"([0-9]+)([smh]?)", asked.budget).groups()  # type: ignore[union-attr]

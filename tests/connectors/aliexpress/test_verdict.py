@@ -95,6 +95,10 @@ def test_an_unreadable_id_beside_a_good_one() -> None:
         ("DELIVERY_METHOD_NOT_EXIST", "shipping_service"),
         ("ERROR_WHEN_BUILD_FOR_PLACE_ORDER", "needs_person"),
         ("A001_ORDER_CANNOT_BE_PLACED", "needs_person"),
+        ("A002_INVALID_ZONE", "needs_person"),
+        ("A003_SUSPICIOUS_BUYER", "needs_person"),
+        ("A004_CANNOT_USER_COUPON", "needs_person"),
+        ("A005_INVALID_COUNTRIES", "needs_person"),
         ("A006_INVALID_ACCOUNT_INFO", "needs_person"),
     ],
 )
@@ -271,3 +275,79 @@ def test_an_error_of_another_kind_than_text_is_an_error(name: str, odd: Any) -> 
 def test_a_sub_code_of_another_kind_than_text_is_one() -> None:
     more: dict[str, Any] = {"sub_code": ["isp.x"]}
     assert judge(gateway("InvalidSignature", **more)).outcome is PlaceOutcome.UNKNOWN
+
+
+@pytest.mark.parametrize("wrong", ["x", {}, [], 0, ""])
+def test_a_refusal_beside_an_error_of_the_gateway_proves_nothing(wrong: Any) -> None:
+    body = result(is_success=False, error_code="A001_ORDER_CANNOT_BE_PLACED")
+    body[WRAPPER]["error_response"] = wrong
+    assert judge(body).outcome is PlaceOutcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "code"),
+    [
+        (gateway("Brand.New"), PlaceOutcome.UNKNOWN, "Brand.New"),
+        (gateway(None), PlaceOutcome.UNKNOWN, "no_code"),
+        (gateway("IllegalAccessToken", sub_code="isp.remote"), PlaceOutcome.UNKNOWN, "isp.remote"),
+        (gateway("15"), PlaceOutcome.UNKNOWN, "15"),
+        (gateway("InvalidSignature"), PlaceOutcome.NOT_EXECUTED, "InvalidSignature"),
+        (result(is_success=False, error_code="NEVER_SEEN"), PlaceOutcome.UNKNOWN, "NEVER_SEEN"),
+        (result(is_success=False), PlaceOutcome.UNKNOWN, "no_ids"),
+        (result(is_success=True, order_list=IDS, error_msg="odd"), PlaceOutcome.UNKNOWN, "ids_with_message"),
+        (result(is_success=True, order_list=IDS, error_code="ODD"), PlaceOutcome.UNKNOWN, "ODD"),
+        (b"<html></html>", PlaceOutcome.UNKNOWN, "malformed_answer"),
+    ],
+)
+def test_each_class_keeps_the_code_that_it_was_read_from(body: Any, outcome: PlaceOutcome, code: str) -> None:
+    found = judge(body)
+    assert (found.outcome, found.code) == (outcome, code)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        gateway("Brand.New", "text"),
+        gateway("InvalidSignature", "text"),
+        gateway("15", "text"),
+        result(is_success=False, error_code="NEVER_SEEN", error_msg="text"),
+        result(is_success=False, error_code="A001_ORDER_CANNOT_BE_PLACED", error_msg="text"),
+        result(is_success=True, order_list=IDS, error_msg="text"),
+    ],
+)
+def test_each_class_keeps_the_words_that_came_with_it(body: Any) -> None:
+    found = judge(body)
+    assert found.message == "text"
+    assert "text" in found.answer
+
+
+def test_only_a_refused_address_or_customs_id_names_a_field_and_only_a_call_limit_a_pause() -> None:
+    city = {"is_success": False, "error_msg": "Please enter a City"}
+    assert judge(result(error_code="B_DROPSHIPPER_DELIVERY_ADDRESS_CPF_CN_INVALID", **city)).field == "cpf"
+    assert judge(result(error_code="A001_ORDER_CANNOT_BE_PLACED", **city)).field == ""
+    assert judge(gateway("InvalidSignature", "this ban will last 7 seconds")).retry_after is None
+
+
+def test_a_transport_error_is_told_by_its_name() -> None:
+    for sent, words in ((False, "not sent: cut"), (True, "sent, then cut")):
+        found = verdict.transport(TransportError("cut", sent=sent))
+        assert (found.code, found.answer) == ("cut", words)
+
+
+def test_what_cannot_be_written_down_is_refused_for_a_person() -> None:
+    found = verdict.not_composable("no house number")
+    assert (found.outcome, found.reason, found.message) == (PlaceOutcome.REJECTED, "needs_person", "no house number")
+
+
+def test_another_status_is_told_with_what_came_beside_it() -> None:
+    found = judge(result(is_success=False, error_code="A001_ORDER_CANNOT_BE_PLACED"), status=502)
+    assert (found.outcome, found.code) == (PlaceOutcome.UNKNOWN, "http_502")
+
+
+def test_a_lone_id_under_another_name_is_read_and_two_are_not_guessed_at() -> None:
+    assert judge(result(is_success=True, order_list={"id": 81})).order_ids == ("81",)
+    assert judge(result(is_success=True, order_list={"a": 81, "b": 82})).order_ids == ()
+
+
+def test_the_same_number_twice_is_one_order() -> None:
+    assert judge(result(is_success=True, order_list=[81, 82, 81])).order_ids == ("81", "82")

@@ -1,0 +1,163 @@
+"""What outside knows of a send that the database lacks freezes buying, once for each sign, and asks a person."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.models import Alert, Audit, PlacementFreeze, Task
+from app.pipeline import forgotten
+from tests.pipeline.stage import ONE, TWO, Items, Stage
+
+HOUR = timedelta(hours=1)
+
+
+def freezes(stage: Stage) -> list[PlacementFreeze]:
+    return list(stage.session.scalars(sa.select(PlacementFreeze).order_by(PlacementFreeze.id)))
+
+
+def test_a_freeze_is_made_once_for_each_reason_also_after_a_release(stage: Stage) -> None:
+    freeze = forgotten.freeze
+    assert freeze(stage.session, "one", by="x", account_id=stage.account.id, detail={"more": 1})
+    assert not freeze(stage.session, "one", by="x")
+    (made,) = freezes(stage)
+    assert (made.reason, made.account_id, made.frozen_by, made.released_at) == ("one", stage.account.id, "x", None)
+    assert stage.alerts() == ["frozen:one"]
+    kept = stage.session.scalars(sa.select(Audit).where(Audit.action == "frozen")).one()
+    assert (kept.entity, kept.entity_id, kept.to_state, kept.actor) == ("placement", made.id, "FROZEN", "x")
+    assert kept.detail == {"reason": "one", "account": stage.account.id, "more": 1}
+    made.released_at = stage.now
+    stage.session.flush()
+    assert not freeze(stage.session, "one", by="x")
+    assert freeze(stage.session, "two", by="x")
+    assert len(freezes(stage)) == 2
+
+
+def test_the_journals_numbers_are_named_five_of_them_and_told_once(stage: Stage) -> None:
+    numbers = {str(number) for number in range(11, 18)}
+    forgotten.journal_knows_more(stage.session, numbers)
+    (made,) = freezes(stage)
+    assert "(11, 12, 13, 14, 15 and 2 more)" in made.reason
+    assert (made.frozen_by, made.account_id) == ("journal", None)
+    forgotten.journal_knows_more(stage.session, {"13", "17"})
+    assert len(freezes(stage)) == 1, "whoever released that knew of them"
+    forgotten.journal_knows_more(stage.session, {"13", "99"})
+    assert "(13, 99)" in freezes(stage)[1].reason
+
+
+def test_five_numbers_are_named_all(stage: Stage) -> None:
+    forgotten.journal_knows_more(stage.session, {"1", "2", "3", "4", "5"})
+    assert "(1, 2, 3, 4, 5)" in freezes(stage)[0].reason
+
+
+def unknown(stage: Stage, items: Items = ONE, **more: Any) -> Any:
+    """An order of nobody's turned up."""
+    order = stage.supplier_order("81")
+    forgotten.unknown_order(stage.session, order, stage.read("81", items, **more))
+    return order
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "frozen"),
+    [
+        ("READY", True, True),
+        ("CLAIMED", True, True),
+        ("HELD", True, False),
+        ("DRAFT", False, False),
+        ("VOID", False, False),
+    ],
+)
+def test_one_that_holds_what_is_about_to_be_ordered_stops_its_account(
+    stage: Stage, state: str, asked: bool, frozen: bool
+) -> None:
+    mine = stage.purchase(state)
+    order = unknown(stage)
+    assert stage.tasks() == ([f"stray:{order.id}:{mine.id}"] if asked else [])
+    assert [one.account_id for one in freezes(stage)] == ([stage.account.id] if frozen else [])
+    if asked:
+        task = stage.session.scalars(sa.select(Task)).one()
+        assert (task.kind, task.turn, task.purchase_id, task.order_id) == ("stray_order", "us", mine.id, mine.order_id)
+
+
+@pytest.mark.parametrize("outcome", ["OPEN", "UNKNOWN", "VOID", "NOT_SENT", "NOT_EXECUTED"])
+def test_what_may_have_been_sent_is_not_forgotten(stage: Stage, outcome: str) -> None:
+    stage.purchase("READY", outcome=outcome)
+    unknown(stage)
+    assert bool(stage.tasks()) is (outcome in {"NOT_SENT", "NOT_EXECUTED"})
+
+
+@pytest.mark.parametrize(
+    ("items", "alike"),
+    [
+        (TWO, True),
+        ((*TWO[::-1],), True),
+        ((("P1", "S1", 1), ("P1", "S1", 1), ("P2", "S2", 1)), True),
+        (ONE, False),
+        ((*TWO, ("P3", "S3", 1)), False),
+        ((("P1", "S1", 1), ("P2", "S2", 1)), False),
+        ((("linked P1", "S1", 2), ("linked P2", "S2", 1)), True),
+        ((("linked P1", "S1", 2), ("P2", "S2", 1)), False),
+    ],
+)
+def test_alike_is_exactly_the_same_items_by_either_name_of_the_products(
+    stage: Stage, items: Items, alike: bool
+) -> None:
+    mine = stage.purchase("READY", TWO)
+    for item in stage.items(mine):
+        item.product_id = f"linked {item.product_id}"
+    gone = stage.purchase("READY", (*TWO, ("P3", "S3", 1)))
+    stage.items(gone)[0].quantity = 0
+    stage.session.flush()
+    order = unknown(stage, items)
+    assert stage.tasks() == ([f"stray:{order.id}:{mine.id}"] if alike else [])
+
+
+def test_a_purchase_that_was_never_checked_is_known_by_its_link(stage: Stage) -> None:
+    mine = stage.purchase("HELD")
+    stage.items(mine)[0].order_product_id = ""
+    stage.session.flush()
+    order = unknown(stage)
+    assert stage.tasks() == [f"stray:{order.id}:{mine.id}"]
+
+
+def test_pieces_that_nobody_wants_any_more_do_not_count(stage: Stage) -> None:
+    mine = stage.purchase("READY", TWO)
+    stage.items(mine)[1].quantity = 0
+    stage.session.flush()
+    order = unknown(stage, ONE)
+    assert stage.tasks() == [f"stray:{order.id}:{mine.id}"]
+
+
+@pytest.mark.parametrize("how", ["another account", "before the buyer ordered", "at an unknown time"])
+def test_others_are_not_asked_about(stage: Stage, how: str) -> None:
+    stage.purchase("READY", account_id=stage.new_account().id if how == "another account" else stage.account.id)
+    made = {"another account": stage.now, "before the buyer ordered": stage.now - HOUR - timedelta(seconds=1)}.get(how)
+    unknown(stage, created_at=made)
+    assert (stage.tasks(), stage.alerts(), freezes(stage)) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "told"),
+    [
+        ("PLACED_PAID", 3, True),
+        ("PLACED_UNPAID", 3, True),
+        ("PLACED_PAID", 2, False),
+        ("PLACED_PAID", -60, False),
+        ("EXPIRED", 3, False),
+        ("UNKNOWN", 3, False),
+    ],
+)
+def test_one_that_holds_what_was_bought_later_was_perhaps_bought_twice(
+    stage: Stage, state: str, seconds: int, told: bool
+) -> None:
+    made = stage.now - timedelta(minutes=1)
+    mine = stage.purchase(state, outcome="PLACED", sent_at=made + timedelta(seconds=seconds))
+    order = unknown(stage, created_at=made)
+    keys = [f"stray:{order.id}:{mine.id}"] if told else []
+    assert (stage.tasks(), stage.alerts(), freezes(stage)) == (keys, keys, [])
+    if told:
+        alert = stage.session.scalars(sa.select(Alert)).one()
+        assert (alert.kind, alert.purchase_id) == ("duplicate", mine.id)
