@@ -145,10 +145,13 @@ class Desk:
     def _paused(self) -> Story:
         scene = self._scene
         shop = scene.market.shops[PAUSED]
-        yield from scene.until_done("shop", "pause", shop)
+        yield from scene.until_done("shop", "pause", shop, holds=lambda: self._state(shop) == "PAUSED")
         scene.market.buy(self.paused)
         yield from scene.until(lambda: scene.stands(self.paused, "shop_paused"))
-        yield from scene.until_done("shop", "resume", shop)
+        yield from scene.until_done("shop", "resume", shop, holds=lambda: self._state(shop) == "ACTIVE")
+
+    def _state(self, shop: int) -> str:
+        return str(self._scene.commands.give("shop", "show", shop).data["state"])
 
     def _linked_anew(self) -> Story:
         """The link is taken away, and made again when the order waits for it."""
