@@ -16,7 +16,7 @@ from app.container import Container
 from app.errors import SettingsInvalid
 from app.logs import logger
 from app.models import Instance, PlacementFreeze
-from app.pipeline import breaker
+from app.pipeline import breaker, server
 from app.pipeline.numbers import PLACE, instance_key, known_key
 from app.pipeline.record import alert, audit
 from app.vault import VaultError
@@ -103,10 +103,8 @@ def _instance(container: Container, session: Session) -> Instance:
 
 
 def _database(session: Session) -> dict[str, Any]:
-    row = session.execute(
-        sa.text("SELECT system_identifier::text AS id, timeline_id FROM pg_control_system(), pg_control_checkpoint()")
-    ).one()
-    return {"system": row.id, "timeline": int(row.timeline_id)}
+    row = session.execute(sa.select(server.SYSTEM.label("id"), server.TIMELINE.label("timeline"))).one()
+    return {"system": row.id, "timeline": row.timeline}
 
 
 def _remembered(container: Container) -> dict[str, Any]:
