@@ -271,3 +271,16 @@ def test_an_error_of_another_kind_than_text_is_an_error(name: str, odd: Any) -> 
 def test_a_sub_code_of_another_kind_than_text_is_one() -> None:
     more: dict[str, Any] = {"sub_code": ["isp.x"]}
     assert judge(gateway("InvalidSignature", **more)).outcome is PlaceOutcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("levels", "outcome"), [(49, "NOT_EXECUTED"), (50, "UNKNOWN"), (500, "UNKNOWN")])
+def test_what_lies_too_deep_to_be_looked_at_may_tell_of_orders(levels: int, outcome: str) -> None:
+    """Unclear, and no fault of the program."""
+    body = {**gateway("IllegalAccessToken"), "x": json.loads("[" * levels + "]" * levels)}
+    assert judge(body).outcome is PlaceOutcome[outcome]
+
+
+@pytest.mark.parametrize("inner", [{"order_list": [1]}, {"is_success": True}, {"is_success": 7}])
+def test_a_refusal_proves_nothing_beside_what_tells_of_orders_deeper_down(inner: dict[str, Any]) -> None:
+    body = {**gateway("IllegalAccessToken"), "x": [{"y": [inner]}]}
+    assert judge(body).outcome is PlaceOutcome.UNKNOWN
