@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import SettingsInvalid
+from app.journal import sync_folder
 from app.logs import logger
 from app.models import Instance, PlacementFreeze
-from app.pipeline import breaker
+from app.pipeline import breaker, server
 from app.pipeline.numbers import PLACE, instance_key, known_key
 from app.pipeline.record import alert, audit
 from app.vault import VaultError
@@ -56,10 +57,14 @@ def _count_on(container: Container, session: Session, instance: Instance) -> dic
 
 
 def _freeze(session: Session, reason: str) -> None:
+    row = insert(PlacementFreeze).values(reason=reason, frozen_by="boot", released_by="", second="")
+    # One that is open already came with the backup: what it asks to be read since then was read before the backup.
     session.execute(
-        insert(PlacementFreeze)
-        .values(reason=reason, frozen_by="boot", released_by="", second="")
-        .on_conflict_do_nothing()
+        row.on_conflict_do_update(
+            index_elements=["reason"],
+            index_where=PlacementFreeze.released_at.is_(None),
+            set_={"frozen_at": sa.func.now(), "frozen_by": "boot", "account_id": None},
+        )
     )
     text = f"Buying is frozen: {reason}. Check, then `flask placement release`."
     alert(session, f"frozen:{reason}", "placement_frozen", text)
@@ -103,10 +108,8 @@ def _instance(container: Container, session: Session) -> Instance:
 
 
 def _database(session: Session) -> dict[str, Any]:
-    row = session.execute(
-        sa.text("SELECT system_identifier::text AS id, timeline_id FROM pg_control_system(), pg_control_checkpoint()")
-    ).one()
-    return {"system": row.id, "timeline": int(row.timeline_id)}
+    row = session.execute(sa.select(server.SYSTEM.label("id"), server.TIMELINE.label("timeline"))).one()
+    return {"system": row.id, "timeline": row.timeline}
 
 
 def _remembered(container: Container) -> dict[str, Any]:
@@ -126,7 +129,10 @@ def _remember(container: Container, facts: dict[str, Any]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(json.dumps(facts))
+            file.flush()
+            os.fsync(file.fileno())
         Path(draft).replace(folder / "epoch.json")
+        sync_folder(folder)
     except OSError as error:
         Path(draft).unlink(missing_ok=True)  # a full disk must not be filled with drafts
         log.warning("state_not_remembered", error=type(error).__name__, folder=str(folder))

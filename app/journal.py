@@ -67,7 +67,7 @@ class Journal:
         self._pid, self._written, self._segment = os.getpid(), 0, self._segment + 1
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file = self._next_file()
-        _sync_folder(self._folder)  # else a power cut may lose the new file's name, and with it what was fsync'd
+        sync_folder(self._folder)  # else a power cut may lose the new file's name, and with it what was fsync'd
         return self._file
 
     def _next_file(self) -> int:
@@ -135,7 +135,8 @@ def _entry(line: bytes) -> Entry | None:
     return Entry(int(str(attempt)), int(str(purchase)), number, result, told)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from app.domain.purchase_flow import FOLLOWED, PLACED, UNCLEAR, UNSENT
+
+EARLIEST = date(2000, 1, 1)
+"""Days before it are not counted: no shop is as old, and clocks and zones do not reach back to the year 1."""
 
 
 class Share(StrEnum):

@@ -51,8 +51,16 @@ def free_leases(container: Container) -> int:
     """Claims of workers that are gone, and interlocks past their time."""
     freed = free_expired(container)
     boot.advance(container)
+    key = sa.tuple_(Interlock.account_id, Interlock.product_id, Interlock.sku_id)
+    # A send takes several, one after another: whoever waited for one of them with another in hand could block it.
+    over = (
+        sa.select(Interlock.account_id, Interlock.product_id, Interlock.sku_id)
+        .where(Interlock.release_at < sa.func.clock_timestamp())
+        .order_by(Interlock.account_id, Interlock.product_id, Interlock.sku_id)
+        .with_for_update(skip_locked=True)
+    )
     with container.database.transaction() as session:
-        session.execute(sa.delete(Interlock).where(Interlock.release_at < sa.func.clock_timestamp()))
+        session.execute(sa.delete(Interlock).where(key.in_(over)))
     if freed:
         container.bell.ring()
     return freed

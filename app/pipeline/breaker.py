@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app import db
 from app.container import Container
 from app.models import Breaker, Instance, PlacementFreeze, Purchase
+from app.pipeline import server
 from app.pipeline.record import alert, audit, end_alerts
 from app.ports.errors import OutsideError, TryLater
 
@@ -41,8 +42,10 @@ def check(session: Session, container: Container, purchase: Purchase, *, stop: C
     mine = PlacementFreeze.account_id.is_(None) | (PlacementFreeze.account_id == purchase.account_id)
     freeze = sa.exists().where(PlacementFreeze.released_at.is_(None), mine)
     epoch = sa.select(Instance.epoch).scalar_subquery()
-    frozen, now = session.execute(sa.select(freeze, epoch)).one()
-    if frozen or _is_older(container, int(now or 0)):
+    # Another server, or a standby that was promoted, may lack the last sends; `app.boot` freezes it at its next look.
+    same = sa.exists().where(Instance.system == server.SYSTEM, Instance.timeline == server.TIMELINE)
+    frozen, now, known = session.execute(sa.select(freeze, epoch, same)).one()
+    if frozen or not known or _is_older(container, int(now or 0)):
         raise stop("placement_frozen")
     for scope in _disturbed(session, purchase, Breaker.state != "CLOSED"):
         breaker = session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)

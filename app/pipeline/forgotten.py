@@ -6,6 +6,7 @@ is the third sign: something outside knows a send that the database lacks (lifec
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection
 from datetime import timedelta
@@ -66,7 +67,9 @@ def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
     if told.issuperset(numbers):
         return
     named = sorted(numbers)
-    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    # Freezes are told apart by their reasons, so what is not named is in there as a digest.
+    digest = hashlib.sha256(" ".join(named).encode()).hexdigest()[:8]
+    more = f" and {len(named) - NAMED} more, list {digest}" if len(named) > NAMED else ""
     freeze(
         session,
         f"the journal knows answers to sends that the database lacks ({', '.join(named[:NAMED])}{more}): "

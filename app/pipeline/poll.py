@@ -70,11 +70,12 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
     except (OutsideError, NotFound) as fault:
         error = fault.code
     with container.database.transaction() as session:
-        row = session.get_one(Shop, shop.id, with_for_update=True)
+        # Before the shop is locked: these touch tasks and purchases, and whoever holds one may go on to the shop.
         if refused is not None:
             permission.told(session, shop.id, refused)
-        elif not error and row.poll_failing_since is not None:
+        elif not error and session.get_one(Shop, shop.id).poll_failing_since is not None:
             permission.granted(session, shop.id, "poll")
+        row = session.get_one(Shop, shop.id, with_for_update={"key_share": True}, populate_existing=True)
         row.poll_lease_until, row.poll_error = None, error
         _tell(container, session, row, now)
         goes_on = not error and walk.read_until < now

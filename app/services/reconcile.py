@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.container import Container
-from app.domain.accounting import GAPS, Gap, Share, why_not_ours
+from app.domain.accounting import EARLIEST, GAPS, Gap, Share, why_not_ours
 from app.errors import NotFound, WaybillError
 from app.models import OrderGap, Shop
 from app.pipeline import day_book
@@ -31,6 +31,8 @@ def days(container: Container, *, shop_id: int | None, day: date | None) -> list
         if shop_id is not None and not chosen:
             raise NotFound("no_shop", f"There is no shop {shop_id}. `flask shop list` shows them.")
         now = session.execute(sa.select(sa.func.now())).scalar_one()
+    if day is not None and day < EARLIEST:
+        raise WaybillError("day_too_old", f"{day} is too long ago: days are counted from {EARLIEST} to today.")
     told = []
     for shop in chosen:
         asked = day or now.astimezone(day_book.zone_of(shop)).date()

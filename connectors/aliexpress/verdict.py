@@ -5,6 +5,7 @@ Whatever is not listed is UNKNOWN: a wrong "not executed" would buy twice, a wro
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from app.ports.http import HTTPAnswer, TransportError
@@ -34,6 +35,8 @@ _REJECTED = {
 }
 _HINTS = {"INVENTORY_HOLD_ERROR": "out_of_stock"}
 """Reasons shown with UNKNOWN; the reference says "not enough stock, or system error", so never a verdict."""
+_DEEPEST = 50
+"""Levels of objects and lists in an answer that are looked into."""
 
 
 def not_composable(detail: str) -> PlaceResult:
@@ -76,13 +79,24 @@ def _order_ids(result: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
     return tuple(dict.fromkeys(value for value in found if value)), all(found)
 
 
-def _tells_of_orders(value: Any) -> bool:
-    """Whether anything, however deep, says that orders were made: no refusal beside it proves the opposite."""
-    if isinstance(value, dict):
-        if value.get("order_list") or ("is_success" in value and wire.truth(value["is_success"]) is not False):
+def _tells_of_orders(whole: Any) -> bool:
+    """Whether anything says that orders were made: no refusal beside it proves the opposite.
+
+    What lies deeper than `_DEEPEST` may say so.
+    """
+    level = [whole]
+    for _ in range(_DEEPEST):
+        if any(isinstance(one, dict) and _tells(one) for one in level):
             return True
-        value = list(value.values())
-    return isinstance(value, list) and any(map(_tells_of_orders, value))
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = list(chain.from_iterable(inner))
+        if not level:
+            return False
+    return True
+
+
+def _tells(value: dict[str, Any]) -> bool:
+    return bool(value.get("order_list")) or ("is_success" in value and wire.truth(value["is_success"]) is not False)
 
 
 def _gateway(answer: Answer, error: GatewayError, ids: tuple[str, ...], definite: frozenset[str]) -> PlaceResult:

@@ -181,6 +181,15 @@ def test_a_database_that_is_older_than_what_was_seen_stops_everything(world: Wor
     assert goes(world, session, purchase()) == "placement_frozen"
 
 
+@pytest.mark.parametrize("other", ["timeline = timeline + 1", "system = system || '1'"])
+def test_a_database_that_lives_on_another_server_than_noted_stops_everything(
+    world: World, session: Session, other: str
+) -> None:
+    assert goes(world, session, purchase()) == ""
+    session.execute(sa.text(f"UPDATE instance SET {other}"))
+    assert goes(world, session, purchase()) == "placement_frozen"
+
+
 @pytest.mark.parametrize(
     ("error", "outage"),
     [

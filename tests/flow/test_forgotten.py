@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ from app.models import (
     SupplierOrderItem,
     Task,
 )
-from app.pipeline import evidence, numbers
+from app.pipeline import evidence, forgotten, numbers
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert
 from app.services import orphans, paylist, placement, purchases
@@ -363,3 +365,59 @@ def test_what_is_put_back_is_not_to_be_paid_above_the_limit(world: World) -> Non
     outcome.replay(world.container)
     world.settle(until=lambda: world.states() == ["PAY_BLOCKED"], seconds=10)
     assert world.reasons() == ["price_over_limit"]
+
+
+def test_other_answers_of_which_the_first_five_are_known_freeze_again(world: World) -> None:
+    """Only five numbers stand in the reason; which others there are tells it apart all the same."""
+    for rest in ("6", "7"):
+        with world.container.database.transaction() as session:
+            forgotten.journal_knows_more(session, ["1", "2", "3", "4", "5", rest])
+        assert freezes(world) == [None], rest
+        placement.release(world.container, by="ann", second="bob", despite=True)
+
+
+def test_a_freeze_that_came_with_the_backup_asks_what_was_read_since_now(world: World) -> None:
+    """It was open when the backup was taken: what was read after that is not in the database any more."""
+    for _ in range(5):
+        boot.advance(world.container)
+    world.shopify_shop()
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE instance SET epoch = 1"))
+    boot.advance(world.container)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(PlacementFreeze).values(frozen_at=sa.text("now() - interval '2 hours'")))
+        session.execute(sa.update(Shop).values(poll_cursor=sa.text("now() - interval '1 hour'")))
+        session.execute(sa.text("UPDATE instance SET epoch = 1"))
+    assert placement.open_questions(world.container) == []
+    boot.advance(world.container)
+    with pytest.raises(Conflict, match="have not been read since"):
+        placement.release(world.container, by="ann", second="bob")
+
+
+def test_a_freeze_by_hand_in_the_same_words_becomes_one_that_asks(world: World) -> None:
+    world.shopify_shop()
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE instance SET system = 'another'"))
+    placement.freeze(world.container, "another database than at the last start", by="ann")
+    boot.advance(world.container)
+    with pytest.raises(Conflict, match="have not been read since"):
+        placement.release(world.container, by="ann", second="bob")
+
+
+def test_what_is_remembered_of_the_database_outlasts_a_power_cut(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's text is on the disk before it has its name, and the name before the next step."""
+    done, folder = [], world.folder / "state"
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        done.append("folder" if os.path.samestat(os.fstat(handle), folder.stat()) else "file")
+        fsync(handle)
+
+    def named(self: Path, target: Path) -> Path:
+        done.append("name")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", named)
+    boot.advance(world.container)
+    assert done == ["file", "name", "folder"]

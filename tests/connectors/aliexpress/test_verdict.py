@@ -351,3 +351,16 @@ def test_a_lone_id_under_another_name_is_read_and_two_are_not_guessed_at() -> No
 
 def test_the_same_number_twice_is_one_order() -> None:
     assert judge(result(is_success=True, order_list=[81, 82, 81])).order_ids == ("81", "82")
+
+
+@pytest.mark.parametrize(("levels", "outcome"), [(49, "NOT_EXECUTED"), (50, "UNKNOWN"), (500, "UNKNOWN")])
+def test_what_lies_too_deep_to_be_looked_at_may_tell_of_orders(levels: int, outcome: str) -> None:
+    """Unclear, and no fault of the program."""
+    body = {**gateway("IllegalAccessToken"), "x": json.loads("[" * levels + "]" * levels)}
+    assert judge(body).outcome is PlaceOutcome[outcome]
+
+
+@pytest.mark.parametrize("inner", [{"order_list": [1]}, {"is_success": True}, {"is_success": 7}])
+def test_a_refusal_proves_nothing_beside_what_tells_of_orders_deeper_down(inner: dict[str, Any]) -> None:
+    body = {**gateway("IllegalAccessToken"), "x": [{"y": [inner]}]}
+    assert judge(body).outcome is PlaceOutcome.UNKNOWN
