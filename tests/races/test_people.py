@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
+from datetime import datetime
 
 import sqlalchemy as sa
 
+from app import db
 from app.errors import Conflict
-from app.models import Attempt, PlacementFreeze, Purchase, SupplierAccount, SupplierOrder
+from app.models import Attempt, Purchase, SupplierAccount, SupplierOrder
 from app.services import accounts, placement, purchases
 from tests.flow.world import World
 from tests.races.barrier import Scene, every_order
@@ -27,12 +29,16 @@ def test_placement_and_freeze(shop: Shop, shared_world: World) -> None:
 
     def scene() -> Scene:
         order, known = shop.order(1), len(shared_world.created())
-        why = f"race {next(numbers)}"
+        frozen_at = list[datetime]()
+
+        def freeze() -> None:
+            placement.freeze(container, f"race {next(numbers)}", by="ann")
+            with container.database.transaction() as session:
+                frozen_at.append(db.now(session))
 
         def problems() -> list[str]:
-            frozen = sa.select(PlacementFreeze.frozen_at).where(PlacementFreeze.reason == why).scalar_subquery()
             ids = [purchase.id for purchase in shop.purchases(order)]
-            sent = sa.select(Attempt.sent_at).where(Attempt.purchase_id.in_(ids), Attempt.sent_at > frozen)
+            sent = sa.select(Attempt.sent_at).where(Attempt.purchase_id.in_(ids), Attempt.sent_at > frozen_at[0])
             with container.database.transaction() as session:
                 late = session.scalars(sent).all()
             wrong = [f"sent after it was frozen: {late}"] if late else []
@@ -41,7 +47,7 @@ def test_placement_and_freeze(shop: Shop, shared_world: World) -> None:
             bought = shop.bought(known)
             return wrong if bought == [1] else [*wrong, f"{bought} bought"]
 
-        return shop.place, lambda: placement.freeze(container, why, by="ann"), problems
+        return shop.place, freeze, problems
 
     assert every_order(shared_world, scene, at=ACTING) > 8
 
