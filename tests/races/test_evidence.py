@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
+from app.errors import NotFound
 from app.models import SupplierOrder
 from app.services import orphans
 from tests.flow.world import BOTTLE, World
@@ -94,8 +96,11 @@ def test_a_send_and_an_order_by_hand(shop: Shop, shared_world: World) -> None:
             with container.database.transaction() as session:
                 mine = sa.select(SupplierOrder.external_id).where(SupplierOrder.purchase_id == purchase.id)
                 attached = list(session.scalars(mine))
-            orphans.dismiss(container, by_hand[0], by="test")
-            return [] if attached == sent and len(sent) == 1 else [f"sent {sent}, attached {attached}"]
+            if attached != sent or len(sent) != 1:
+                return [f"sent {sent}, attached {attached}"]
+            with contextlib.suppress(NotFound):  # nothing was unclear any more when its push came
+                orphans.dismiss(container, by_hand[0], by="test")
+            return []
 
         return shop.place, buy, problems
 

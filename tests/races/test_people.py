@@ -67,7 +67,7 @@ def test_placement_and_another_account(shop: Shop, shared_world: World) -> None:
 
         def problems() -> list[str]:
             shop.finish(order)
-            made = [(line["order_id"], str(line["user_id"])) for line in shared_world.created()[known:]]
+            made = [(line["order_id"], str(line["account"])) for line in shared_world.created()[known:]]
             ids = [purchase.id for purchase in shop.purchases(order)]
             kept = (
                 sa.select(SupplierOrder.external_id, SupplierAccount.user_id)
