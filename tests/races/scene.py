@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
+from app import db
 from app.jobs.drain import KINDS, Drain
-from app.models import Outbox, Purchase, PurchaseItem, StoreOrder, SupplierOrder, Task
+from app.models import Attempt, Outbox, Purchase, PurchaseItem, StoreOrder, SupplierOrder, Task
 from app.pipeline import import_order, track
 from app.pipeline.buy import run as buy
 from app.pipeline.buy.claim import claim, free_expired
@@ -65,6 +67,18 @@ class Shop:
                 now = sa.func.clock_timestamp()
                 session.execute(sa.update(Purchase).where(Purchase.state == "READY").values(run_at=now))
         raise AssertionError(self.world.tell())
+
+    def now(self) -> datetime:
+        """By the database's clock."""
+        with self.world.container.database.transaction() as session:
+            return db.now(session)
+
+    def sent_after(self, external_id: str, moment: datetime) -> bool:
+        """Whether a send of its purchases passed the point of no return after this moment."""
+        ids = [purchase.id for purchase in self.purchases(external_id)]
+        late = sa.exists().where(Attempt.purchase_id.in_(ids), Attempt.sent_at > moment)
+        with self.world.container.database.transaction() as session:
+            return bool(session.scalar(sa.select(late)))
 
     def sweep_and_place(self) -> None:
         """Every lease is over: the sweeper frees it, and another worker goes on."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
+from app.errors import Conflict, NotFound
 from app.models import SupplierOrder
 from app.services import orphans
 from tests.flow.world import BOTTLE, World
@@ -71,7 +73,7 @@ def test_poll_and_late_answer(shop: Shop, shared_world: World) -> None:
     assert every_order(shared_world, finders(shop, Unclear.look, Unclear.answer), at=ATTACHING) > 4
 
 
-IN_FLIGHT = ("after the commit of app.pipeline.buy.commit", "order.create", "buy.outcome.record")
+IN_FLIGHT = ("order.create", "buy.outcome.")
 """From the point of no return on."""
 
 
@@ -88,15 +90,17 @@ def test_a_send_and_an_order_by_hand(shop: Shop, shared_world: World) -> None:
             push(shop, by_hand[0])
 
         def problems() -> list[str]:
+            # Else a send that was too late, and is made once more, would wait for that. Not seen: nothing was unclear.
+            with contextlib.suppress(NotFound, Conflict):
+                orphans.dismiss(container, by_hand[0], by="test")
             shop.finish(order)
             (purchase,) = shop.purchases(order)
             sent = [line["order_id"] for line in shared_world.created()[known:] if line["order_id"] not in by_hand]
             with container.database.transaction() as session:
                 mine = sa.select(SupplierOrder.external_id).where(SupplierOrder.purchase_id == purchase.id)
                 attached = list(session.scalars(mine))
-            orphans.dismiss(container, by_hand[0], by="test")
             return [] if attached == sent and len(sent) == 1 else [f"sent {sent}, attached {attached}"]
 
         return shop.place, buy, problems
 
-    assert every_order(shared_world, scene, at=IN_FLIGHT, both=False) > 3
+    assert every_order(shared_world, scene, at=IN_FLIGHT, both=False) > 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from tests.flow.world import World
 from tests.races.barrier import Scene, every_order
@@ -18,19 +19,26 @@ def against(
     change: Callable[[str], object],
     wrong: Callable[[str, list[int], list[str]], bool],
 ) -> Callable[[], Scene]:
-    """Placement x a change of the shop's that a worker reads meanwhile; `wrong` judges pieces bought and tasks."""
+    """Placement x a change of the shop's that a worker reads meanwhile; `wrong` judges pieces bought and tasks.
+
+    A task excuses nothing that was sent when the change was known already.
+    """
 
     def scene() -> Scene:
         order, known = shop.order(pieces), len(shop.world.created())
 
+        known_at = list[datetime]()
+
         def changed() -> None:
             change(order)
             shop.read(order)
+            known_at.append(shop.now())
 
         def problems() -> list[str]:
             shop.finish(order)
-            bought, tasks = shop.bought(known), shop.tasks(order)
-            return [f"{bought} {tasks} {shop.states(order)}"] if wrong(order, bought, tasks) else []
+            bought, tasks, late = shop.bought(known), shop.tasks(order), shop.sent_after(order, known_at[0])
+            stands = f"{bought} {tasks} {shop.states(order)}, sent after it was known: {late}"
+            return [stands] if wrong(order, bought, [] if late else tasks) else []
 
         return shop.place, changed, problems
 
