@@ -105,7 +105,7 @@ def deliver(play: Play, which: int, copies: int) -> None:
         play.deliver(letter)
 
 
-@act(possible=lambda play: bool(play.postbox.waiting))
+@act(possible=lambda play: bool(play.postbox.waiting), often=2)
 def deliver_all(play: Play) -> None:
     """All webhooks and pushes on their way arrive."""
     play.deliver_all()
