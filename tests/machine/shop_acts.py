@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from tests.machine.acts import NUMBER, act
 from tests.machine.fates import SHOP_READS
-from tests.machine.shops import GOODS, SHOPIFY, WOOCOMMERCE, Order
+from tests.machine.shops import GOODS, MOST_ORDERS, SHOPIFY, WOOCOMMERCE, Order
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
 
 SHOPS = (SHOPIFY, WOOCOMMERCE)
 BASKETS = ((0,), (1,), (2,), (0, 2), (0, 1), (1, 2))
-MOST_ORDERS = 4
 CHANGES = (
     "cancel",
     "fewer",

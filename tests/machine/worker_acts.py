@@ -47,7 +47,7 @@ def begin(play: Play, who: int, what: str) -> None:
 
 @act(often=6, who=(0, 1), where=BRINKS)
 def brink(play: Play, who: int, where: str) -> None:
-    """All that is known is worked off; then a worker buys as far as this point."""
+    """All that is known is worked off; then a worker buys as far as this point. Somebody orders if nobody did."""
     play.brink(play.workers[who], where)
 
 
@@ -61,7 +61,7 @@ def race(play: Play, who: int, where: str, which: int, what: str) -> None:
 @act(often=3, what=("buy", "buy", "any", "inbox", "act", "track", "reconcile"), stops=(1, 2, 3, 5, 8))
 def two_workers(play: Play, what: str, stops: int) -> None:
     """Two workers take the same at the same moment; the second begins when the first has come to this stop."""
-    play.hear()
+    play.something_to_buy()
     if all(worker.idle for worker in play.workers[:2]):
         _together(play, what, stops)
 
