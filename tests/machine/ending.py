@@ -47,7 +47,7 @@ def end(play: Play) -> None:
     for count, pause in enumerate(PAUSES):
         _everybody(play)
         after = _standing(play)
-        if count >= 3 and before == after and not _something_open(play):
+        if count >= 2 and before == after and not _something_open(play):
             break
         before = after
         play.pass_time(pause)

@@ -16,7 +16,7 @@ from app.errors import WaybillError
 from app.jobs.drain import KINDS
 from app.jobs.periodic import claim_due, make_due, run_job
 from app.jobs.schedule import JOBS
-from app.models import Attempt, Inbox, Merchant, Shop, SupplierAccount
+from app.models import Attempt, Inbox, Merchant, Purchase, Shop, SupplierAccount
 from app.pipeline.buy import watch
 from app.ports.errors import OutsideError
 from tests.flow.world import World
@@ -31,7 +31,7 @@ from tests.machine.money import Money
 from tests.machine.people import People
 from tests.machine.postbox import Letter, Postbox
 from tests.machine.scene import Scene
-from tests.machine.shops import SHOPIFY, WOOCOMMERCE, Shops
+from tests.machine.shops import GOODS, MOST_ORDERS, SHOPIFY, WOOCOMMERCE, Shops
 from tests.machine.workers import LONGEST, Worker, current, lock_waits
 
 KIND = {kind.name: kind for kind in KINDS}
@@ -63,7 +63,7 @@ class Play:
         self.workers = [Worker(name, lambda: lock_waits(self._look)) for name in ("first", "second", "sweeper")]
         self.step = 0
         self.placing: dict[str, tuple[int, float]] = {}
-        """Of each of our order numbers, when the worker that sent it had begun: step, epoch seconds."""
+        """Of each of our order numbers, when the worker that sent it had begun at the earliest: step, epoch seconds."""
         self.accounts: dict[str, str] = {}
         self.shops = self._open_shops()
         self.ledger = Ledger(self.world)
@@ -103,8 +103,9 @@ class Play:
         """T4 may begin two seconds after T3 at most; nobody can have waited between that check and this moment."""
         with self.container.database.engine.connect() as connection:
             sent = connection.scalars(sa.select(Attempt.out_order_id).where(Attempt.outcome == "OPEN")).all()
+        began = min((one.began, one.began_at) for one in self.workers if not one.idle)  # any of these may have sent it
         for number in sent:
-            self.placing.setdefault(number, (worker.began, worker.began_at))
+            self.placing.setdefault(number, began)
         if worker.kill_at is not None:
             late = self.clock.boottime() - (worker.kill_at - self.container.timers.kill_after.total_seconds())
             most = self.container.timers.send_deadline.total_seconds()
@@ -181,7 +182,7 @@ class Play:
     def brink(self, worker: Worker, where: str) -> None:
         """All that is known is worked off; then a worker that has nothing to do buys as far as this point."""
         if worker.idle:
-            self.hear()
+            self.something_to_buy()
             self.begin(worker, "buy")
             self.go_until(worker, where)
 
@@ -205,6 +206,16 @@ class Play:
         self._collect()
         self.deliver_all()
         self.work(kinds=[kind for kind in URGENT if kind != "buy"])
+
+    def something_to_buy(self) -> None:
+        """All that is known is worked off; if then nothing waits for being bought, somebody orders something."""
+        self.hear()
+        with self.container.database.transaction() as session:
+            ready = session.scalar(sa.select(sa.func.count()).select_from(Purchase).where(Purchase.state == "READY"))
+        count = len(self.shops.orders)
+        if not ready and count < MOST_ORDERS:
+            self.shops.buy((SHOPIFY, WOOCOMMERCE)[count % 2], [(GOODS[count % len(GOODS)], 1)], paid=True)
+            self.hear()
 
     def sweep(self) -> None:
         """Every periodic job that is due is done."""

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from tests.machine.acts import NUMBER, act
 from tests.machine.fates import SHOP_READS
-from tests.machine.shops import GOODS, SHOPIFY, WOOCOMMERCE, Order
+from tests.machine.shops import GOODS, MOST_ORDERS, SHOPIFY, WOOCOMMERCE, Order
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
 
 SHOPS = (SHOPIFY, WOOCOMMERCE)
 BASKETS = ((0,), (1,), (2,), (0, 2), (0, 1), (1, 2))
-MOST_ORDERS = 4
 CHANGES = (
     "cancel",
     "fewer",
@@ -105,7 +104,7 @@ def deliver(play: Play, which: int, copies: int) -> None:
         play.deliver(letter)
 
 
-@act(possible=lambda play: bool(play.postbox.waiting))
+@act(possible=lambda play: bool(play.postbox.waiting), often=2)
 def deliver_all(play: Play) -> None:
     """All webhooks and pushes on their way arrive."""
     play.deliver_all()

@@ -17,6 +17,8 @@ GOODS: tuple[Goods, ...] = (BROWN_BOTTLE, SOCKS, BLUE_BOTTLE)
 OTHER_SOCKS = SOCKS.sku_id[:-1] + "1"
 """What a merchant may have the socks bought as instead."""
 PRICE = "60.00"
+MOST_ORDERS = 5
+"""Of one story."""
 
 
 def sold_as(sku: str) -> str:

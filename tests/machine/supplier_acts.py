@@ -17,7 +17,7 @@ def _bought(play: Play) -> bool:
     return bool(play.ledger.orders)
 
 
-@act(often=3, fate=FATES)
+@act(often=5, fate=FATES)
 def next_create(play: Play, fate: str) -> None:
     """Something becomes of the next call that places an order."""
     play.supplier("faults", {"add": [CREATES[fate]]})
@@ -43,7 +43,7 @@ def pushes(play: Play, what: str) -> None:
 
 @act(
     possible=_bought,
-    often=2,
+    often=4,
     which=NUMBER,
     what=("pay", "ship", "close", "cancel", "cancel an item", "deliver", "renumber"),
     told=(False, True),

@@ -32,36 +32,36 @@ def _busy(play: Play) -> bool:
     return any(not worker.idle for worker in play.workers)
 
 
-@act()
+@act(often=3)
 def work(play: Play) -> None:
     """Somebody works off all that is due."""
     play.work()
 
 
-@act(who=(0, 1), what=UNITS)
+@act(often=2, who=(0, 1), what=UNITS)
 def begin(play: Play, who: int, what: str) -> None:
     """A worker takes something, and stops at once where something can be seen of it."""
     if play.workers[who].idle:
         play.begin(play.workers[who], what)
 
 
-@act(often=3, who=(0, 1), where=BRINKS)
+@act(often=6, who=(0, 1), where=BRINKS)
 def brink(play: Play, who: int, where: str) -> None:
-    """All that is known is worked off; then a worker buys as far as this point."""
+    """All that is known is worked off; then a worker buys as far as this point. Somebody orders if nobody did."""
     play.brink(play.workers[who], where)
 
 
-@act(often=3, who=(0, 1), where=BRINKS[:4], which=NUMBER, what=CHANGES)
+@act(often=5, who=(0, 1), where=BRINKS[:4], which=NUMBER, what=CHANGES)
 def race(play: Play, who: int, where: str, which: int, what: str) -> None:
     """The same, and an order is changed in its shop while the worker stands there; we hear of it at once."""
     play.brink(play.workers[who], where)
     change(play, which, what, told=True)
 
 
-@act(often=2, what=("buy", "buy", "any", "inbox", "act", "track", "reconcile"), stops=(1, 2, 3, 5, 8))
+@act(often=3, what=("buy", "buy", "any", "inbox", "act", "track", "reconcile"), stops=(1, 2, 3, 5, 8))
 def two_workers(play: Play, what: str, stops: int) -> None:
     """Two workers take the same at the same moment; the second begins when the first has come to this stop."""
-    play.hear()
+    play.something_to_buy()
     if all(worker.idle for worker in play.workers[:2]):
         _together(play, what, stops)
 
@@ -81,21 +81,21 @@ def sweep(play: Play, what: str) -> None:
         play.begin(play.workers[2], what)
 
 
-@act(possible=_busy, often=2, who=NUMBER, stops=(0, 1, 2, 4, 8))
+@act(possible=_busy, often=4, who=NUMBER, stops=(0, 1, 2, 4, 8))
 def go(play: Play, who: int, stops: int) -> None:
     """A worker goes on for so many stops; 0 is to its end."""
     busy = [worker for worker in play.workers if not worker.idle]
     play.go(busy[who % len(busy)], stops)
 
 
-@act(possible=_busy, who=NUMBER)
+@act(possible=_busy, often=3, who=NUMBER)
 def kill(play: Play, who: int) -> None:
     """A worker dies where it stands."""
     busy = [worker for worker in play.workers if not worker.idle]
     play.kill(busy[who % len(busy)])
 
 
-@act(often=2, seconds=JUMPS, swept=(False, True))
+@act(often=4, seconds=JUMPS, swept=(False, True))
 def wait(play: Play, seconds: float, swept: bool) -> None:
     """Time goes by; if swept, the periodic jobs are done afterwards, and nothing else."""
     play.pass_time(seconds)
@@ -115,7 +115,7 @@ def people(play: Play, what: str) -> None:
     getattr(play.people, what)()
 
 
-@act(what=CLICKS, stops=(1, 2, 3, 5), cancelled=(False, True))
+@act(often=3, what=CLICKS, stops=(1, 2, 3, 5), cancelled=(False, True))
 def two_people(play: Play, what: str, stops: int, cancelled: bool) -> None:
     """Two people do the same at the same moment; perhaps because the supplier cancelled what was paid."""
     if cancelled:

@@ -157,9 +157,10 @@ class Sender:
             self._push(self.sent[index], 0.0)
 
     def idle(self) -> bool:
-        """Whether nothing is waiting or under way."""
+        """Whether nothing is under way or due within the hour (who left a shop hears of it again after two days)."""
         with self._wake:
-            return not self._heap and not self._busy
+            soon = time.monotonic() + 3_600.0
+            return not self._busy and not (self._heap and self._heap[0][0] < soon)
 
     def show(self) -> list[dict[str, Any]]:
         """All deliveries so far, without their bodies."""
