@@ -112,8 +112,7 @@ def _row(session: Session, scope: str) -> Breaker:
 
 
 def _set(session: Session, breaker: Breaker, state: str, why: str) -> None:
-    if breaker.state == state:
-        return
+    """Take a locked breaker to a state that it is not in."""
     audit(
         session,
         "breaker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +35,23 @@ def test_a_freeze_is_made_once_for_each_reason_also_after_a_release(stage: Stage
     assert not freeze(stage.session, "one", by="x")
     assert freeze(stage.session, "two", by="x")
     assert len(freezes(stage)) == 2
+
+
+def test_of_two_that_freeze_at_once_for_one_reason_the_second_hears_that_it_is_known(stage: Stage) -> None:
+    insert = sa.text(
+        "INSERT INTO placement_freeze (reason, frozen_by, released_by, second) VALUES ('one', 'x', '', '')"
+    )
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    engine = stage.container.database.engine
+    with ThreadPoolExecutor(1) as pool, engine.connect() as first, engine.connect() as looking:
+        first.execute(insert)
+        second = pool.submit(forgotten.freeze, stage.session, "one", by="y")
+        while not looking.scalar(waiting) and not second.done():
+            looking.rollback()
+        first.commit()
+        assert second.result() is False
+    assert stage.alerts() == []
+    assert [one.frozen_by for one in freezes(stage)] == ["x"]
 
 
 def test_the_journals_numbers_are_named_five_of_them_and_told_once(stage: Stage) -> None:

@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from app.domain import pricing
-from app.models import Purchase, Shop, StoreOrder
+from app.models import ExchangeRate, ProductLink, Purchase, Shop, SourceLine, StoreOrder
 from app.pipeline.buy import preflight
+from app.pipeline.buy.claim import Claimed
 from app.ports.money import Money
 from app.ports.storefront import Address
 from app.ports.supplier import FreightOption, SupplierProduct, SupplierSKU
@@ -28,9 +30,7 @@ def facts(stage: Stage, items: Items = TWO, **more: Any) -> preflight._Facts:
     """What the database says of a claimed purchase."""
     mine = stage.purchase("CLAIMED", items, **more)
     order = stage.session.get_one(StoreOrder, mine.order_id)
-    lines = {
-        one.source_line_id: stage.session.get_one(preflight.SourceLine, one.source_line_id) for one in stage.items(mine)
-    }
+    lines = {one.source_line_id: stage.session.get_one(SourceLine, one.source_line_id) for one in stage.items(mine)}
     return preflight._Facts(
         mine, stage.session.get_one(Shop, mine.shop_id), order, stage.items(mine), lines, {}, {}, ""
     )
@@ -178,7 +178,7 @@ def test_an_unknown_currency_cannot_be_approved(stage: Stage) -> None:
 
 def test_a_purchase_of_somebody_elses_fence_is_not_checked(stage: Stage) -> None:
     mine: Purchase = stage.purchase("CLAIMED", fence=2)
-    claimed = preflight.Claimed(mine.id, 2, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
+    claimed = Claimed(mine.id, 2, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
     with stage.outside():
         found = preflight._load(stage.container, claimed)
         assert (found.purchase.id, [one.quantity for one in found.items], len(found.lines)) == (mine.id, [2], 1)
@@ -198,7 +198,7 @@ def test_what_is_loaded_is_of_this_purchase_alone(stage: Stage) -> None:
         (stage.new_shop().id, "P1", "9"),
     ):
         stage.add(
-            preflight.ProductLink(
+            ProductLink(
                 shop_id=shop,
                 variant_id=f"v{seller}",
                 supplier="aliexpress",
@@ -207,9 +207,9 @@ def test_what_is_loaded_is_of_this_purchase_alone(stage: Stage) -> None:
                 seller_id=seller,
             )
         )
-    stage.add(preflight.ExchangeRate(base="USD", quote="EUR", rate=Decimal("0.9")))
+    stage.add(ExchangeRate(base="USD", quote="EUR", rate=Decimal("0.9")))
     first, theirs = stage.items(mine)[0].id, stage.items(other)[0].source_line_id
-    claimed = preflight.Claimed(mine.id, 0, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
+    claimed = Claimed(mine.id, 0, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
     with stage.outside():
         found = preflight._load(stage.container, claimed)
     assert [one.id for one in found.items] == [first]
@@ -226,7 +226,7 @@ def test_what_is_loaded_is_of_this_purchase_alone(stage: Stage) -> None:
 )
 def test_what_the_order_says_by_now_stops_it(stage: Stage, change: str, reason: str) -> None:
     mine = stage.purchase("CLAIMED")
-    stage.session.execute(preflight.sa.text(f"UPDATE store_order SET {change}"))
-    claimed = preflight.Claimed(mine.id, 0, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
+    stage.session.execute(sa.text(f"UPDATE store_order SET {change}"))
+    claimed = Claimed(mine.id, 0, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
     with stage.outside():
         assert preflight._load(stage.container, claimed).stopped_by == reason

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import NotFound
-from app.models import Breaker, Evidence, Purchase, Shop, SourceLine, StoreOrder, SupplierOrder
+from app.models import Attempt, Breaker, Evidence, Purchase, Shop, SourceLine, StoreOrder, SupplierOrder
 from app.pipeline import adopt, breaker, evidence, generation, locks, unverified
 from app.pipeline.buy import commit
 from tests.pipeline.stage import ONE, Stage
@@ -85,7 +85,7 @@ def _attempt(stage: Stage, mine: int) -> None:
         (_overshoot, Shop),
         (_breaker, Breaker),
         (_check, Breaker),
-        (_attempt, commit.Attempt),
+        (_attempt, Attempt),
     ],
 )
 def test_a_step_locks_what_it_decides_by(stage: Stage, step: Callable[[Stage, int], None], model: Any) -> None:

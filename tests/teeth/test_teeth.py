@@ -12,8 +12,9 @@ from tests.teeth.choosing import Choice
 from tests.teeth.cover import Module, tell
 from tests.teeth.equivalent import EQUIVALENT
 from tests.teeth.modules import MODULES, ROOT, TESTS
-from tests.teeth.mutation import KILLED, SURVIVED, UNTESTED, Book, Judge, Trust, verdict, wilson
+from tests.teeth.mutation import UNTESTED, Book, Judge, Trust, verdict, wilson
 from tests.teeth.mutator import Mutation, mutations
+from tests.teeth.warm import KILLED, SURVIVED
 
 SAMPLE = '''
 LIMIT = 3

@@ -20,7 +20,7 @@ from app.pipeline import breaker, import_order, margin
 from app.pipeline.buy.claim import Claimed, renew
 from app.pipeline.computed import APPROVABLE, approved
 from app.pipeline.readiness import account_of, readiness
-from app.ports.errors import OutsideError, Refused, TryLater
+from app.ports.errors import Refused, TryLater
 from app.ports.money import Money
 from app.ports.storefront import Address
 from app.ports.supplier import FreightOption, PlaceItem, PlaceOrder, SupplierProduct, SupplierSession, SupplierSKU
@@ -392,5 +392,3 @@ def _accept_request(container: Container, facts: _Facts) -> None:
         )
     except Refused as error:
         raise Held("waiting_request", detail=error.code) from error
-    except OutsideError:
-        raise
