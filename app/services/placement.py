@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, WaybillError
-from app.models import Attempt, Breaker, PlacementFreeze, Shop, Task
-from app.pipeline.buy.outcome import NEUTRAL
+from app.models import Breaker, PlacementFreeze, Shop, Task
+from app.pipeline import forgotten
+from app.pipeline.buy import outcome
 from app.pipeline.record import audit, end_alerts
 
 _COUNTS = sa.text("""
@@ -87,7 +88,7 @@ def open_questions(container: Container) -> list[str]:
 def _questions(container: Container, session: Session) -> list[str]:
     frozen = session.execute(
         sa.select(PlacementFreeze.frozen_by, sa.func.max(PlacementFreeze.frozen_at))
-        .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(_OWN))
+        .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(forgotten.OWN))
         .group_by(PlacementFreeze.frozen_by)
     )
     since = {row[0]: row[1] for row in frozen}
@@ -101,8 +102,8 @@ def _questions(container: Container, session: Session) -> list[str]:
     stray = session.scalars(
         sa.select(Task.text).where(Task.kind == "stray_order", Task.over.is_(False)).order_by(Task.id)
     ).all()
-    entries = _bought(container)
-    known = set(session.scalars(sa.select(Attempt.out_order_id).where(Attempt.out_order_id.in_(entries))))
+    entries = dict.fromkeys(forgotten.told_by_journals(session), "") | _bought(container)
+    known = {row.out_order_id for row in session.execute(outcome.sent(entries))}
     told = []
     if unread:
         told.append(
@@ -122,16 +123,14 @@ def _questions(container: Container, session: Session) -> list[str]:
 def _bought(container: Container) -> dict[str, str]:
     """Our numbers of sends that may have bought something, by the journal, with the supplier orders that it names."""
     found: dict[str, str] = {}
-    for entry in container.journal.entries():
-        if entry.result.get("outcome") in {one.value for one in NEUTRAL}:
+    for entry in container.journal.entries(kept=True):
+        if entry.nothing:
             continue
         made = ", ".join(str(one) for one in entry.result.get("order_ids") or ())
         found[entry.number] = f", supplier order {made}" if made else found.get(entry.number, "")
     return found
 
 
-_OWN = ("boot", "journal", "evidence")
-"""Who freezes without a person."""
 _NEVER = sa.literal(datetime(2000, 1, 1, tzinfo=UTC))
 
 
