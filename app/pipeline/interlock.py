@@ -13,9 +13,9 @@ from app.models import Interlock, Purchase
 
 
 def take(container: Container, session: Session, purchase: Purchase, goods: Iterable[tuple[str, str]]) -> int | None:
-    """Take these (product, SKU) for the purchase, from now on. Gives the purchase that holds one of them, if one does.
+    """Take these (product, SKU) for the purchase, from now on. None: all were free.
 
-    Those that are free are taken all the same; the caller may roll back.
+    Else the purchase that holds one of them, 0 if it let go this moment; the free ones are taken all the same.
     """
     holder: int | None = None
     for product_id, sku_id in sorted(set(goods)):
@@ -34,11 +34,10 @@ def take(container: Container, session: Session, purchase: Purchase, goods: Iter
             ).returning(Interlock.purchase_id)
         ).scalar()
         if taken is None:
-            holder = session.scalar(
-                sa.select(Interlock.purchase_id).where(
-                    Interlock.account_id == purchase.account_id,
-                    Interlock.product_id == product_id,
-                    Interlock.sku_id == sku_id,
-                )
+            its = sa.select(Interlock.purchase_id).where(
+                Interlock.account_id == purchase.account_id,
+                Interlock.product_id == product_id,
+                Interlock.sku_id == sku_id,
             )
+            holder = session.scalar(its) or 0
     return holder

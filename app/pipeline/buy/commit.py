@@ -256,7 +256,7 @@ def _interlock(container: Container, session: Session, purchase: Purchase, items
     ids = {(item.product_id, item.sku_id) for item in items} | {(item.order_product_id, item.sku_id) for item in items}
     holder = interlock.take(container, session, purchase, ids)
     if holder is not None:
-        raise _Stop("READY", "interlocked", {"purchase": holder}, wait=5.0)
+        raise _Stop("READY", "interlocked", {"purchase": holder or None}, wait=5.0)
 
 
 def _reserve(session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
