@@ -17,6 +17,7 @@ _PIPELINE = (
     "fit",
     "forgotten",
     "generation",
+    "interlock",
     "not_there",
     "reconcile",
     "unverified",
