@@ -172,19 +172,6 @@ def _entry(line: bytes) -> Entry | None:
     return Entry(int(str(attempt)), int(str(purchase)), number, result, told)
 
 
-def _bought(line: bytes) -> str | None:
-    """The number that a line names, if what it answers may have bought something."""
-    entry = _entry(line)
-    return None if entry is None or entry.nothing else entry.number
-
-
-def _is_at(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
-
-
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -209,3 +196,16 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _bought(line: bytes) -> str | None:
+    """The number that a line names, if what it answers may have bought something."""
+    entry = _entry(line)
+    return None if entry is None or entry.nothing else entry.number
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

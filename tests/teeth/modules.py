@@ -17,7 +17,6 @@ _PIPELINE = (
     "fit",
     "forgotten",
     "generation",
-    "interlock",
     "not_there",
     "reconcile",
     "unverified",
