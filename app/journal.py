@@ -7,10 +7,14 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from app.journal_numbers import DONE, LIVE, Numbers
+from app.ports.supplier import PlaceOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +31,40 @@ class Entry:
     result: dict[str, Any]
     at: float = 0.0
 
+    @property
+    def key(self) -> Key:
+        """Which send it answers: after a restore ids repeat, and a number may if nothing was bought under it."""
+        return self.attempt_id, self.number, self.at
 
+    @property
+    def nothing(self) -> bool:
+        """Whether it says that nothing was bought, and may be sent again."""
+        return self.result.get("outcome") in _NOTHING
+
+
+Key = tuple[int, str, float]
+_NOTHING = frozenset((PlaceOutcome.NOT_SENT.value, PlaceOutcome.NOT_EXECUTED.value))
 HOST = "".join(sign if sign.isalnum() else "_" for sign in socket.gethostname())
 """Several hosts may share one folder; process ids mean nothing across them."""
-RESTS = 7 * 86_400
-"""Seconds without an entry after which the newest file of another host may be removed."""
+RESTS = timedelta(days=7)
+"""Time without an entry after which the newest file of another host may be put aside."""
 SEGMENT = 500
-"""Entries per file: a full file is removed once all its attempts are in the database."""
+"""Entries per file: a full file is put aside once all its attempts are in the database."""
 
 
 class Journal:
-    """Files of one process each in `STATE_DIR/journal`; read back by whichever process starts next."""
+    """Files of one process each in `STATE_DIR/journal`; read back by whichever process starts next.
+
+    What is in the database is put aside and kept for a while: it is the proof of what a restored backup has forgotten.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "journal"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        self._numbers = Numbers(self._folder, _bought)
         self._file: int | None = None
+        self._path = self._folder
         self._pid = 0
         self._written = 0
         self._segment = 0
@@ -60,7 +81,7 @@ class Journal:
 
     def _open(self) -> int:
         mine = self._file is not None and self._pid == os.getpid() and self._written < SEGMENT
-        if self._file is not None and mine and os.fstat(self._file).st_nlink:  # else somebody removed it under us
+        if self._file is not None and mine and _is_at(self._file, self._path):  # else somebody took it away under us
             return self._file
         if self._file is not None:
             os.close(self._file)
@@ -73,43 +94,59 @@ class Journal:
     def _next_file(self) -> int:
         """A new file, above those of an earlier process with our number (containers count from 1 again)."""
         own = f"{HOST}-{self._pid}-"
-        numbers = [path.stem.removeprefix(own) for path in self._folder.glob(f"{own}*.jsonl")]
+        numbers = [path.stem.removeprefix(own) for path in self._folder.glob(f"{own}*") if path.suffix in {LIVE, DONE}]
         self._segment = max([self._segment, *(int(number) + 1 for number in numbers if number.isdecimal())])
         while True:
-            path = self._folder / f"{HOST}-{self._pid}-{self._segment}.jsonl"
+            self._path = self._folder / f"{HOST}-{self._pid}-{self._segment}{LIVE}"
             try:
-                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+                return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             except FileExistsError:
                 self._segment += 1
 
-    def entries(self) -> Iterator[Entry]:
-        """Every readable entry of every file; a line cut by a crash is passed over."""
-        for path in sorted(self._folder.glob("*.jsonl")):
+    def entries(self, *, kept: bool = False) -> Iterator[Entry]:
+        """Every readable entry of every file, `kept`: also of those put aside; a line cut by a crash is passed over."""
+        live = sorted(self._folder.glob(f"*{LIVE}"))
+        # Listed after the others: one that is put aside meanwhile is in one of both lists.
+        for path in (*live, *(sorted(self._folder.glob(f"*{DONE}")) if kept else ())):
             yield from self._of(path)
 
-    def tidy(self, recorded: set[tuple[int, str]], now: datetime) -> None:
-        """Remove files that nobody writes any more once all their entries, (attempt, number), are recorded."""
-        for path in self._folder.glob("*.jsonl"):
+    def bought(self, number: str) -> list[Entry]:
+        """Answers to sends with this number that may have bought something. Reads files only if there are any."""
+        if number not in self._numbers:
+            return []
+        return [entry for entry in self.entries(kept=True) if entry.number == number and not entry.nothing]
+
+    def tidy(self, recorded: set[Key], now: datetime, keep: timedelta | None = None) -> None:
+        """Put files aside that nobody writes any more once all their entries are recorded.
+
+        Those that were written longer than `keep` ago are removed; None: no one is.
+        """
+        for path in self._folder.glob(f"*{LIVE}"):
             named = path.stem.rsplit("-", 2)
             if len(named) != 3 or not (named[1].isdecimal() and named[2].isdecimal()):
                 continue  # not one of ours
             host, pid, segment = named
-            newest = not (self._folder / f"{host}-{pid}-{int(segment) + 1}.jsonl").exists()
-            if newest and (_alive(int(pid)) if host == HOST else _lately(path, now)):
+            later = self._folder / f"{host}-{pid}-{int(segment) + 1}"
+            newest = not any(later.with_suffix(ending).exists() for ending in (LIVE, DONE))
+            if newest and (_alive(int(pid)) if host == HOST else _lately(path, now, RESTS)):
                 continue
-            if {(entry.attempt_id, entry.number) for entry in self._of(path)} <= recorded:
+            aside = path.with_suffix(DONE)
+            if {entry.key for entry in self._of(path)} <= recorded and not aside.exists():
+                with suppress(FileNotFoundError):  # another process did it
+                    path.rename(aside)
+        for path in self._folder.glob(f"*{DONE}") if keep is not None else ():
+            if keep is not None and not _lately(path, now, keep):
                 path.unlink(missing_ok=True)
 
     @staticmethod
     def _of(path: Path) -> Iterator[Entry]:
-        try:
-            lines = path.read_bytes().splitlines()
-        except (FileNotFoundError, IsADirectoryError):
+        for place in (path, path.with_suffix(DONE)):  # it may have been put aside meanwhile
+            try:
+                lines = place.read_bytes().splitlines()
+            except (FileNotFoundError, IsADirectoryError):
+                continue
+            yield from filter(None, map(_entry, lines))
             return
-        for line in lines:
-            entry = _entry(line)
-            if entry is not None:
-                yield entry
 
 
 _LARGEST = 2**63 - 1
@@ -144,10 +181,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _lately(path: Path, now: datetime) -> bool:
-    """Another host's process cannot be asked; a host that wrote nothing for a week is taken to be gone."""
+def _lately(path: Path, now: datetime, most: timedelta) -> bool:
+    """Whether it was written less than `most` ago. Another host's process cannot be asked: after a week it is gone."""
     try:
-        return now.timestamp() - path.stat().st_mtime < RESTS
+        return now.timestamp() - path.stat().st_mtime < most.total_seconds()
     except FileNotFoundError:
         return False
 
@@ -160,3 +197,16 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _bought(line: bytes) -> str | None:
+    """The number that a line names, if what it answers may have bought something."""
+    entry = _entry(line)
+    return None if entry is None or entry.nothing else entry.number
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False

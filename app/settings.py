@@ -35,6 +35,7 @@ class Settings(BaseModel):
     secret_key: SecretStr
     vault_keys: SecretStr
     state_dir: Path | None = None
+    journal_days: float = Field(default=14, ge=1, le=3650)
     outbound_allow_private: bool = False
     outbound_ca_bundle: str = ""
     woocommerce_allow_http: bool = False

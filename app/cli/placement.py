@@ -54,9 +54,22 @@ def freeze(container: Container, reason: str, by: str) -> Answer:
 @click.option("--by", required=True, help="Who releases it.")
 @click.option("--second", required=True, help="The second person.")
 @click.option("--despite", is_flag=True, help="Although `placement status` names something to be cleared up.")
-def release(container: Container, by: str, second: str, despite: bool) -> Answer:  # noqa: FBT001 - as click gives it
+@click.option(
+    "--despite-shop",
+    "despite_shops",
+    type=int,
+    multiple=True,
+    help="Although the orders of this shop cannot be read. Again for another one.",
+)
+def release(
+    container: Container,
+    by: str,
+    second: str,
+    despite: bool,  # noqa: FBT001 - as click gives it
+    despite_shops: tuple[int, ...],
+) -> Answer:
     """Let orders be sent again: an act of two people."""
-    ended = placement.release(container, by=by, second=second, despite=despite)
+    ended = placement.release(container, by=by, second=second, despite=despite, despite_shops=despite_shops)
     return Answer(placement.status(container) | {"released": ended}, "Orders are sent again.")
 
 

@@ -249,6 +249,16 @@ _OUTCOMES: tuple[Row, ...] = (
         "none",
     ),
     (
+        "sent_before",
+        "us",
+        (
+            "Our own record says that this was sent already, though the database does not know of it. It is not sent "
+            "again: we put it back and make sure what became of it. Please do not order it by hand."
+        ),
+        "The journal holds an answer under this number: the database forgot the send, as after a restore.",
+        "none",
+    ),
+    (
         "confirming",
         "us",
         (

@@ -366,15 +366,22 @@ def _settle_spend(session: Session, purchase: Purchase, orders: Sequence[Supplie
     if any(order.total is None or order.currency != purchase.quote_currency for order in orders):
         return  # the quote stands for it: caps are in its currency
     alive = [order for order in orders if not order.closed]
-    amount = sum(order.total or 0 for order in alive)
-    attempts = sa.select(Attempt.id).where(
+    settled = {"settled": sum(order.total or 0 for order in alive), "state": "SETTLED" if alive else "RELEASED"}
+    attempts = sa.select(Attempt).where(
         Attempt.purchase_id == purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED", "REJECTED"))
     )
-    session.execute(
-        sa.update(Spend)
-        .where(Spend.attempt_id.in_(attempts))
-        .values(settled=amount, state="SETTLED" if alive else "RELEASED")
-    )
+    for attempt in session.scalars(attempts):
+        # One that the database had forgotten has none yet: it counts in the caps of the day on which it was sent.
+        row = insert(Spend).values(
+            attempt_id=attempt.id,
+            shop_id=purchase.shop_id,
+            day=attempt.sent_at.date(),
+            currency=purchase.quote_currency,
+            quoted=sum(order.total or 0 for order in orders),
+            autopay=attempt.autopay,
+            **settled,
+        )
+        session.execute(row.on_conflict_do_update(index_elements=["attempt_id"], set_=settled))
 
 
 def _autopay_overshoot(session: Session, purchase: Purchase) -> None:

@@ -24,6 +24,8 @@ from app.ports.supplier import SupplierOrder as OrderRead
 
 log = logger(__name__)
 NAMED = 5
+OWN = ("boot", "journal", "evidence")
+"""Who freezes without a person."""
 SAME = timedelta(seconds=2)
 """The supplier tells whole seconds, by a clock of its own: an order made then may be this very send's."""
 
@@ -54,8 +56,28 @@ def freeze(
     return True
 
 
-def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
-    """The journal holds answers to sends that the database does not know.
+def suspected(session: Session) -> bool:
+    """Whether a freeze stands that Waybill made itself: the database may have forgotten what it knew."""
+    its = PlacementFreeze.released_at.is_(None) & PlacementFreeze.frozen_by.in_(OWN)
+    return bool(session.scalar(sa.select(sa.exists().where(its))))
+
+
+def told_by_journals(session: Session) -> set[str]:
+    """Numbers of sends that may have bought something, by the journals that made the freezes which stand now.
+
+    Of other hosts too, whose files nobody but they can read.
+    """
+    its = sa.select(PlacementFreeze.id).where(
+        PlacementFreeze.frozen_by == "journal", PlacementFreeze.released_at.is_(None)
+    )
+    rows = sa.select(Audit.detail["bought"]).where(
+        Audit.entity == "placement", Audit.entity_id.in_(its), Audit.action == "frozen"
+    )
+    return {str(number) for row in session.scalars(rows) for number in row or ()}
+
+
+def journal_knows_more(session: Session, numbers: Collection[str], bought: Collection[str]) -> None:
+    """The journal holds answers to sends that the database does not know; `bought`: that may have bought something.
 
     One that it froze for before is not told again: whoever released that knew of it.
     """
@@ -75,7 +97,7 @@ def journal_knows_more(session: Session, numbers: Collection[str]) -> None:
         f"the journal knows answers to sends that the database lacks ({', '.join(named[:NAMED])}{more}): "
         "was a backup restored?",
         by="journal",
-        detail={"numbers": named},
+        detail={"numbers": named, "bought": sorted(bought)},
     )
 
 

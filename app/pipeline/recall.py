@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.models import Attempt, Purchase, PurchaseItem, Spend
-from app.pipeline import margin
+from app.pipeline import interlock, margin
 from app.pipeline.record import audit, move
 from app.ports.money import Money
 
@@ -38,9 +38,11 @@ def recall(
 ) -> Attempt:
     """The attempt of the forgotten send, its outcome not known yet. Account, order and purchase are locked.
 
-    The purchase goes the way that it went before, to UNKNOWN; `cost` counts in the day's cap where it is known. What
-    may be paid for it is reckoned anew, from what the shop has for it now.
+    The purchase goes the way that it went before, to UNKNOWN, and takes the interlock of its items where that is free.
+    `cost` counts in the day's cap where it is known, else from the first read on. What may be paid for it is reckoned
+    anew, from what the shop has for it now.
     """
+    items = _items(session, purchase)
     attempt = Attempt(
         purchase_id=purchase.id,
         account_id=purchase.account_id,
@@ -48,10 +50,7 @@ def recall(
         outcome="UNKNOWN",
         out_order_id=purchase.out_order_id,
         request_hash="",
-        items=[
-            [item.order_product_id or item.product_id, item.sku_id, item.pieces, item.id]
-            for item in _items(session, purchase)
-        ],
+        items=[[item.order_product_id or item.product_id, item.sku_id, item.pieces, item.id] for item in items],
         autopay=False,
         worker="recalled",
         sent_at=sent_at,
@@ -62,6 +61,8 @@ def recall(
     )
     session.add(attempt)
     session.flush()  # its number goes into the history
+    # Where another holds it, both may be unclear: what was sent cannot wait.
+    interlock.take(container, session, purchase, [(item.product_id, item.sku_id) for item in items])
     audit(session, "attempt", attempt.id, "recalled", actor=by, detail={"purchase": purchase.id})
     if cost is not None:
         session.add(

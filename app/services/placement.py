@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import Conflict, WaybillError
-from app.models import Attempt, Breaker, PlacementFreeze, Shop, Task
-from app.pipeline.buy.outcome import NEUTRAL
+from app.models import Breaker, Inbox, PlacementFreeze, Shop, Task
+from app.pipeline import forgotten
+from app.pipeline.buy import outcome
+from app.pipeline.import_order import POLLED
 from app.pipeline.record import audit, end_alerts
 
 _COUNTS = sa.text("""
@@ -84,30 +86,27 @@ def open_questions(container: Container) -> list[str]:
         return _questions(container, session)
 
 
-def _questions(container: Container, session: Session) -> list[str]:
+def _questions(container: Container, session: Session, despite_shops: Collection[int] = ()) -> list[str]:
     frozen = session.execute(
         sa.select(PlacementFreeze.frozen_by, sa.func.max(PlacementFreeze.frozen_at))
-        .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(_OWN))
+        .where(PlacementFreeze.released_at.is_(None), PlacementFreeze.frozen_by.in_(forgotten.OWN))
         .group_by(PlacementFreeze.frozen_by)
     )
     since = {row[0]: row[1] for row in frozen}
     if not since:
         return []
-    unread = session.scalars(
-        sa.select(Shop.name)
-        .where(Shop.state == "ACTIVE", sa.func.coalesce(Shop.poll_cursor, _NEVER) < since.get("boot", _NEVER))
-        .order_by(Shop.id)
-    ).all()
+    unread = _unread(session, since["boot"], despite_shops) if "boot" in since else []
     stray = session.scalars(
         sa.select(Task.text).where(Task.kind == "stray_order", Task.over.is_(False)).order_by(Task.id)
     ).all()
-    entries = _bought(container)
-    known = set(session.scalars(sa.select(Attempt.out_order_id).where(Attempt.out_order_id.in_(entries))))
+    entries = dict.fromkeys(forgotten.told_by_journals(session), "") | _bought(container)
+    known = {row.out_order_id for row in session.execute(outcome.sent(entries))}
     told = []
     if unread:
         told.append(
             f"Orders of {_some(unread)} have not been read since it was frozen: a worker does it, wait for it. "
-            "A shop that cannot be read (`flask shop list` shows why) has to be connected again first."
+            "A shop that cannot be read (`flask shop list` shows why) has to be connected again first, or is left out "
+            "by two people who know that nothing of it was forgotten: --despite-shop with its number."
         )
     if lost := [f"{number}{entries[number]}" for number in sorted(entries.keys() - known)]:
         told.append(
@@ -119,19 +118,32 @@ def _questions(container: Container, session: Session) -> list[str]:
     return [*told, *stray]
 
 
+def _unread(session: Session, since: datetime, but: Collection[int]) -> list[str]:
+    """Names and numbers of shops whose orders were not all read since then: listed, and every listed one looked at."""
+    waits = sa.exists().where(Inbox.shop_id == Shop.id, Inbox.topic == POLLED, Inbox.state == "DUE")
+    rows = session.execute(
+        sa.select(Shop.name, Shop.id)
+        .where(
+            Shop.state == "ACTIVE",
+            Shop.id.not_in(but),
+            sa.or_(sa.func.coalesce(Shop.poll_cursor, _NEVER) < since, waits),
+        )
+        .order_by(Shop.id)
+    )
+    return [f"{name} (shop {shop_id})" for name, shop_id in rows]
+
+
 def _bought(container: Container) -> dict[str, str]:
     """Our numbers of sends that may have bought something, by the journal, with the supplier orders that it names."""
     found: dict[str, str] = {}
-    for entry in container.journal.entries():
-        if entry.result.get("outcome") in {one.value for one in NEUTRAL}:
+    for entry in container.journal.entries(kept=True):
+        if entry.nothing:
             continue
         made = ", ".join(str(one) for one in entry.result.get("order_ids") or ())
         found[entry.number] = f", supplier order {made}" if made else found.get(entry.number, "")
     return found
 
 
-_OWN = ("boot", "journal", "evidence")
-"""Who freezes without a person."""
 _NEVER = sa.literal(datetime(2000, 1, 1, tzinfo=UTC))
 
 
@@ -142,10 +154,13 @@ def _some(names: Sequence[str]) -> str:
 NAMED = 5
 
 
-def release(container: Container, *, by: str, second: str, despite: bool = False) -> int:
+def release(
+    container: Container, *, by: str, second: str, despite: bool = False, despite_shops: Collection[int] = ()
+) -> int:
     """Let orders be sent again: the act of two different people. Gives how many freezes ended.
 
-    Raises `Conflict` while something is to be cleared up (`open_questions`), unless they say `despite` it.
+    Raises `Conflict` while something is to be cleared up (`open_questions`), unless they say `despite` it;
+    `despite_shops`: although the orders of these shops were not read since.
     """
     first, other = by.strip(), second.strip()
     if not first or not other or first.casefold() == other.casefold():
@@ -157,7 +172,7 @@ def release(container: Container, *, by: str, second: str, despite: bool = False
         ).all()
         if not freezes:
             raise Conflict("not_frozen", "Ordering is not frozen.")
-        questions = _questions(container, session)
+        questions = _questions(container, session, despite_shops)
         if questions and not despite:
             raise Conflict(
                 "not_cleared_up",
@@ -175,7 +190,12 @@ def release(container: Container, *, by: str, second: str, despite: bool = False
                 "released",
                 actor=first,
                 before="FROZEN",
-                detail={"second": other, "reason": one.reason, "despite": questions},
+                detail={
+                    "second": other,
+                    "reason": one.reason,
+                    "despite": questions,
+                    "despite_shops": sorted(despite_shops),
+                },
             )
         container.database.after_commit(container.bell.ring)
         return len(freezes)

@@ -69,6 +69,7 @@ def test_an_order_like_one_about_to_be_bought_freezes_the_account(world: World) 
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
     made, account = world.created()[0]["order_id"], world.purchases()[0].account_id or 0
     forget(world, "READY")
+    shutil.rmtree(world.folder / "state" / "journal")
     evidence.look_up(world.container, account, made, source="push")
     assert freezes(world) == [account]
     due(world)
@@ -91,6 +92,7 @@ def test_an_order_like_a_held_purchase_is_asked_about_and_stops_nobody_else(worl
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"])
     made, account = world.created()[0]["order_id"], world.purchases()[0].account_id or 0
     forget(world, "HELD")
+    shutil.rmtree(world.folder / "state" / "journal")
     evidence.look_up(world.container, account, made, source="push")
     assert freezes(world) == []
     assert "stray_order" in world.tasks()

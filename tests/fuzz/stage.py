@@ -85,7 +85,7 @@ class Stage:
                     copy.write(rows)
         with redis.Redis.from_url(self.world.environment["REDIS_URL"]) as client:
             client.flushdb()
-        for path in (self.world.folder / "state" / "journal").glob("*.jsonl"):
+        for path in (self.world.folder / "state" / "journal").iterdir():
             path.unlink(missing_ok=True)
         self.log.seek(0)
         self.log.truncate()
@@ -109,7 +109,7 @@ class Stage:
                 rows = self.sql(f"SELECT to_jsonb(t) - 'body' FROM \"{table}\" t")
                 yield table, "\n".join(json.dumps(row, ensure_ascii=False) for (row,) in rows)
         folder = self.world.folder / "state"
-        yield "journal", "\n".join(path.read_text("latin-1") for path in folder.rglob("*.jsonl"))
+        yield "journal", "\n".join(path.read_text("latin-1") for path in (folder / "journal").iterdir())
 
 
 def plant(world: World) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""The journal survives crashes, is read back once, and does not grow for ever."""
+"""The journal survives crashes, is read back once, is kept for a while, and does not grow for ever."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app import journal as journals
@@ -18,9 +20,9 @@ def entry(number: int) -> Entry:
     return Entry(number, number, str(number), {"outcome": "PLACED"})
 
 
-def recorded(*numbers: int) -> set[tuple[int, str]]:
+def recorded(*numbers: int) -> set[tuple[int, str, float]]:
     """These entries, as `tidy` is told of them."""
-    return {(number, str(number)) for number in numbers}
+    return {(number, str(number), 0.0) for number in numbers}
 
 
 def test_entries_come_back_and_a_cut_line_is_passed_over(tmp_path: Path) -> None:
@@ -31,7 +33,7 @@ def test_entries_come_back_and_a_cut_line_is_passed_over(tmp_path: Path) -> None
     assert [one.attempt_id for one in Journal(tmp_path).entries()] == [1]
 
 
-def test_files_of_the_dead_go_once_everything_is_recorded(tmp_path: Path) -> None:
+def test_files_of_the_dead_are_put_aside_once_everything_is_recorded(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append(entry(1))
     live = next((tmp_path / "journal").glob("*.jsonl"))
@@ -43,7 +45,7 @@ def test_files_of_the_dead_go_once_everything_is_recorded(tmp_path: Path) -> Non
     assert (live.exists(), dead.exists()) == (True, False)
 
 
-def test_full_files_are_removed_while_the_process_lives(tmp_path: Path, monkeypatch: object) -> None:
+def test_full_files_are_put_aside_while_the_process_lives(tmp_path: Path, monkeypatch: object) -> None:
     journal = Journal(tmp_path)
     for number in range(journals.SEGMENT + 1):
         journal.append(entry(number))
@@ -104,7 +106,7 @@ def test_a_file_that_was_removed_under_a_running_process_is_made_anew(tmp_path: 
 
 
 def test_a_new_file_comes_after_all_that_the_process_number_had(tmp_path: Path) -> None:
-    """A file with a higher number beside it is taken for finished, and would be removed while it is written."""
+    """A file with a higher number beside it is taken for finished, and would be put aside while it is written."""
     folder = tmp_path / "journal"
     folder.mkdir()
     old = folder / f"{journals.HOST}-{os.getpid()}-2.jsonl"
@@ -124,8 +126,81 @@ def test_the_last_file_of_another_host_goes_when_it_has_rested_for_a_week(tmp_pa
     other.write_bytes(mine.read_bytes())
     journal.tidy(recorded(1), NOW)
     assert other.exists()
-    os.utime(other, (0, NOW.timestamp() - journals.RESTS - 60))
+    os.utime(other, (0, NOW.timestamp() - journals.RESTS.total_seconds() - 60))
     journal.tidy(set(), NOW)
     assert other.exists()
     journal.tidy(recorded(1), NOW)
     assert not other.exists()
+
+
+def dead(tmp_path: Path, *numbers: int, segment: int = 1) -> Path:
+    """A file of a process that is gone."""
+    file = tmp_path / "journal" / f"{journals.HOST}-999999999-{segment}.jsonl"
+    file.write_text("".join(json.dumps(asdict(entry(number))) + "\n" for number in numbers))
+    return file
+
+
+def test_what_is_recorded_is_kept_for_a_while_and_read_only_when_asked_for(tmp_path: Path) -> None:
+    """A backup that is restored later does not have it: it is the proof of what was bought."""
+    journal = Journal(tmp_path)
+    file = dead(tmp_path, 1)
+    journal.tidy(recorded(1), NOW, timedelta(days=14))
+    assert list(journal.entries()) == []
+    assert [one.attempt_id for one in journal.entries(kept=True)] == [1]
+    [aside] = (tmp_path / "journal").iterdir()
+    os.utime(aside, (0, (NOW - timedelta(days=13)).timestamp()))
+    journal.tidy(set(), NOW, timedelta(days=14))
+    assert aside.exists()
+    os.utime(aside, (0, (NOW - timedelta(days=15)).timestamp()))
+    journal.tidy(set(), NOW)
+    assert aside.exists(), "nothing is removed while it may be needed"
+    journal.tidy(set(), NOW, timedelta(days=14))
+    assert not aside.exists()
+    assert not file.exists()
+
+
+def test_what_was_put_aside_is_never_written_over(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    dead(tmp_path, 1)
+    journal.tidy(recorded(1), NOW)
+    again = dead(tmp_path, 2)
+    journal.tidy(recorded(2), NOW)
+    assert again.exists()
+    assert {one.attempt_id for one in journal.entries(kept=True)} == {1, 2}
+    mine = tmp_path / "journal" / f"{journals.HOST}-{os.getpid()}-7.done"
+    mine.touch()
+    journal.append(entry(3))
+    assert mine.with_name(f"{journals.HOST}-{os.getpid()}-8.jsonl").exists()
+
+
+def test_a_file_that_was_put_aside_under_a_running_process_grows_no_more(tmp_path: Path) -> None:
+    """Nobody would record what it wrote there."""
+    journal = Journal(tmp_path)
+    journal.append(entry(1))
+    [mine] = (tmp_path / "journal").iterdir()
+    mine.rename(mine.with_suffix(".done"))
+    journal.append(entry(2))
+    assert [one.attempt_id for one in journal.entries()] == [2]
+
+
+def test_a_number_is_known_from_whichever_process_wrote_it_until_its_file_is_removed(tmp_path: Path) -> None:
+    journal, other = Journal(tmp_path), Journal(tmp_path)
+    assert journal.bought("1") == []
+    other.append(entry(1))
+    assert [one.attempt_id for one in journal.bought("1")] == [1]
+    other.append(entry(2))
+    assert [one.attempt_id for one in journal.bought("2")] == [2], "the file had been read once already"
+    other.append(Entry(3, 3, "3", {"outcome": "NOT_EXECUTED"}))
+    assert journal.bought("3") == []
+    [file] = (tmp_path / "journal").iterdir()
+    with file.open("ab") as cut:
+        cut.write(b'\n{"attempt_id":4,"purchase_id":4,"number":"4",')
+    assert journal.bought("4") == []
+    with file.open("ab") as rest:
+        rest.write(b'"result":{"outcome":"UNKNOWN"}}\n')
+    assert [one.attempt_id for one in journal.bought("4")] == [4]
+    file.rename(file.with_suffix(".done"))
+    assert [one.attempt_id for one in journal.bought("1")] == [1]
+    assert [one.attempt_id for one in Journal(tmp_path).bought("4")] == [4]
+    file.with_suffix(".done").unlink()
+    assert journal.bought("1") == []

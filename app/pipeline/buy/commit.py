@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
 from app.models import (
     Attempt,
-    Interlock,
     Purchase,
     PurchaseItem,
     Shop,
@@ -25,7 +23,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, locks
+from app.pipeline import breaker, interlock, locks
 from app.pipeline.buy import caps
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.preflight import Plan
@@ -257,31 +255,9 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
 def _interlock(container: Container, session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
     # The frozen id is what a claim compares; what is really ordered may have another one for the country.
     ids = {(item.product_id, item.sku_id) for item in items} | {(item.order_product_id, item.sku_id) for item in items}
-    keys = sorted(ids)
-    for product_id, sku_id in keys:
-        row = insert(Interlock).values(
-            account_id=purchase.account_id,
-            product_id=product_id,
-            sku_id=sku_id,
-            purchase_id=purchase.id,
-            release_at=sa.func.clock_timestamp() + container.timers.interlock_release,
-        )
-        taken = session.execute(
-            row.on_conflict_do_update(
-                index_elements=["account_id", "product_id", "sku_id"],
-                set_={"purchase_id": row.excluded.purchase_id, "release_at": row.excluded.release_at},
-                where=(Interlock.release_at <= sa.func.clock_timestamp()) | (Interlock.purchase_id == purchase.id),
-            ).returning(Interlock.purchase_id)
-        ).scalar()
-        if taken is None:
-            holder = session.scalar(
-                sa.select(Interlock.purchase_id).where(
-                    Interlock.account_id == purchase.account_id,
-                    Interlock.product_id == product_id,
-                    Interlock.sku_id == sku_id,
-                )
-            )
-            raise _Stop("READY", "interlocked", {"purchase": holder}, wait=5.0)
+    holder = interlock.take(container, session, purchase, ids)
+    if holder is not None:
+        raise _Stop("READY", "interlocked", {"purchase": holder or None}, wait=5.0)
 
 
 def _reserve(session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:

@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
 from app.errors import NotFound
-from app.journal import Entry
+from app.journal import Entry, Key
 from app.logs import logger
 from app.models import Attempt, Evidence, Interlock, Purchase, Spend
 from app.pipeline import adopt, breaker, evidence, forgotten, generation, locks, recall
@@ -195,12 +196,16 @@ def _not_executed(
     )
 
 
-def replay(container: Container) -> int:
-    """Record what the journals of dead workers hold (at start, and in every slow sweep)."""
-    entries = {(entry.attempt_id, entry.number): entry for entry in container.journal.entries()}
-    if not entries:
-        return 0
-    recorded, done = 0, set[_Key]()
+def replay(container: Container, *, kept: bool = False) -> int:
+    """Record what the journals of dead workers hold (at start, and in every slow sweep).
+
+    `kept`: also what was recorded once and put aside. So it always is while we froze by ourselves: the database may
+    have forgotten it.
+    """
+    with container.database.reading() as session:
+        kept = kept or forgotten.suspected(session)
+    entries = {entry.key: entry for entry in container.journal.entries(kept=kept)}
+    recorded, done = 0, set[Key]()
     for key, row in _attempts_of(container, entries).items():
         entry = entries[key]
         result = _understood(container, entry)
@@ -222,30 +227,34 @@ def replay(container: Container) -> int:
         elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.account_id, result):
             continue
         done.add(key)
-    container.journal.tidy(done, container.clock.now())
+    keep = timedelta(days=container.settings.journal_days)
+    container.journal.tidy(done, container.clock.now(), None if kept else keep)
     return recorded
 
 
-_Key = tuple[int, str]
-"""An entry's attempt and number."""
-
-
-def _attempts_of(
-    container: Container, entries: Mapping[_Key, Entry]
-) -> dict[_Key, sa.Row[int, str, str, int, datetime]]:
+def _attempts_of(container: Container, entries: Mapping[Key, Entry]) -> dict[Key, sa.Row[int, str, str, int, datetime]]:
     """The attempt that each entry answers, as far as it is known or can be put back. The rest freezes ordering."""
+    if not entries:
+        return {}
     with container.database.transaction() as session:
-        rows = session.execute(_ATTEMPTS.where(Attempt.id.in_({attempt_id for attempt_id, _ in entries})))
-        known = {key: row for row in rows if (key := (row.id, row.out_order_id)) in entries}
+        ids = sa.literal(sorted({entry.attempt_id for entry in entries.values()}), ARRAY(sa.BigInteger))
+        rows = {(row.id, row.out_order_id): row for row in session.execute(_ATTEMPTS.where(Attempt.id == sa.any_(ids)))}
+        known = {key: rows[key[:2]] for key in entries if key[:2] in rows and _answered(entries[key], rows[key[:2]])}
         # Another send's number: the database is not the one that this was written for. Those put back are known by it.
-        numbers = {number for _, number in entries.keys() - known.keys()}
-        again = {row.out_order_id: row for row in session.execute(_sent(numbers))}
+        numbers = {entries[key].number for key in entries.keys() - known.keys()}
+        again = {row.out_order_id: row for row in session.execute(sent(numbers))}
         known |= {key: again[key[1]] for key in entries.keys() - known.keys() if key[1] in again}
         strange = sorted(entries.keys() - known.keys())
         if strange:
-            forgotten.journal_knows_more(session, {number for _, number in strange})
+            bought = {key[1] for key in strange if not entries[key].nothing}
+            forgotten.journal_knows_more(session, {key[1] for key in strange}, bought)
     recalled = {key: _recalled(container, entries[key]) for key in strange}
     return known | {key: row for key, row in recalled.items() if row is not None}
+
+
+def _answered(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bool:
+    """Whether this attempt may stand for the entry's: not one of another time that bought nothing, if this did."""
+    return entry.nothing or row.outcome not in _UNSENT or _of_this_send(entry, row)
 
 
 def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, datetime] | None:
@@ -253,8 +262,8 @@ def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, 
 
     An order that came after the backup is not there before it was read again: the next replay looks once more.
     """
-    if entry.result.get("outcome") in _NOTHING:
-        return None  # nothing was bought
+    if entry.nothing:
+        return None
     mine = sa.select(Purchase.id, Purchase.account_id).where(Purchase.out_order_id == entry.number)
     with container.database.transaction() as session:
         found = session.execute(mine).one_or_none()
@@ -267,7 +276,7 @@ def _recalled(container: Container, entry: Entry) -> sa.Row[int, str, str, int, 
             sent_at = datetime.fromtimestamp(entry.at, UTC) if entry.at else container.clock.now()
             recall.recall(container, session, purchase, sent_at=sent_at, by="journal").outcome = "OPEN"
             session.flush()
-        return session.execute(_sent({entry.number})).first()
+        return session.execute(sent({entry.number})).first()
 
 
 _ATTEMPTS = sa.select(Attempt.id, Attempt.outcome, Attempt.out_order_id, Attempt.account_id, Attempt.sent_at)
@@ -280,17 +289,31 @@ def _of_this_send(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bo
 
     Else an old "not executed" would free a purchase whose new send is on its way, and it would be sent a second time.
     """
-    if row.id != entry.attempt_id and entry.result.get("outcome") in _NOTHING:
+    if row.id != entry.attempt_id and entry.nothing:
         return False
     return not entry.at or abs(datetime.fromtimestamp(entry.at, UTC) - row.sent_at) <= _SAME
 
 
-_NOTHING = frozenset(one.value for one in NEUTRAL)
-
-
-def _sent(numbers: Collection[str]) -> sa.Select[int, str, str, int, datetime]:
+def sent(numbers: Collection[str]) -> sa.Select[int, str, str, int, datetime]:
     """Attempts with these numbers of ours that may have bought something."""
-    return _ATTEMPTS.where(Attempt.out_order_id.in_(numbers), Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
+    named = sa.literal(sorted(numbers), ARRAY(sa.Text))  # one parameter, however many there are
+    return _ATTEMPTS.where(Attempt.out_order_id == sa.any_(named), Attempt.outcome.not_in(_UNSENT))
+
+
+_UNSENT = ("NOT_SENT", "NOT_EXECUTED")
+
+
+def sent_before(container: Container, number: str) -> bool:
+    """Whether our journal holds an answer to a send with this number that the database knows nothing of.
+
+    One that it knows by its time does not count: what became of it is recorded, whatever was answered first.
+    """
+    entries = container.journal.bought(number)
+    if not entries:
+        return False
+    with container.database.reading() as session:
+        known = session.execute(_ATTEMPTS.where(Attempt.out_order_id == number)).all()
+    return not all(any(entry.at and _of_this_send(entry, row) for row in known) for entry in entries)
 
 
 def _understood(container: Container, entry: Entry) -> PlaceResult | None:

@@ -13,8 +13,8 @@ from app.logs import logger
 from app.pipeline import locks
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.commit import commit
-from app.pipeline.buy.outcome import record
-from app.pipeline.buy.preflight import Held, LostClaim, check
+from app.pipeline.buy.outcome import record, replay, sent_before
+from app.pipeline.buy.preflight import Held, LostClaim, Plan, check
 from app.pipeline.buy.send import send
 from app.pipeline.buy.watch import watched
 from app.pipeline.generation import reject_request
@@ -25,51 +25,62 @@ from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refu
 log = logger(__name__)
 
 
-def run(container: Container, claimed: Claimed) -> None:  # noqa: PLR0911 - one return for each way it may end
+def run(container: Container, claimed: Claimed) -> None:
     """Buy what was claimed, or put it where it belongs. Never sends more than once."""
     with container.calls.story(claimed.order_id, claimed.id) as story:
-        try:
-            plan = check(container, claimed)
-        except LostClaim:
-            with container.database.transaction() as session:
-                story.write(session)
+        plan = _plan(container, claimed, story)
+        if plan is None:
             return
-        except Held as held:
-            _put(container, claimed, story, held.reason, held.facts)
+        if not sent_before(container, plan.order.out_order_id):
+            _buy(container, claimed, plan, story)
             return
-        except MerchantMustAct as error:
-            _put(container, claimed, story, error.reason, {"detail": error.detail} if error.detail else {})
+        # The journal holds what the database forgot: it is put back, out of the same files, and not sent.
+        _put(container, claimed, story, "sent_before", {})
+    replay(container, kept=True)
+
+
+def _plan(container: Container, claimed: Claimed, story: Story) -> Plan | None:
+    try:
+        return check(container, claimed)
+    except LostClaim:
+        with container.database.transaction() as session:
+            story.write(session)
+    except Held as held:
+        _put(container, claimed, story, held.reason, held.facts)
+    except MerchantMustAct as error:
+        _put(container, claimed, story, error.reason, {"detail": error.detail} if error.detail else {})
+    except (Refused, NotFound) as error:
+        _put(container, claimed, story, "needs_person", {"code": error.code})
+    except (TryLater, OutcomeUnknown) as error:
+        _later(container, claimed, story, error, tries=claimed.tries)
+    return None
+
+
+def _buy(container: Container, claimed: Claimed, plan: Plan, story: Story) -> None:
+    with container.pace.permit(container.timers.claim_lease.total_seconds() / 3) as allowed:
+        if not allowed:
+            _later(container, claimed, story, TryLater("own_pace", vendor=claimed.supplier, retry_after=5))
             return
-        except (Refused, NotFound) as error:
-            _put(container, claimed, story, "needs_person", {"code": error.code})
-            return
-        except (TryLater, OutcomeUnknown) as error:
-            _later(container, claimed, story, error, tries=claimed.tries)
-            return
-        with container.pace.permit(container.timers.claim_lease.total_seconds() / 3) as allowed:
-            if not allowed:
-                _later(container, claimed, story, TryLater("own_pace", vendor=claimed.supplier, retry_after=5))
+        # The clock is read before T3: whoever is stopped anywhere after it, never sends late.
+        begun = container.clock.boottime()
+        with watched(container, begun):
+            committed = commit(container, claimed, plan, story)
+            if committed is None:
                 return
-            # The clock is read before T3: whoever is stopped anywhere after it, never sends late.
-            begun = container.clock.boottime()
-            with watched(container, begun):
-                committed = commit(container, claimed, plan, story)
-                if committed is None:
-                    return
-                result = send(container, begun, plan, claimed.supplier)
-            if result.reason == "call_limit":
-                container.pace.slow_down(result.retry_after or 1.0)
-            # Inside the permit: whoever comes next must see how this one ended.
-            record(
-                container,
-                committed.attempt_id,
-                committed.purchase_id,
-                result,
-                sent_at=committed.sent_at,
-                story=story,
-                source="answer",
-                number=plan.order.out_order_id,
-            )
+            result = send(container, begun, plan, claimed.supplier)
+        if result.reason == "call_limit":
+            container.pace.slow_down(result.retry_after or 1.0)
+        # Inside the permit: whoever comes next must see how this one ended.
+        record(
+            container,
+            committed.attempt_id,
+            committed.purchase_id,
+            result,
+            sent_at=committed.sent_at,
+            story=story,
+            source="answer",
+            number=plan.order.out_order_id,
+        )
 
 
 def _put(container: Container, claimed: Claimed, story: Story, reason: str, facts: dict[str, object]) -> None:
