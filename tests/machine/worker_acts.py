@@ -58,7 +58,7 @@ def race(play: Play, who: int, where: str, which: int, what: str) -> None:
     change(play, which, what, told=True)
 
 
-@act(often=3, what=("buy", "buy", "any", "inbox", "act", "track", "reconcile"), stops=(1, 2, 3, 5, 8))
+@act(often=3, what=("buy", "buy", "any", "inbox", "act", "track", "reconcile"), stops=(1, 1, 1, 2, 3, 5, 8))
 def two_workers(play: Play, what: str, stops: int) -> None:
     """Two workers take the same at the same moment; the second begins when the first has come to this stop."""
     play.something_to_buy()
@@ -115,18 +115,25 @@ def people(play: Play, what: str) -> None:
     getattr(play.people, what)()
 
 
-@act(often=3, what=CLICKS, stops=(1, 2, 3, 5), cancelled=(False, True))
-def two_people(play: Play, what: str, stops: int, cancelled: bool) -> None:
-    """Two people do the same at the same moment; perhaps because the supplier cancelled what was paid."""
-    if cancelled:
-        for number, order in sorted(play.ledger.orders.items()):
-            for act_of_supplier in () if order.closed else ("pay", "cancel"):
-                play.supplier(act_of_supplier, {"order_id": number})
-                play.hear()
+@act(often=2, what=CLICKS, stops=(1, 2, 3, 5))
+def two_people(play: Play, what: str, stops: int) -> None:
+    """Two people do the same at the same moment; the second begins when the first has come to this stop."""
     if all(worker.idle for worker in play.workers[:2]):
         _together(play, what, stops)
         for worker in play.workers[:2]:
             play.go(worker, 0)
+
+
+@act(possible=lambda play: bool(play.ledger.orders), often=2, stops=(1, 1, 2, 3))
+def ordered_again_twice(play: Play, stops: int) -> None:
+    """The supplier cancels all that was paid, and two people order it again at the same moment."""
+    for what in ("pay", "cancel"):
+        for number, order in sorted(play.ledger.orders.items()):
+            if not order.closed:
+                play.supplier(what, {"order_id": number})
+        play.world.read_again()
+        play.hear()
+    two_people(play, "again", stops)
 
 
 @act(what=("freeze", "release"))
