@@ -33,7 +33,7 @@ def test_wrong_input_says_what_to_do(world: World, shell: Shell) -> None:  # noq
     assert "9" in shell.run("reconcile", "--shop", 9, code=1).stderr
     for day in ("0001-01-01", "1999-12-31"):
         assert "counted from 2000-01-01 to today" in shell.run("reconcile", "--day", day, code=1).stderr
-    assert "In the shop 0" in shell.text("reconcile", "--day", "2000-01-01")
+    assert "does not show orders of that age" in shell.text("reconcile", "--day", "2000-01-01")
 
 
 def test_all_shops_are_told_though_one_cannot_be_asked(world: World, shell: Shell) -> None:  # noqa: F811

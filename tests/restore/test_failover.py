@@ -28,7 +28,7 @@ def due(world: World, when: str) -> None:
 
 
 def attempts(server: Standby) -> int:
-    return int(ask(server, "SELECT count(*) FROM attempt"))
+    return int(ask(server, "SELECT count(*) FROM attempt WHERE outcome NOT IN ('NOT_SENT', 'NOT_EXECUTED')"))
 
 
 @pytest.mark.timeout(240)
@@ -51,6 +51,8 @@ def test_a_running_worker_sends_nothing_that_a_promoted_standby_forgot(redis_url
             wait(lambda: world.states() == ["PLACED_UNPAID"] * 2, world)
             assert len(world.created()) == 2
 
+            journal = world.folder / "state" / "journal"
+            journal.rename(world.folder / "journal")  # out of reach: it would have frozen by itself
             primary.kill()
             world.container.database.engine.dispose()
             standby.take_over()
@@ -64,6 +66,9 @@ def test_a_running_worker_sends_nothing_that_a_promoted_standby_forgot(redis_url
             make_due(world.container)
             wait(lambda: PROMOTED in freezes(world), world)
             assert PROMOTED in Shell(create_app(world.container)).text("placement", "status")
+            journal.mkdir(exist_ok=True)
+            for kept in (world.folder / "journal").iterdir():
+                kept.rename(journal / kept.name)
             wait(lambda: world.states() == ["PLACED_UNPAID"] * 2, world)
             placement.release(world.container, by="ann", second="bob", despite=True)
             order(world, variant)
