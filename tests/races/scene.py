@@ -40,6 +40,9 @@ class Shop:
 
     def order(self, pieces: int) -> str:
         """A paid order whose purchase is READY and not yet claimed; its id in the shop."""
+        with self.world.container.database.transaction() as session:
+            # Those of earlier races need not be read any more: on a busy machine that would never come to its end.
+            session.execute(sa.update(SupplierOrder).values(track_run_at=None))
         made = self.made(pieces)
         self.read(made)
         self._before.until_idle()
