@@ -32,14 +32,13 @@ def hunt(mutant: Mutant, *, seed: int, seconds: float, steps: int) -> tuple[bool
         mutant.apply(folder)
         asked = {"seed": seed, "seconds": seconds, "steps": steps, "shorten": 0}
         options = [part for key, value in asked.items() for part in (f"--{key}", str(value))]
-        done = subprocess.run(
-            [".venv/bin/python", "-m", "tests.machine", "--first", *options],
-            cwd=folder,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=seconds + ROOM,
-        )
+        command = [".venv/bin/python", "-m", "tests.machine", "--first", *options]
+        try:
+            done = subprocess.run(
+                command, cwd=folder, check=False, capture_output=True, text=True, timeout=seconds + ROOM
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"not done after {seconds + ROOM:.0f} s"
     counted, broken = _COUNTED.search(done.stdout), _BROKEN.search(done.stdout)
     if counted is None:
         return False, f"did not run: {(done.stdout + done.stderr)[-800:]}"
