@@ -12,6 +12,7 @@ from app.db_migrate import upgrade
 from app.jobs.periodic import make_due
 from app.local.embedded import start_postgres
 from app.models import Purchase
+from app.pipeline.buy import outcome
 from app.services import placement
 from tests.cli.test_commands import Shell
 from tests.flow.world import World, running
@@ -69,6 +70,7 @@ def test_a_running_worker_sends_nothing_that_a_promoted_standby_forgot(redis_url
             journal.mkdir(exist_ok=True)
             for kept in (world.folder / "journal").iterdir():
                 kept.rename(journal / kept.name)
+            outcome.replay(world.container)
             wait(lambda: world.states() == ["PLACED_UNPAID"] * 2, world)
             placement.release(world.container, by="ann", second="bob", despite=True)
             order(world, variant)
