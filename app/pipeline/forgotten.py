@@ -76,7 +76,7 @@ def told_by_journals(session: Session) -> set[str]:
     return {str(number) for row in session.scalars(rows) for number in row or ()}
 
 
-def journal_knows_more(session: Session, numbers: Collection[str], bought: Collection[str]) -> None:
+def journal_knows_more(session: Session, numbers: Collection[str], bought: Collection[str] = ()) -> None:
     """The journal holds answers to sends that the database does not know; `bought`: that may have bought something.
 
     One that it froze for before is not told again: whoever released that knew of it.

@@ -170,7 +170,8 @@ def test_a_journal_that_cannot_be_written_is_told_and_the_answer_recorded(
 
 def test_an_entry_that_is_not_understood_is_told_and_stays(world: World, unclear: Attempt) -> None:
     journal = world.container.journal
-    journal.append(Entry(unclear.id, unclear.purchase_id, unclear.out_order_id, {"outcome": "SOMETHING_NEW"}))
+    sent_at = unclear.sent_at.timestamp()
+    journal.append(Entry(unclear.id, unclear.purchase_id, unclear.out_order_id, {"outcome": "SOMETHING_NEW"}, sent_at))
     with world.container.database.transaction() as session:
         session.get_one(Attempt, unclear.id).outcome = "OPEN"
     assert outcome.replay(world.container) == 0

@@ -39,6 +39,7 @@ def plan(stage: Stage, purchase: Purchase, *, autopay: bool = False, **more: Any
         "quote": Money(1200, "USD"),
         "limit": Money(1800, "USD"),
         "quoted_at": stage.container.clock.now(),
+        "quoted_boottime": stage.container.clock.boottime(),
         "version": purchase.version,
         "source_version": order.source_version,
         "address_sealed": order.address_sealed,
@@ -115,7 +116,7 @@ def test_a_lease_that_is_over_stops_it(stage: Stage) -> None:
 def test_what_is_paid_at_once_needs_a_fresh_quote(stage: Stage, autopay: bool, age: int, stops: bool) -> None:
     stage.shop.autopay = True
     mine = claimed(stage)
-    wanted = plan(stage, mine, autopay=autopay, quoted_at=stage.container.clock.now() - timedelta(seconds=age))
+    wanted = plan(stage, mine, autopay=autopay, quoted_boottime=stage.container.clock.boottime() - age)
     found = passed(stage, mine, wanted)
     assert (found == ("READY", "")) is stops
     if isinstance(found, Attempt):

@@ -170,28 +170,6 @@ def test_what_the_shop_cancelled_meanwhile_ends_when_nothing_was_executed(stage:
     assert not [key for key in stage.alerts() if key.startswith("config")]
 
 
-@pytest.mark.parametrize(
-    ("state", "outcome_"),
-    [
-        ("VOID", "VOID"),
-        ("PLACED_PAID", "PLACED"),
-        ("READY", "NOT_EXECUTED"),
-        ("CANCELLED", "OPEN"),
-        ("UNKNOWN", "REJECTED"),
-    ],
-)
-def test_an_answer_to_what_was_settled_otherwise_moves_nothing_but_its_numbers_are_kept(
-    stage: Stage, state: str, outcome_: str
-) -> None:
-    mine = stage.purchase(state, outcome=outcome_)
-    assert not record(stage, mine, PlaceResult(PLACED, ("81",), PayResult.FAILED))
-    assert (mine.state, attempt(stage, mine).outcome) == (state, outcome_)
-    order = stage.session.scalars(sa.select(SupplierOrder)).one()
-    assert (order.external_id, order.purchase_id, order.pay_failed) == ("81", mine.id, True)
-    assert not record(stage, mine, PlaceResult(NOT_EXECUTED))
-    assert attempt(stage, mine).outcome == outcome_
-
-
 def test_numbers_beside_an_unclear_answer_are_kept_and_looked_at(stage: Stage) -> None:
     mine = sent(stage)
     record(stage, mine, PlaceResult(UNKNOWN, ("81", "82"), PayResult.UNKNOWN))

@@ -27,7 +27,19 @@ KILLED, SURVIVED, BROKEN = "killed", "survived", "broken"
 """`BROKEN`: no verdict, as there is no test of this name."""
 _UNKNOWN = re.compile(r"^ERROR: not found: .*", re.MULTILINE)
 _OURS = frozenset(("app", "connectors", "tests", "conftest", "wsgi", "__main__", "__mp_main__"))
-_OPTIONS = ("-x", "-q", "-n", "0", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider")
+_OPTIONS = (
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+    "-x",
+    "-q",
+    "-n",
+    "0",
+    "--tb=no",
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:cacheprovider",
+)
 _LIST = """
 import json, sys, pytest
 import tests.loaded, tests.flow.world
