@@ -38,6 +38,8 @@ KIND = {kind.name: kind for kind in KINDS}
 URGENT = ("reconcile", "buy", "act", "inbox", "track", "poll")
 STEP = 0.25
 """Seconds of the story for each of its steps."""
+NAP = 0.5
+"""Seconds of the story that a sleep takes at least."""
 LONGEST_WAY = 80
 """Stops of one unit of work, at most."""
 
@@ -69,7 +71,7 @@ class Play:
         self.ledger = Ledger(self.world)
         self.market, self.money, self.connections = Market(self), Money(self), Connections(self)
         self.invariants = Invariants(self)
-        self._stack.enter_context(points.installed(self.container, self._about_to_place))
+        self._stack.enter_context(points.installed(self.container, self._about_to_place, self._sleep))
         self.people = People(self)
         self.supplier("push", {"lost": -1 if scene.silent else 0})
         self.after_step()
@@ -110,6 +112,13 @@ class Play:
             late = self.clock.boottime() - (worker.kill_at - self.container.timers.kill_after.total_seconds())
             most = self.container.timers.send_deadline.total_seconds()
             holds(late <= most, f"T4: a send began {late:.0f} s after its point of no return")
+
+    def _sleep(self, seconds: float) -> None:
+        """Somebody sleeps: time goes by, not ours."""
+        if current() is None:
+            self.pass_time(max(seconds, NAP))
+        else:
+            self.clock.advance(max(seconds, NAP))
 
     # Steps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 import urllib3.connection
 from sqlalchemy.orm import Session
 
+from app import pace
 from app.container import Container
 from app.db import Database
 from app.journal import Journal
@@ -24,8 +26,14 @@ PLACE = "order.create"
 
 
 @contextmanager
-def installed(container: Container, on_place: Callable[[Worker], None]) -> Iterator[None]:
-    """Inside, workers stop. `on_place` is called when one is about to place an order, before it stops there."""
+def installed(
+    container: Container, on_place: Callable[[Worker], None], on_sleep: Callable[[float], None]
+) -> Iterator[None]:
+    """Inside, workers stop.
+
+    `on_place` is called when one is about to place an order, before it stops there; `on_sleep` instead of sleeping
+    (seconds), by the product in a worker that goes on to its end or in the story's own thread.
+    """
     engine = container.database.engine
     sa.event.listen(engine, "before_cursor_execute", _before_statement)
     with ExitStack() as stack:
@@ -35,7 +43,8 @@ def installed(container: Container, on_place: Callable[[Worker], None]) -> Itera
             (OutboundCall, "send", _send(OutboundCall.send, on_place)),
             (urllib3.connection.HTTPConnection, "getresponse", _answer(urllib3.connection.HTTPConnection.getresponse)),
             (step, "watched", _watched(step.watched)),
-            (time, "sleep", _sleep(time.sleep)),
+            (time, "sleep", _sleep(time.sleep, on_sleep)),
+            (pace, "time", _StoryTime(container)),
         ):
             stack.enter_context(patch.object(owner, name, wrapper))
         try:
@@ -147,14 +156,27 @@ def _watched(whole: Callable[..., Any]) -> Callable[..., Any]:
     return watched
 
 
-def _sleep(whole: Callable[[float], None]) -> Callable[[float], None]:
+def _sleep(whole: Callable[[float], None], on_sleep: Callable[[float], None]) -> Callable[[float], None]:
     def sleep(seconds: float) -> None:
         worker = current()
-        if worker is None:
-            whole(seconds)
-        else:
+        if worker is not None:
             worker.stop("asleep")
             if worker.through:
-                whole(min(seconds, 0.05))
+                on_sleep(seconds)
+        elif threading.current_thread() is threading.main_thread() and _caller() != "elsewhere":
+            on_sleep(seconds)
+        else:
+            whole(seconds)
 
     return sleep
+
+
+class _StoryTime:
+    """The module `time` as the product's pace knows it: it waits for permits by the machine's own clock."""
+
+    def __init__(self, container: Container) -> None:
+        self.monotonic = container.clock.monotonic
+
+    def sleep(self, seconds: float) -> None:
+        """As everybody does here."""
+        time.sleep(seconds)

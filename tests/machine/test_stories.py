@@ -21,6 +21,7 @@ def servers(postgres_url: str, valkey_url: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("servers")
+@pytest.mark.timeout(600)
 def test_whatever_happens_nothing_is_bought_twice_and_nothing_lost() -> None:
     play(seed=1, examples=5, steps=20)
     assert Servers.played >= 5
