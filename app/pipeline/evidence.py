@@ -26,9 +26,9 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import fit, forgotten, locks, recall
+from app.pipeline import fit, forgotten, late, locks, recall
 from app.pipeline.adopt import apply_read, coverage, open_attempt, row
-from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
+from app.pipeline.record import audit, end_alerts, end_tasks, task
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -211,48 +211,11 @@ def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: At
     end_tasks(session, f"stray:{order.id}", source.removeprefix("human:"))
     end_alerts(session, f"stray:{order.id}")
     if purchase.state == "VOID":
-        _late(session, order, purchase, attempt, source)
+        late.turned_up(session, order, purchase, attempt, source)
     elif purchase.state == "CANCELLED":
-        _duplicate(session, order, purchase, "after the shop had cancelled it")
+        late.duplicate(session, order, purchase, "after the shop had cancelled it")
     elif purchase.state in PLACED and found >= wanted:
-        _duplicate(session, order, purchase)  # the rest was called "not there", and a new part took its place
-
-
-def _late(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, source: str) -> None:
-    heir = session.scalars(sa.select(Purchase).where(Purchase.previous_id == purchase.id).with_for_update()).first()
-    if heir is None or heir.state in {"DRAFT", "HELD", "READY", "CLAIMED"}:
-        if heir is not None:
-            move(session, heir, "CANCELLED", actor=source, reason="late_evidence")
-        attempt.outcome = "PLACED"
-        move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts={"orders": order.external_id})
-        return
-    _duplicate(session, order, purchase)
-
-
-def _duplicate(
-    session: Session, order: SupplierOrder, purchase: Purchase, when: str = "after it was ordered again"
-) -> None:
-    order.role = "duplicate"
-    alert(
-        session,
-        f"duplicate:{order.id}",
-        "duplicate",
-        f"Supplier order {order.external_id} turned up for purchase {purchase.id}, which was given up, {when}. "
-        "Do not pay it; if it is paid, ask the seller to cancel.",
-        shop_id=purchase.shop_id,
-        purchase_id=purchase.id,
-    )
-    task(
-        session,
-        f"duplicate:{order.id}",
-        "duplicate",
-        turn="merchant",
-        text=f"Do not pay supplier order {order.external_id}: it turned up after “not there”, {when}. "
-        "If it is paid already, ask the seller to cancel it.",
-        shop_id=purchase.shop_id,
-        order_id=purchase.order_id,
-        purchase_id=purchase.id,
-    )
+        late.duplicate(session, order, purchase)  # the rest was called "not there", and a new part took its place
 
 
 def unattached(session: Session, account_id: int, sent_at: datetime | None) -> list[str]:

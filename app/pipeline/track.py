@@ -21,7 +21,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, evidence, fit, locks, unverified
+from app.pipeline import breaker, evidence, fit, late, locks, unverified
 from app.pipeline.adopt import apply_read
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import alert, end_alerts, end_tasks, outbox, task
@@ -128,6 +128,7 @@ def _store(
         apply_read(container, session, order, read)
         evidence.attach(container, session, order, read, candidates, source="lookup")
         return
+    late.reconsider(session, order, purchase)
     apply_read(container, session, order, read, purchase)
     _end_outdated(session, order, purchase)
     for parcel in parcels:

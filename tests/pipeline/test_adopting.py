@@ -320,6 +320,24 @@ def test_while_it_is_being_sent_a_part_says_nothing(stage: Stage) -> None:
     assert (mine.state, mine.reason, mine.facts) == ("SENDING", "", {})
 
 
+def test_a_gap_of_a_placed_purchase_is_told_until_it_is_filled(stage: Stage) -> None:
+    mine, other = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED"), stage.purchase("UNKNOWN")
+    stage.lock(mine, "S1")
+    stage.lock(other, "S2")
+    order = stage.supplier_order("81", mine, ONE, read_at=None, total=500)
+    adopt.follow(stage.container, stage.session, mine)
+    assert (stage.tasks(), stage.alerts()) == ([], []), "not before all of them were read"
+    order.read_at = stage.now
+    stage.session.flush()
+    adopt.follow(stage.container, stage.session, mine)
+    assert (stage.tasks(), stage.alerts()) == ([f"partial:{mine.id}"], [f"partial:{mine.id}"])
+    assert stage.locked() == {mine.id, other.id}
+    stage.supplier_order("82", mine, TWO[1:], total=500)
+    adopt.follow(stage.container, stage.session, mine)
+    assert (stage.tasks(), stage.alerts()) == ([], [])
+    assert stage.locked() == {other.id}
+
+
 @pytest.mark.parametrize("what", ["alert", "task", "lock"])
 def test_whichever_is_left_of_a_gap_ends_when_it_is_filled(stage: Stage, what: str) -> None:
     mine = stage.purchase("PLACED_UNPAID", outcome="PLACED")

@@ -69,6 +69,18 @@ def test_three_unclear_outcomes_within_a_minute_open_both(stage: Stage) -> None:
     assert (one.unclear_in_a_row, len(one.unclear_at), one.failed_trials) == (3, 3, 0)
 
 
+def test_a_clear_outcome_between_counts_but_a_minute_forgets_it(stage: Stage) -> None:
+    mine = stage.purchase("UNKNOWN")
+    scope = breaker.scopes(mine)[1]
+    old = stage.now.timestamp() - 61
+    one = row(stage, scope, unclear_at=[old, old], unclear_in_a_row=1)
+    assert note(stage, mine, clear=True)[-1] == "CLOSED"
+    assert (one.unclear_in_a_row, one.clear_in_a_row) == (0, 1)
+    assert note(stage, mine, clear=False)[-1] == "CLOSED"
+    assert one.unclear_at == [pytest.approx(stage.now.timestamp(), abs=5)]
+    assert (one.unclear_in_a_row, one.clear_in_a_row) == (1, 0)
+
+
 @pytest.mark.parametrize("how", ["in a row", "within a minute"])
 def test_three_in_a_row_open_it_too_however_long_it_takes(stage: Stage, how: str) -> None:
     mine = stage.purchase("UNKNOWN")

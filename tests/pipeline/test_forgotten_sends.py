@@ -54,6 +54,18 @@ def test_of_two_that_freeze_at_once_for_one_reason_the_second_hears_that_it_is_k
     assert [one.frozen_by for one in freezes(stage)] == ["x"]
 
 
+def test_the_journals_numbers_are_named_five_of_them_and_told_once(stage: Stage) -> None:
+    numbers = {str(number) for number in range(11, 18)}
+    forgotten.journal_knows_more(stage.session, numbers)
+    (made,) = freezes(stage)
+    assert "(11, 12, 13, 14, 15 and 2 more, list " in made.reason
+    assert (made.frozen_by, made.account_id) == ("journal", None)
+    forgotten.journal_knows_more(stage.session, {"13", "17"})
+    assert len(freezes(stage)) == 1, "whoever released that knew of them"
+    forgotten.journal_knows_more(stage.session, {"13", "99"})
+    assert "(13, 99)" in freezes(stage)[1].reason
+
+
 def test_five_numbers_are_named_all(stage: Stage) -> None:
     forgotten.journal_knows_more(stage.session, {"1", "2", "3", "4", "5"})
     assert "(1, 2, 3, 4, 5)" in freezes(stage)[0].reason

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.domain import pricing
-from app.models import Purchase, Shop, SourceLine, StoreOrder
+from app.models import ExchangeRate, ProductLink, Purchase, Shop, SourceLine, StoreOrder
 from app.pipeline.buy import preflight
 from app.pipeline.buy.claim import Claimed
 from app.ports.money import Money
@@ -187,6 +187,37 @@ def test_a_purchase_of_somebody_elses_fence_is_not_checked(stage: Stage) -> None
     stage.again(mine).state = "READY"
     with stage.outside(), pytest.raises(preflight.LostClaim):
         preflight._load(stage.container, claimed)
+
+
+def test_what_is_loaded_is_of_this_purchase_alone(stage: Stage) -> None:
+    mine, other = stage.purchase("CLAIMED", TWO), stage.purchase("CLAIMED", TWO)
+    stage.items(mine)[1].quantity = 0
+    for shop, product, seller in (
+        (mine.shop_id, "P1", "7"),
+        (mine.shop_id, "P9", "8"),
+        (stage.new_shop().id, "P1", "9"),
+    ):
+        stage.add(
+            ProductLink(
+                shop_id=shop,
+                variant_id=f"v{seller}",
+                supplier="aliexpress",
+                product_id=product,
+                sku_id="S1",
+                sku_attributes="",
+                seller_id=seller,
+            )
+        )
+    stage.add(ExchangeRate(base="USD", quote="EUR", rate=Decimal("0.9")))
+    first, theirs = stage.items(mine)[0].id, stage.items(other)[0].source_line_id
+    claimed = Claimed(mine.id, 0, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
+    with stage.outside():
+        found = preflight._load(stage.container, claimed)
+    assert [one.id for one in found.items] == [first]
+    assert theirs not in found.lines
+    assert len(found.lines) == 2
+    assert found.sellers == {("P1", "S1"): "7"}
+    assert found.rates == {("USD", "EUR"): Decimal("0.9")}
 
 
 @pytest.mark.parametrize(

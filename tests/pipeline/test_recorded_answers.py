@@ -170,6 +170,35 @@ def test_what_the_shop_cancelled_meanwhile_ends_when_nothing_was_executed(stage:
     assert not [key for key in stage.alerts() if key.startswith("config")]
 
 
+@pytest.mark.parametrize(
+    ("state", "outcome_"),
+    [
+        ("PLACED_PAID", "PLACED"),
+        ("READY", "NOT_EXECUTED"),
+        ("CANCELLED", "OPEN"),
+        ("UNKNOWN", "REJECTED"),
+    ],
+)
+def test_an_answer_to_what_was_settled_otherwise_moves_nothing_but_its_numbers_are_kept(
+    stage: Stage, state: str, outcome_: str
+) -> None:
+    mine = stage.purchase(state, outcome=outcome_)
+    assert not record(stage, mine, PlaceResult(PLACED, ("81",), PayResult.FAILED))
+    assert (mine.state, attempt(stage, mine).outcome) == (state, outcome_)
+    order = stage.session.scalars(sa.select(SupplierOrder)).one()
+    assert (order.external_id, order.purchase_id, order.pay_failed) == ("81", mine.id, True)
+    assert not record(stage, mine, PlaceResult(NOT_EXECUTED))
+    assert attempt(stage, mine).outcome == outcome_
+
+
+def test_an_answer_to_what_was_said_to_be_not_there_is_late_evidence(stage: Stage) -> None:
+    mine = stage.purchase("VOID", outcome="VOID")
+    assert not record(stage, mine, PlaceResult(NOT_EXECUTED))
+    assert (mine.state, attempt(stage, mine).outcome) == ("VOID", "VOID"), "which agrees with what was said"
+    assert record(stage, mine, PlaceResult(PLACED, ("81",), PayResult.FAILED)) is not None
+    assert (mine.state, attempt(stage, mine).outcome) == ("PLACED_UNPAID", "PLACED")
+
+
 def test_numbers_beside_an_unclear_answer_are_kept_and_looked_at(stage: Stage) -> None:
     mine = sent(stage)
     record(stage, mine, PlaceResult(UNKNOWN, ("81", "82"), PayResult.UNKNOWN))

@@ -207,6 +207,22 @@ def test_one_for_repair_is_held_with_its_reason_since_now(stage: Stage) -> None:
     assert -60 < stage.soon(made.held_since) <= 0
 
 
+@pytest.mark.parametrize("how", ["cancelled", "gone", "asked", "shipped", "lines away"])
+def test_there_is_none_where_nothing_is_left_to_buy(stage: Stage, how: str) -> None:
+    mine = stage.purchase("VOID", cancel_requested_at=stage.now if how == "asked" else None)
+    if how in {"cancelled", "gone"}:
+        stage.session.execute(sa.text(f"UPDATE store_order SET {how} = true"))
+    if how == "shipped":
+        stage.session.execute(sa.text("UPDATE source_line SET to_ship = 0"))
+    if how == "lines away":
+        (item,), (theirs,) = stage.items(mine), stage.items(stage.purchase("READY"))
+        item.source_line_id, item.generation = theirs.source_line_id, 9
+        stage.session.flush()
+    stage.session.expire_all()
+    assert heir(stage, mine) is None
+    assert stage.session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == mine.id)) is None
+
+
 def test_a_request_is_turned_down_where_one_was_made_and_every_time_anew(stage: Stage) -> None:
     mine, other = stage.purchase("HELD"), stage.purchase("HELD")
     count = sa.text("SELECT dedupe_key, state, payload FROM outbox")
@@ -311,6 +327,21 @@ def test_one_that_fits_gets_it(stage: Stage) -> None:
     )
     assert kept.detail == {"attached": True}
     assert (stage.tasks(), stage.alerts()) == ([f"stray:{theirs.id}:7"], [f"stray:{theirs.id}:7"])
+
+
+def test_while_one_of_them_is_being_sent_it_waits(stage: Stage) -> None:
+    ahead = stage.now + 60 * MINUTE
+    mine = stage.purchase("SENDING", outcome="OPEN", sent_deadline=ahead)
+    stage.purchase("SENDING", outcome="OPEN", sent_deadline=stage.now - MINUTE)
+    order = stage.supplier_order("81")
+    assert attach(stage, order, mine) == "a send is on its way, looked at again after it"
+    assert (order.purchase_id, order.role) == (None, "orphan")
+    stage.session.flush()
+    stage.session.refresh(order)
+    assert 29 < stage.soon(order.track_run_at) < 90
+    mine.sent_deadline = stage.now - MINUTE
+    stage.session.flush()
+    assert attach(stage, order, mine) == f"attached to purchase {mine.id}"
 
 
 def test_several_that_fit_are_asked_about_and_none_gets_it(stage: Stage) -> None:

@@ -90,3 +90,7 @@ def heir(shop: Shop, finder: Callable[[Unclear], object]) -> Callable[[], Scene]
 
 def test_the_successor_is_placed_while_the_first_order_turns_up(shop: Shop, shared_world: World) -> None:
     assert every_order(shared_world, heir(shop, Unclear.push), at=SENDING) > 6
+
+
+def test_the_successor_is_placed_while_a_person_finds_the_first(shop: Shop, shared_world: World) -> None:
+    assert every_order(shared_world, heir(shop, Unclear.found), at=SENDING) > 6
