@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, identity, states
@@ -87,6 +88,16 @@ class Purchase(Base):
     def stands_since(self) -> datetime:
         """Since when it waits for what it waits for now."""
         return self.waiting_since or (self.held_since if self.state == "HELD" else None) or self.state_since
+
+    @hybrid_property
+    def gave_way(self) -> bool:
+        """Whether it was ended because the order of an earlier generation turned up: then it replaces nothing."""
+        return self.state == "CANCELLED" and self.reason == "late_evidence"
+
+    @gave_way.inplace.expression
+    @classmethod
+    def _gave_way(cls) -> sa.ColumnElement[bool]:
+        return sa.and_(cls.state == "CANCELLED", cls.reason == "late_evidence")
 
 
 class PurchaseItem(Base):

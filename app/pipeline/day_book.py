@@ -167,8 +167,11 @@ class _Books:
         mine = [*self._purchases]
         self._of_order = _by("order_id", purchases)
         heir = aliased(Purchase)
-        followed = sa.select(heir.previous_id).where(_among(heir.order_id, ids), heir.previous_id.is_not(None))
-        self._replaced = set(session.scalars(followed))
+        followed = sa.select(heir.previous_id).where(
+            _among(heir.order_id, ids), heir.previous_id.is_not(None), ~heir.gave_way
+        )
+        gave_way = [one.id for one in purchases if one.gave_way]
+        self._replaced = {*session.scalars(followed), *gave_way}
         items = sa.select(PurchaseItem).where(_among(PurchaseItem.purchase_id, mine), PurchaseItem.position == 1)
         self._items = _by("source_line_id", session.scalars(items))
         shown = (

@@ -162,7 +162,7 @@ def attach(
         return "a send is on its way, looked at again after it"
     if len(candidates) == 1:
         purchase, attempt = candidates[0]
-        give(session, order, purchase, attempt, source=source)
+        give(container, session, order, purchase, attempt, source=source)
         session.flush()
         apply_read(container, session, order, read)
         return f"attached to purchase {purchase.id}"
@@ -192,7 +192,9 @@ def _in_time(session: Session, purchase: Purchase) -> bool:
     )
 
 
-def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str) -> None:
+def give(
+    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str
+) -> None:
     """Attach an order to a purchase. Late evidence for a VOID generation is the case of section 8."""
     session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
     session.add(
@@ -211,7 +213,7 @@ def give(session: Session, order: SupplierOrder, purchase: Purchase, attempt: At
     end_tasks(session, f"stray:{order.id}", source.removeprefix("human:"))
     end_alerts(session, f"stray:{order.id}")
     if purchase.state == "VOID":
-        late.turned_up(session, order, purchase, attempt, source)
+        late.turned_up(container, session, order, purchase, attempt, source)
     elif purchase.state == "CANCELLED":
         late.duplicate(session, order, purchase, "after the shop had cancelled it")
     elif purchase.state in PLACED and found >= wanted:
@@ -300,7 +302,7 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
                 f"Order {ref} does not fit purchase {purchase_id}: "
                 "products, SKUs, counts and time must be those of the send.",
             )
-        give(session, order, purchase, attempt, source=f"human:{by}")
+        give(container, session, order, purchase, attempt, source=f"human:{by}")
         session.flush()
         apply_read(container, session, order, read)
         return purchase.state

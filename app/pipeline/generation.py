@@ -38,7 +38,11 @@ def next_generation(
     keep = [(line, pieces) for line, pieces in keep if pieces > 0]
     if order.cancelled or order.gone or not keep or purchase.cancel_requested_at is not None:
         return None
-    generation = purchase.generation + 1
+    # Not simply the next: a later one may have given way to this one, whose order turned up after all.
+    last = sa.select(sa.func.max(PurchaseItem.generation)).where(
+        PurchaseItem.source_line_id.in_([line.id for line, _ in keep]), PurchaseItem.part == purchase.part
+    )
+    generation = max(purchase.generation, session.scalar(last) or 0) + 1
     heir = Purchase(
         merchant_id=purchase.merchant_id,
         shop_id=shop.id,

@@ -9,47 +9,71 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.domain.purchase_flow import PLACED, UNCLEAR
-from app.models import Attempt, Purchase, SupplierOrder
-from app.pipeline.record import alert, audit, end_alerts, end_tasks, move, task
+from app.container import Container
+from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
+from app.models import Attempt, Purchase, Spend, SupplierOrder, Task
+from app.pipeline import match
+from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
 
-UNSENT = frozenset(("DRAFT", "HELD", "READY", "CLAIMED"))
 BOUGHT_NOTHING = UNSENT | {"VOID", "REJECTED"}
 """States of a later generation beside which an earlier one may still become the one that was bought."""
 
 
-def turned_up(session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, source: str) -> None:
+def turned_up(
+    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, source: str
+) -> None:
     """An order of a VOID purchase is the one that was bought, or a duplicate. The caller locked that and its order."""
     later = _later(session, purchase)
-    if _earlier_bought(session, purchase) or any(heir.state not in BOUGHT_NOTHING for heir in later):
+    # One that the supplier closed has bought nothing: the try that goes on is not stopped for it.
+    over = order.closed or order.closed_seen > 0
+    if over or _earlier_bought(session, purchase) or any(heir.state not in BOUGHT_NOTHING for heir in later):
         duplicate(session, order, purchase)
         return
     for heir in later:
-        if heir.state in UNSENT:
-            move(session, heir, "CANCELLED", actor=source, reason="late_evidence")
+        _give_way(session, heir, source)
     attempt.outcome = "PLACED"
+    counted = sa.update(Spend).where(Spend.attempt_id == attempt.id, Spend.state == "RELEASED")
+    session.execute(counted.values(state="RESERVED"))
     move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts={"orders": order.external_id})
+    _no_duplicates(session, purchase)
+    session.flush()
+    # The buyer may want more or fewer pieces by now than were sent then.
+    match.derive_again(container, session, purchase.order_id)
 
 
-def reconsider(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+def reconsider(
+    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, *, closed: bool
+) -> None:
     """A duplicate is none any more if the generation after it came to nothing: then it is what was bought.
 
-    The caller locked the account, the purchase and its order.
+    `closed`: as it was read just now. The caller locked the account, the purchase and its order.
     """
-    if order.role != "duplicate" or order.closed or purchase.state != "VOID":
+    if order.role != "duplicate" or order.closed or closed or purchase.state != "VOID":
         return
     attempt = session.scalars(
         sa.select(Attempt).where(Attempt.purchase_id == purchase.id, Attempt.outcome == "VOID").with_for_update()
     ).one_or_none()
-    if attempt is None:
+    if attempt is not None:
+        turned_up(container, session, order, purchase, attempt, "track")
+
+
+def _give_way(session: Session, heir: Purchase, source: str) -> None:
+    if heir.state not in UNSENT:
         return
-    turned_up(session, order, purchase, attempt, "track")
-    if purchase.state == "VOID":
-        return
-    order.role = "bought"
-    audit(session, "supplier_order", order.id, "no_duplicate", actor="track", detail={"purchase": purchase.id})
-    end_tasks(session, f"duplicate:{order.id}", "nothing else was bought")
-    end_alerts(session, f"duplicate:{order.id}")
+    move(session, heir, "CANCELLED", actor=source, reason="late_evidence")
+    end_all_tasks(session, (Task.kind == "stray_order") & (Task.purchase_id == heir.id), "an earlier order turned up")
+
+
+def _no_duplicates(session: Session, purchase: Purchase) -> None:
+    """Of several orders that one send became all were duplicates, and none is now. They were given as they fitted."""
+    mine = sa.select(SupplierOrder).where(
+        SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "duplicate", SupplierOrder.closed.is_(False)
+    )
+    for order in session.scalars(mine.order_by(SupplierOrder.id).with_for_update()).all():
+        order.role = "bought"
+        audit(session, "supplier_order", order.id, "no_duplicate", actor="track", detail={"purchase": purchase.id})
+        end_tasks(session, f"duplicate:{order.id}", "nothing else was bought")
+        end_alerts(session, f"duplicate:{order.id}")
 
 
 def duplicate(

@@ -358,7 +358,7 @@ def _settled_elsewhere(line: SourceLine, book: _Book) -> int:
             item.source_line_id == line.id
             and item.position == 1
             and purchase.state in FOLLOWED
-            and not any(other.previous_id == purchase.id for other in book.purchases)
+            and not any(other.previous_id == purchase.id and not other.gave_way for other in book.purchases)
         ):
             pieces += item.quantity
     return pieces

@@ -157,7 +157,7 @@ def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
         return closing.buy_rest(container, purchase_id, by=by)
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
-        heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id))
+        heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id, ~Purchase.gave_way))
         if purchase.state not in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"} or heir is not None:
             raise Conflict("not_finished", f"Purchase {purchase_id} is {purchase.state}: it cannot be ordered again.")
         made = generation.next_generation(container, session, purchase)

@@ -81,6 +81,8 @@ def _too_late(
 def reject(container: Container, row: Outbox) -> str:
     """An act of the outbox: turn down a fulfilment request for goods that cannot be bought."""
     with container.database.transaction() as session:
+        if session.get_one(Purchase, int(row.payload["purchase_id"])).gave_way:
+            return "an earlier order turned up"
         order = session.get_one(StoreOrder, row.order_id)
         lines = session.scalars(
             sa.select(SourceLine.external_id)

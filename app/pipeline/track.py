@@ -128,7 +128,7 @@ def _store(
         apply_read(container, session, order, read)
         evidence.attach(container, session, order, read, candidates, source="lookup")
         return
-    late.reconsider(session, order, purchase)
+    late.reconsider(container, session, order, purchase, closed=read.closed)
     apply_read(container, session, order, read, purchase)
     _end_outdated(session, order, purchase)
     for parcel in parcels:

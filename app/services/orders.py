@@ -156,8 +156,8 @@ def _row(
 
 def living(purchases: list[Purchase]) -> list[Purchase]:
     """Those that no later generation replaced, the most urgent first."""
-    replaced = {purchase.previous_id for purchase in purchases}
-    left = [purchase for purchase in purchases if purchase.id not in replaced]
+    replaced = {purchase.previous_id for purchase in purchases if not purchase.gave_way}
+    left = [purchase for purchase in purchases if purchase.id not in replaced and not purchase.gave_way]
     return sorted(left, key=lambda purchase: (URGENT.index(purchase.state), purchase.id))
 
 

@@ -121,7 +121,9 @@ def gates(session: Session) -> Gates:
 
 def heirs(session: Session, purchase_ids: Sequence[int]) -> dict[int, int]:
     """By which purchase each of these was replaced, for those that were."""
-    query = sa.select(Purchase.previous_id, Purchase.id).where(Purchase.previous_id.in_(purchase_ids))
+    query = sa.select(Purchase.previous_id, Purchase.id).where(
+        Purchase.previous_id.in_(purchase_ids), ~Purchase.gave_way
+    )
     return {int(old or 0): new for old, new in session.execute(query)}
 
 

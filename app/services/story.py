@@ -223,7 +223,7 @@ def _line(facts: _Facts, line: SourceLine) -> dict[str, Any]:
 def _purchase(facts: _Facts, purchase: Purchase) -> dict[str, Any]:
     bought = _bought(facts, purchase)
     titles = {line.id: line.title for line in facts.lines}
-    heir = next((one.id for one in facts.purchases if one.previous_id == purchase.id), None)
+    heir = next((one.id for one in facts.purchases if one.previous_id == purchase.id and not one.gave_way), None)
     return {
         "id": purchase.id,
         "state": purchase.state,

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,14 @@ class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.__dict__.setdefault("connections", set()).add(self.connection)
+
+    def finish(self) -> None:
+        self.server.__dict__["connections"].discard(self.connection)
+        super().finish()
+
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         """No lines in the tests' output."""
 
@@ -90,6 +98,13 @@ class Served:
             self._server.shutdown()
             self._server.server_close()
             self._running = False
+
+    def close(self) -> None:
+        """End it, and the threads that wait for one more request of a client that keeps its connection."""
+        self.stop()
+        for connection in tuple(self._server.__dict__.get("connections", ())):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def restart(self) -> None:
         """Answer on the same port again."""
@@ -226,7 +241,7 @@ class World:
     def close(self) -> None:
         """End everything."""
         for server in (self.app, self.aliexpress, self.shopify, self.woocommerce):
-            server.stop()
+            server.close()
         self.drain.close()
         self.container.close()
         gc.collect()  # the simulators' ledger files close with them, inside this test and not in the next

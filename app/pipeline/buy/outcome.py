@@ -122,7 +122,7 @@ def _late(container: Container, session: Session, attempt: Attempt, purchase: Pu
         for external_id in result.order_ids:
             order = adopt.row(session, attempt.account_id, external_id, "answer")
             if order.purchase_id is None:
-                evidence.give(session, order, purchase, attempt, source="answer")
+                evidence.give(container, session, order, purchase, attempt, source="answer")
     elif result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
     return False
