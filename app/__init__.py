@@ -1,4 +1,4 @@
-"""Waybill: storefront orders, ordered at the supplier exactly once."""
+"""Waybill: storefront orders, ordered at the supplier at most once, and never left unclear."""
 
 from __future__ import annotations
 
