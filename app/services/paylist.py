@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,7 +67,9 @@ def _attached(
     if shop_id is not None:
         query = query.where(Purchase.shop_id == shop_id)
     pay, blocked = [], []
-    for order, purchase, number, shop in session.execute(query):
+    rows = session.execute(query).all()
+    whole = _bought(session, {row.Purchase.id for row in rows})
+    for order, purchase, number, shop in rows:
         entry = _entry(container, order, purchase.supplier) | {
             "purchase_id": purchase.id,
             "order_id": purchase.order_id,
@@ -75,7 +78,7 @@ def _attached(
             "shop": shop,
             "limit": _limit(purchase),
         }
-        reason = _why_not(order, purchase) or _over(order, purchase)
+        reason = _why_not(order, purchase) or _over(whole.get(purchase.id, ()), purchase)
         if reason:
             blocked.append({**entry, "reason": reason, "pay_url": ""})
         elif order.payment == "unpaid":
@@ -83,13 +86,24 @@ def _attached(
     return pay, blocked
 
 
-def _over(order: SupplierOrder, purchase: Purchase) -> str:
-    """An order of a purchase that is paid otherwise is still none that may cost more than the limit."""
-    if order.total is None or computed.approved(purchase, Money(order.total, order.currency)):
+def _bought(session: Session, purchase_ids: Collection[int]) -> dict[int, list[SupplierOrder]]:
+    """The orders of each of these purchases, those that are paid too, without duplicates."""
+    found: dict[int, list[SupplierOrder]] = {}
+    mine = sa.select(SupplierOrder).where(SupplierOrder.purchase_id.in_(purchase_ids), SupplierOrder.role == "bought")
+    for order in session.scalars(mine.order_by(SupplierOrder.id)):
+        found.setdefault(order.purchase_id or 0, []).append(order)
+    return found
+
+
+def _over(orders: Sequence[SupplierOrder], purchase: Purchase) -> str:
+    """All orders of a purchase together must not cost more than the limit, those that are paid already included."""
+    alive = [order for order in orders if not order.closed and order.total is not None]
+    if not computed.over(purchase, alive):
         return ""
-    if not computed.over(purchase, [order]):
+    whole = sum(order.total or 0 for order in alive)
+    if len({order.currency for order in alive}) == 1 and computed.approved(purchase, Money(whole, alive[0].currency)):
         return ""
-    facts = {"total": _money(order.total, order.currency), "limit": _limit(purchase)}
+    facts = {"total": _money(whole, alive[0].currency), "limit": _limit(purchase)}
     return standing.because("price_over_limit", facts)[0]
 
 
