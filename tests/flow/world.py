@@ -100,8 +100,9 @@ class Served:
             self._running = False
 
     def close(self) -> None:
-        """End it, and the threads that wait for one more request of a client that keeps its connection."""
+        """End it, a simulator's threads, and those that wait for one more request of who keeps its connection."""
         self.stop()
+        getattr(self._app, "extensions", {}).get("close", lambda: None)()
         for connection in tuple(self._server.__dict__.get("connections", ())):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

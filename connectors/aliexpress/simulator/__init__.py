@@ -6,7 +6,6 @@ Source: reference, section 12. Ours: `/_control/*`, the options in `options.py`,
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 
 from flask import Flask, Response, request
@@ -19,7 +18,7 @@ _TICK = 0.2
 
 
 def build(options: Mapping[str, str]) -> Flask:
-    """The WSGI application. Raises ValueError on a wrong option."""
+    """The WSGI application; `extensions["close"]` ends its threads. Raises ValueError on a wrong option."""
     world = World(read_options(options))
     app = Flask("aliexpress-simulator", static_folder=None)
     app.config["WORLD"] = world
@@ -42,12 +41,18 @@ def build(options: Mapping[str, str]) -> Flask:
 
     app.register_blueprint(control.blueprint(world))
     app.register_blueprint(pages.blueprint(world))
-    threading.Thread(target=_tick, args=(world,), name="aliexpress-clock", daemon=True).start()
+    over = threading.Event()
+    threading.Thread(target=_tick, args=(world, over), name="aliexpress-clock", daemon=True).start()
+
+    def close() -> None:
+        over.set()
+        world.pushes.close()
+
+    app.extensions["close"] = close
     return app
 
 
-def _tick(world: World) -> None:
+def _tick(world: World, over: threading.Event) -> None:
     """Lets time bring what it brings when nobody calls (closing, automatic shipping)."""
-    while True:
-        time.sleep(_TICK)
+    while not over.wait(_TICK):
         acts.run_due(world)

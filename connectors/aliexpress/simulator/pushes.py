@@ -62,6 +62,13 @@ class Pushes:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = 0
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Nothing is sent any more."""
+        with self._wake:
+            self._closed.set()
+            self._wake.notify_all()
 
     @property
     def idle(self) -> bool:
@@ -123,12 +130,14 @@ class Pushes:
         return entry
 
     def _run(self) -> None:
-        while True:
+        while not self._closed.is_set():
             with self._wake:
                 wait = self._heap[0].due - time.monotonic() if self._heap else None
-                if wait is None or wait > 0:
+                if not self._closed.is_set() and (wait is None or wait > 0):
                     self._wake.wait(wait)
                     continue
+                if self._closed.is_set():
+                    return
                 entry = heapq.heappop(self._heap)
                 self._busy += 1
             arrived = self._deliver(entry.body, signed=entry.signed)

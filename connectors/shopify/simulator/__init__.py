@@ -29,10 +29,13 @@ def build(options: Mapping[str, str]) -> Simulator:
     read = read_options(options)
     faults = Faults(read.scenario.get("faults", []))
     world = World(read)
-    control = Control(world, Sender(read, faults), faults)
+    sender = Sender(read, faults)
+    control = Control(world, sender, faults)
     if not world.shops:
         for name in ("shops", "products", "orders"):
             for asked in read.scenario.get(name, []):
                 control.act(name, asked)
     endpoint = GraphQLEndpoint(world, Engine({**READS, **WRITES}), faults)
-    return Application(world, endpoint, control, faults).flask
+    app = Application(world, endpoint, control, faults).flask
+    app.extensions["close"] = sender.close
+    return app

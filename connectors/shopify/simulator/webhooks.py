@@ -60,8 +60,15 @@ class Sender:
         self._waiting: Delivery | None = None
         self._busy = 0
         self._threads: list[threading.Thread] = []
+        self._closed = threading.Event()
         self.url = options.webhook_url
         self.sent: deque[Delivery] = deque(maxlen=_REMEMBERED)
+
+    def close(self) -> None:
+        """Nothing is sent any more."""
+        with self._wake:
+            self._closed.set()
+            self._wake.notify_all()
 
     def put(self, topic: str, shop: str, payload: dict[str, Any], secret: str, *, delay: float = 0.0) -> None:
         """Queue a delivery. `delay` is in seconds of the real service."""
@@ -119,8 +126,10 @@ class Sender:
     def _work(self) -> None:
         while True:
             with self._wake:
-                while not self._heap or self._heap[0][0] > time.monotonic():
+                while not self._closed.is_set() and (not self._heap or self._heap[0][0] > time.monotonic()):
                     self._wake.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
+                if self._closed.is_set():
+                    return
                 delivery = heapq.heappop(self._heap)[2]
                 if self._waiting is delivery:
                     self._waiting = None

@@ -37,4 +37,5 @@ def build(options: Mapping[str, str]) -> Flask:
     for shop in world.shops.values():
         if shop["queue"]:
             courier.ring(shop)
+    app.extensions["close"] = courier.close
     return app

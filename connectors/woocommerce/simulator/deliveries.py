@@ -30,11 +30,23 @@ class Courier:
     def __init__(self) -> None:
         self._bells: dict[str, threading.Condition] = {}
         self._lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Nothing is delivered any more."""
+        with self._lock:
+            self._closed.set()
+            bells = list(self._bells.values())
+        for bell in bells:
+            with bell:
+                bell.notify()
 
     def ring(self, shop: Shop) -> None:
         """There is something in the queue."""
         with self._lock:
             bell = self._bells.get(shop.slug)
+            if self._closed.is_set():
+                return
             if bell is None:
                 bell = self._bells[shop.slug] = threading.Condition()
                 threading.Thread(target=self._run, args=(shop, bell), name=f"queue-{shop.slug}", daemon=True).start()
@@ -43,12 +55,12 @@ class Courier:
 
     def _run(self, shop: Shop, bell: threading.Condition) -> None:
         delay = shop.world.queue_delay / shop.world.time_scale
-        while True:
+        while not self._closed.is_set():
             with bell:
-                while shop.queue_paused or not shop["queue"]:
+                while not self._closed.is_set() and (shop.queue_paused or not shop["queue"]):
                     bell.wait(5)
             time.sleep(delay)
-            while shop["queue"] and not shop.queue_paused:
+            while shop["queue"] and not shop.queue_paused and not self._closed.is_set():
                 deliver_next(shop)
 
 
