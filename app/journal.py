@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -70,12 +71,12 @@ class Journal:
         self._segment = 0
 
     def append(self, entry: Entry) -> None:
-        """Write and fsync. Raises OSError if the disk refuses: the outcome then still goes to the database."""
+        """Write and fsync. Raises OSError if the disk refuses or takes a part: the outcome still goes to the database."""
         # It begins a line of its own: a full disk may have cut the one before.
         line = b"\n" + json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
         with self._lock:
             file = self._open()
-            os.write(file, line)
+            _write_whole(file, line)
             os.fsync(file)
             self._written += 1
 
@@ -170,6 +171,13 @@ def _entry(line: bytes) -> Entry | None:
         return None
     told = float(at) if isinstance(at, int | float) and 0 < at < _LATEST else 0.0
     return Entry(int(str(attempt)), int(str(purchase)), number, result, told)
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    """Write a line at once. Raises OSError (ENOSPC) if only a part fits: a nearly full disk says nothing else."""
+    written = os.write(file, line)
+    if written < len(line):
+        raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written")
 
 
 def sync_folder(folder: Path) -> None:

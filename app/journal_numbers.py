@@ -14,7 +14,7 @@ LIVE, DONE = ".jsonl", ".done"
 
 @dataclass(slots=True)
 class _Read:
-    """What was read of a file: its numbers, up to which byte, and whether it cannot grow any more."""
+    """What was read of a file: its numbers, where its last whole line ends (bytes), and whether it grows no more."""
 
     numbers: set[str] = field(default_factory=set)
     until: int = 0
@@ -63,10 +63,11 @@ class Numbers:
             try:
                 with place.open("rb") as file:
                     file.seek(read.until)
-                    # What follows the last end of a line is still being written, or was cut.
-                    whole, end, _ = file.read().rpartition(b"\n")
+                    new = file.read()
             except FileNotFoundError:
                 continue
-            read.until += len(whole) + len(end)
-            read.numbers.update(filter(None, map(self._number_of, whole.splitlines())))
+            # What follows the last end of a line counts if it is whole but for its end, as in `Journal.entries`. It is
+            # read again next time: it may still be being written.
+            read.until += new.rfind(b"\n") + 1
+            read.numbers.update(filter(None, map(self._number_of, new.splitlines())))
             return

@@ -128,17 +128,17 @@ def test_numbers_that_come_late_are_never_thrown_away(world: World, unclear: Att
     assert world.states() == ["PLACED_UNPAID"]
 
 
+def belongs(world: World, made: str, purchase_id: int) -> None:
+    """This order at the supplier is a purchase's."""
+    with world.container.database.transaction() as session:
+        session.add(SupplierOrder(account_id=1, external_id=made, purchase_id=purchase_id, role="bought"))
+
+
 def test_a_number_that_belongs_to_another_purchase_stays_there_and_is_told(world: World, unclear: Attempt) -> None:
     made = str(world.created()[0]["order_id"])
     order(world)
     world.settle(until=lambda: len(world.states()) == 2, seconds=20)
-    with world.container.database.transaction() as session:
-        other = SupplierOrder(account_id=1, external_id=made, purchase_id=2, role="bought", source="answer")
-        for name in ("status", "currency"):
-            setattr(other, name, "")
-        other.payment, other.shipping, other.pay_failed, other.closed = "checking", "none", False, False
-        other.closed_seen = other.reminders = other.tracks = 0
-        session.add(other)
+    belongs(world, made, 2)
     assert say(world, unclear, PlaceOutcome.UNKNOWN, made) is False, "unknown as before"
     with world.container.database.transaction() as session:
         session.get_one(Attempt, unclear.id).outcome = "OPEN"
@@ -196,6 +196,30 @@ def test_an_answer_to_what_a_person_gave_up_is_late_evidence(world: World, uncle
         world.aliexpress.control("faults", [])
         outcome.replay(world.container)
         assert world.states() == ["PLACED_UNPAID"], "tried again until it can be read"
+
+
+@pytest.mark.parametrize(("owner", "readable"), [(2, True), (2, False), (1, True)])
+def test_a_journals_number_that_another_purchase_has_is_told_though_the_send_was_given_up(
+    world: World, unclear: Attempt, owner: int, readable: bool
+) -> None:
+    made = str(world.created()[0]["order_id"])
+    order(world)
+    world.settle(until=lambda: len(world.states()) == 2, seconds=20)
+    world.pause_shop()
+    with world.container.database.transaction() as session:
+        session.get_one(Attempt, unclear.id).outcome = "VOID"
+        session.execute(sa.update(Purchase).where(Purchase.id == 1).values(state="VOID"))
+    belongs(world, made, owner)
+    if not readable:
+        world.aliexpress.control("faults", [{"op": "*", "kind": "outage", "times": -1}])
+    answer = outcome.plain(PlaceResult(PlaceOutcome.PLACED, order_ids=(made,)))
+    world.container.journal.append(Entry(unclear.id, unclear.purchase_id, unclear.out_order_id, answer))
+    for _ in range(2):
+        assert outcome.replay(world.container) == 0
+    with world.container.database.transaction() as session:
+        keys = session.scalars(sa.select(Alert.dedupe_key).where(Alert.kind == "attribution")).all()
+        order_id = session.scalars(sa.select(SupplierOrder.id).where(SupplierOrder.external_id == made)).one()
+    assert keys == ([f"two-purchases:{order_id}:1"] if owner == 2 else [])
 
 
 def test_silence_and_the_unclear_answer_after_it_count_once_for_the_breaker(world: World, unclear: Attempt) -> None:

@@ -307,6 +307,27 @@ def test_a_duplicate_of_the_same_order_that_may_still_be_paid_stops_it(stage: St
     assert made.role == "duplicate"
 
 
+@pytest.mark.parametrize(
+    ("more", "ours", "stops"),
+    [
+        ({}, True, True),
+        ({"closed": True}, True, False),
+        ({"role": "bought"}, True, False),
+        ({}, False, False),
+    ],
+)
+def test_a_duplicate_that_was_never_read_stops_all_of_its_order(
+    stage: Stage, more: dict[str, Any], ours: bool, stops: bool
+) -> None:
+    """Nobody knows yet what it holds."""
+    mine, other = claimed(stage), stage.purchase("VOID", outcome="VOID")
+    if ours:
+        other.order_id = mine.order_id
+    stage.supplier_order("99", other, **{"role": "duplicate", "read_at": None, **more})
+    found = passed(stage, mine)
+    assert found == ("HELD", "late_evidence") if stops else isinstance(found, Attempt)
+
+
 def test_one_bought_order_of_a_sibling_is_no_stray(stage: Stage) -> None:
     mine, other = claimed(stage), stage.purchase("PLACED_PAID", outcome="PLACED")
     other.order_id = mine.order_id

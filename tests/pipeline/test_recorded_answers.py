@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Attempt, Breaker, Evidence, Purchase, SupplierOrder
+from app.models import Alert, Attempt, Breaker, Evidence, Purchase, SupplierOrder
 from app.pipeline import adopt
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert, task
@@ -197,6 +197,24 @@ def test_an_answer_to_what_was_said_to_be_not_there_is_late_evidence(stage: Stag
     assert (mine.state, attempt(stage, mine).outcome) == ("VOID", "VOID"), "which agrees with what was said"
     assert record(stage, mine, PlaceResult(PLACED, ("81",), PayResult.FAILED)) is not None
     assert (mine.state, attempt(stage, mine).outcome) == ("PLACED_UNPAID", "PLACED")
+
+
+@pytest.mark.parametrize("owner", ["another", "mine"])
+@pytest.mark.parametrize(("state", "outcome_"), [("VOID", "VOID"), ("PLACED_PAID", "PLACED")])
+def test_a_late_number_that_belongs_to_another_purchase_stays_there_and_is_told(
+    stage: Stage, state: str, outcome_: str, owner: str
+) -> None:
+    mine, other = stage.purchase(state, outcome=outcome_), stage.purchase("PLACED_PAID", outcome="PLACED")
+    order = stage.supplier_order("81", {"another": other, "mine": mine}[owner])
+    for _ in range(2):
+        assert not record(stage, mine, PlaceResult(PLACED, ("81",)), "journal")
+    assert order.purchase_id == {"another": other.id, "mine": mine.id}[owner]
+    assert (mine.state, attempt(stage, mine).outcome) == (state, outcome_)
+    assert stage.alerts() == ([f"two-purchases:{order.id}:{mine.id}"] if owner == "another" else [])
+    if owner == "another":
+        told = stage.session.scalars(sa.select(Alert)).one()
+        assert (told.kind, told.purchase_id) == ("attribution", mine.id)
+        assert told.text == f"Supplier order 81 is claimed by purchases {other.id} and {mine.id}."
 
 
 def test_numbers_beside_an_unclear_answer_are_kept_and_looked_at(stage: Stage) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from app import journal as journals
 from app.journal import Entry, Journal
@@ -204,3 +207,32 @@ def test_a_number_is_known_from_whichever_process_wrote_it_until_its_file_is_rem
     assert [one.attempt_id for one in Journal(tmp_path).bought("4")] == [4]
     file.with_suffix(".done").unlink()
     assert journal.bought("1") == []
+
+
+def test_a_disk_that_takes_only_a_part_of_an_entry_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nearly full one says nothing: it only writes fewer bytes."""
+    journal = Journal(tmp_path)
+    journal.append(entry(1))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, line: write(file, line[:20]))
+    with pytest.raises(OSError, match="only 20 of") as raised:
+        journal.append(entry(2))
+    assert raised.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    journal.append(entry(3))
+    assert [one.attempt_id for one in Journal(tmp_path).entries()] == [1, 3]
+
+
+def test_an_entry_that_lost_only_its_end_of_line_is_known_by_its_number_too(tmp_path: Path) -> None:
+    """What is replayed is what counts before a send, also while the file grows on."""
+    journal = Journal(tmp_path)
+    file = dead(tmp_path, 1, 2)
+    file.write_bytes(file.read_bytes().removesuffix(b"\n"))
+    for _ in range(2):
+        assert [one.attempt_id for one in journal.entries()] == [1, 2]
+        assert [one.attempt_id for one in journal.bought("2")] == [2]
+    with file.open("ab") as more:
+        more.write(b"\n" + json.dumps(asdict(entry(3))).encode())
+    assert [one.attempt_id for one in journal.bought("3")] == [3]
+    file.rename(file.with_suffix(".done"))
+    assert [one.attempt_id for one in Journal(tmp_path).bought("3")] == [3]

@@ -213,7 +213,8 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
     """An order at the supplier that belongs to nobody and holds one of these items may be ours from before.
 
     From before: since a generation that was given up was sent, or, where none was, since the buyer ordered. Likewise
-    one that turned up too late for such a generation, while it may still be paid.
+    one that turned up too late for such a generation, while it may still be paid; until it is read nobody knows what
+    it holds, so it stops any purchase of the same order.
     """
     given_up = (
         sa.select(Attempt.account_id, Attempt.sent_at)
@@ -234,7 +235,7 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
     products = {product for item in items for product in (item.order_product_id, item.product_id)}
     stray = session.scalar(
         sa.select(SupplierOrder.external_id)
-        .join(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
+        .outerjoin(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
         .where(
             (SupplierOrder.account_id == purchase.account_id)
             | SupplierOrder.account_id.in_(sa.select(given_up.c.account_id)),
@@ -243,8 +244,13 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
                 sa.and_(SupplierOrder.role == "duplicate", SupplierOrder.purchase_id.in_(siblings)),
             ),
             SupplierOrder.closed.is_(False),
-            SupplierOrderItem.product_id.in_(products),
-            SupplierOrderItem.sku_id.in_({"", *(item.sku_id for item in items)}),
+            sa.or_(
+                sa.and_(
+                    SupplierOrderItem.product_id.in_(products),
+                    SupplierOrderItem.sku_id.in_({"", *(item.sku_id for item in items)}),
+                ),
+                sa.and_(SupplierOrder.role == "duplicate", SupplierOrderItem.id.is_(None)),
+            ),
         )
         .limit(1)
     )

@@ -20,7 +20,7 @@ from app.domain.purchase_flow import UNCLEAR
 from app.errors import NotFound
 from app.journal import Entry, Key
 from app.logs import logger
-from app.models import Attempt, Evidence, Interlock, Purchase, Spend
+from app.models import Attempt, Evidence, Interlock, Purchase, Spend, SupplierOrder
 from app.pipeline import adopt, breaker, evidence, forgotten, generation, locks, recall
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
@@ -116,16 +116,32 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
 def _late(container: Container, session: Session, attempt: Attempt, purchase: Purchase, result: PlaceResult) -> bool:
     """An answer for an attempt that was settled otherwise: ids are never thrown away.
 
-    Of one that a person gave up meanwhile they are late evidence, as in `evidence.give`.
+    Of one that a person gave up meanwhile they are late evidence, as in `evidence.give`. One that belongs to another
+    purchase stays there, and a person is told.
     """
     if attempt.outcome == "VOID":
         for external_id in result.order_ids:
             order = adopt.row(session, attempt.account_id, external_id, "answer")
             if order.purchase_id is None:
                 evidence.give(container, session, order, purchase, attempt, source="answer")
+            else:
+                _tell_rival(session, order, purchase.id)
     elif result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
     return False
+
+
+def _tell_rival(session: Session, order: SupplierOrder, purchase_id: int) -> None:
+    """Tell, as `adopt_orders` does, that an answer to this purchase's send names an order that another one has."""
+    if order.purchase_id in {None, purchase_id}:
+        return
+    alert(
+        session,
+        f"two-purchases:{order.id}:{purchase_id}",
+        "attribution",
+        f"Supplier order {order.external_id} is claimed by purchases {order.purchase_id} and {purchase_id}.",
+        purchase_id=purchase_id,
+    )
 
 
 def _move_on(container: Container, session: Session, purchase: Purchase, attempt: Attempt, result: PlaceResult) -> None:
@@ -224,7 +240,7 @@ def replay(container: Container, *, kept: bool = False) -> int:
                     source="journal",
                     number=entry.number,
                 )
-        elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.account_id, result):
+        elif (row.outcome == "VOID" or not mine) and not _late_ids(container, row.id, row.account_id, result):
             continue
         done.add(key)
     keep = timedelta(days=container.settings.journal_days)
@@ -334,12 +350,36 @@ def _understood(container: Container, entry: Entry) -> PlaceResult | None:
         return None
 
 
-def _late_ids(container: Container, account_id: int, result: PlaceResult) -> bool:
+def _late_ids(container: Container, attempt_id: int, account_id: int, result: PlaceResult) -> bool:
     """An answer for a send that a person had given up: its ids are late evidence. False: try again later."""
     try:
-        return all(evidence.look_up(container, account_id, ref, source="journal") for ref in result.order_ids)
+        return all(_late_id(container, attempt_id, account_id, ref) for ref in result.order_ids)
     except (OutsideError, NotFound):
         return False
+
+
+def _late_id(container: Container, attempt_id: int, account_id: int, ref: str) -> bool:
+    """Give an order to whom it belongs. False: it cannot be read yet. Raises OutsideError if the account cannot be."""
+    if _has_owner(container, attempt_id, account_id, ref):
+        return True
+    if evidence.look_up(container, account_id, ref, source="journal") is None:
+        return False
+    _has_owner(container, attempt_id, account_id, ref)  # it may have been given to another one than the entry's
+    return True
+
+
+def _has_owner(container: Container, attempt_id: int, account_id: int, ref: str) -> bool:
+    """Whether an order belongs to a purchase; told to a person if that is not the one of this attempt.
+
+    The attempt tells which that is, not the journal's entry: after a restore the ids of purchases repeat.
+    """
+    mine = sa.select(SupplierOrder).where(SupplierOrder.account_id == account_id, SupplierOrder.external_id == ref)
+    with container.database.transaction() as session:
+        order = session.scalars(mine).one_or_none()
+        if order is None or order.purchase_id is None:
+            return False
+        _tell_rival(session, order, session.get_one(Attempt, attempt_id).purchase_id)
+        return True
 
 
 def forget_attempt(session: Session, attempt: Attempt, *, by: str) -> None:
