@@ -71,7 +71,7 @@ class Journal:
         self._segment = 0
 
     def append(self, entry: Entry) -> None:
-        """Write and fsync. Raises OSError if the disk refuses or takes a part: the outcome still goes to the database."""
+        """Write and fsync. Raises OSError if the disk takes not all of it: the outcome still goes to the database."""
         # It begins a line of its own: a full disk may have cut the one before.
         line = b"\n" + json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
         with self._lock:
