@@ -6,6 +6,7 @@ One JSON line each, on disk before anybody is answered, read again after a kill 
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ class Ledger:
     def __init__(self, path: str) -> None:
         self.lines: list[dict[str, Any]] = _read(Path(path)) if path else []
         self._file = Path(path).open("a", encoding="utf-8") if path else None  # noqa: SIM115 - open as long as we live
+        if self._file is not None:
+            weakref.finalize(self, self._file.close)
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line. The caller holds the world's lock."""

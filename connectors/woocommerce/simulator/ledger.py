@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Ledger:
             whole = self._mend(self._path)
             self._seen = [json.loads(line) for line in whole.splitlines() if line.strip()]
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            weakref.finalize(self, os.close, self._file)
 
     @staticmethod
     def _mend(path: Path) -> str:
