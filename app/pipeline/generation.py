@@ -38,11 +38,7 @@ def next_generation(
     keep = [(line, pieces) for line, pieces in keep if pieces > 0]
     if order.cancelled or order.gone or not keep or purchase.cancel_requested_at is not None:
         return None
-    # Not simply the next: a later one may have given way to this one, whose order turned up after all.
-    last = sa.select(sa.func.max(PurchaseItem.generation)).where(
-        PurchaseItem.source_line_id.in_([line.id for line, _ in keep]), PurchaseItem.part == purchase.part
-    )
-    generation = max(purchase.generation, session.scalar(last) or 0) + 1
+    generation = _next_number(session, purchase, [line for line, _ in keep])
     heir = Purchase(
         merchant_id=purchase.merchant_id,
         shop_id=shop.id,
@@ -98,6 +94,23 @@ def next_generation(
     else:
         settle(session, shop, order, heir, items, heir_lines, links, account_of(session, shop))
     return heir
+
+
+def _next_number(session: Session, purchase: Purchase, lines: list[SourceLine]) -> int:
+    """Not simply the next one: later ones that bought nothing are over when an order of this one turned up after all.
+
+    One that is alive keeps its number, so that a second heir beside it fails by the unique key.
+    """
+    last = (
+        sa.select(sa.func.max(PurchaseItem.generation))
+        .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
+        .where(
+            PurchaseItem.source_line_id.in_([line.id for line in lines]),
+            PurchaseItem.part == purchase.part,
+            sa.or_(Purchase.state.in_(("VOID", "REJECTED")), Purchase.gave_way),
+        )
+    )
+    return max(purchase.generation, session.scalar(last) or 0) + 1
 
 
 def reconsider(session: Session, purchase: Purchase, *, again: bool) -> None:

@@ -125,6 +125,13 @@ def test_what_was_adopted_and_expires_is_followed_by_a_number_that_was_never_use
     assert (heir.generation, third.generation, third.part) == (2, 3, 1)
 
 
+def test_a_second_heir_beside_a_living_one_fails_by_the_unique_key(stage: Stage) -> None:
+    given_up, heir = replaced(stage)
+    assert heir.state == "HELD"
+    with pytest.raises(sa.exc.IntegrityError), stage.session.begin_nested():
+        generation.next_generation(stage.container, stage.session, given_up)
+
+
 def test_after_the_supplier_cancelled_it_a_person_decides_and_may_order_again(stage: Stage) -> None:
     given_up, _ = replaced(stage)
     turns_up(stage, given_up)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import NotFound
 from app.models import Attempt, Breaker, Evidence, Purchase, Shop, SourceLine, StoreOrder, SupplierOrder
-from app.pipeline import adopt, breaker, evidence, generation, locks, unverified
+from app.pipeline import adopt, breaker, generation, late, locks, unverified
 from app.pipeline.buy import commit
 from tests.pipeline.stage import ONE, Stage
 
@@ -109,7 +109,7 @@ def test_the_heir_of_what_was_given_up_is_locked_before_it_is_cancelled(stage: S
     order, mine = stage.again(order), stage.again(mine)
     attempt = adopt.open_attempt(stage.session, mine)
     assert attempt is not None
-    evidence._late(stage.session, order, mine, attempt, "push")
+    late.turned_up(stage.container, stage.session, order, mine, attempt, "push")
     assert not free(stage, heir)
 
 
