@@ -74,6 +74,11 @@ class SupplierOrder(Base):
         states("payment", "checking", "unpaid", "paid"),
         states("shipping", "none", "part", "shipped", "delivered"),
         sa.Index("ix_supplier_order_due", "track_run_at", postgresql_where=sa.text("track_run_at IS NOT NULL")),
+        sa.Index(
+            "ix_supplier_order_stray",
+            "account_id",
+            postgresql_where=sa.text("closed IS false AND role IN ('orphan', 'duplicate')"),
+        ),
     )
 
 

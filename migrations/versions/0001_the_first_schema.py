@@ -560,6 +560,7 @@ def upgrade() -> None:
     op.create_index('ix_supplier_order_due', 'supplier_order', ['track_run_at'], unique=False, postgresql_where=sa.text('track_run_at IS NOT NULL'))
     op.create_index(op.f('ix_supplier_order_external_id'), 'supplier_order', ['external_id'], unique=False)
     op.create_index(op.f('ix_supplier_order_purchase_id'), 'supplier_order', ['purchase_id'], unique=False)
+    op.create_index('ix_supplier_order_stray', 'supplier_order', ['account_id'], unique=False, postgresql_where=sa.text("closed IS false AND role IN ('orphan', 'duplicate')"))
     op.create_table('task',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('dedupe_key', sa.Text(), nullable=False),
@@ -659,6 +660,7 @@ def downgrade() -> None:
     op.drop_index('ix_task_open', table_name='task', postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))
     op.drop_index(op.f('ix_task_order_id'), table_name='task')
     op.drop_table('task')
+    op.drop_index('ix_supplier_order_stray', table_name='supplier_order', postgresql_where=sa.text("closed IS false AND role IN ('orphan', 'duplicate')"))
     op.drop_index(op.f('ix_supplier_order_purchase_id'), table_name='supplier_order')
     op.drop_index(op.f('ix_supplier_order_external_id'), table_name='supplier_order')
     op.drop_index('ix_supplier_order_due', table_name='supplier_order', postgresql_where=sa.text('track_run_at IS NOT NULL'))

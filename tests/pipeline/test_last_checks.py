@@ -493,3 +493,21 @@ def test_what_is_held_is_looked_at_again_later(stage: Stage) -> None:
     _, after = whole(stage, mine, plan(stage, mine))
     assert (after.state, after.reason, after.waiting_for) == ("HELD", "shop_paused", None)
     assert 600 < stage.soon(after.run_at) < 2000
+
+
+def test_the_look_for_stray_orders_reads_none_but_those(stage: Stage) -> None:
+    """It is made with the order locked, before each send: an account has a million others."""
+    mine = claimed(stage)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+        asked.append((statement, given))
+
+    connection = stage.session.connection()
+    sa.event.listen(connection, "before_cursor_execute", note)
+    commit._no_stray_order(stage.session, mine, stage.items(mine))
+    sa.event.remove(connection, "before_cursor_execute", note)
+    statement, given = asked[-1]
+    connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    plan_of_it = "\n".join(line for (line,) in connection.exec_driver_sql(f"EXPLAIN {statement}", given))
+    assert "Index Scan using ix_supplier_order_stray on supplier_order" in plan_of_it
