@@ -48,13 +48,7 @@ def adopt_orders(
     for external_id in external_ids:
         order = row(session, attempt.account_id, external_id, source)
         if order.purchase_id not in {None, purchase.id}:
-            alert(
-                session,
-                f"two-purchases:{order.id}:{purchase.id}",
-                "attribution",
-                f"Supplier order {external_id} is claimed by purchases {order.purchase_id} and {purchase.id}.",
-                purchase_id=purchase.id,
-            )
+            tell_rival(session, order, purchase.id)
             continue
         if order.purchase_id is None:
             if order.read_at is not None:
@@ -76,6 +70,19 @@ def adopt_orders(
     attempt.outcome = "UNKNOWN"
     state = "UNKNOWN" if purchase.state == "SENDING" else purchase.state
     move(session, purchase, state, actor=source, reason="confirming", facts=facts)
+
+
+def tell_rival(session: Session, order: SupplierOrder, purchase_id: int) -> None:
+    """Tell that an answer to this purchase's send names an order that another one has; nothing if none has it."""
+    if order.purchase_id in {None, purchase_id}:
+        return
+    alert(
+        session,
+        f"two-purchases:{order.id}:{purchase_id}",
+        "attribution",
+        f"Supplier order {order.external_id} is claimed by purchases {order.purchase_id} and {purchase_id}.",
+        purchase_id=purchase_id,
+    )
 
 
 def _quote(purchase: Purchase) -> str:

@@ -13,6 +13,7 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
 from app.models import Attempt, Purchase, Spend, SupplierOrder, Task
 from app.pipeline import match
+from app.pipeline.adopt import open_attempt
 from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
 
 BOUGHT_NOTHING = UNSENT | {"VOID", "REJECTED"}
@@ -35,7 +36,7 @@ def turned_up(
     counted = sa.update(Spend).where(Spend.attempt_id == attempt.id, Spend.state == "RELEASED")
     session.execute(counted.values(state="RESERVED"))
     move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts={"orders": order.external_id})
-    _no_duplicates(session, purchase)
+    _no_duplicates(session, purchase, source)
     session.flush()
     # The buyer may want more or fewer pieces by now than were sent then.
     match.derive_again(container, session, purchase.order_id)
@@ -50,9 +51,7 @@ def reconsider(
     """
     if order.role != "duplicate" or order.closed or closed or purchase.state != "VOID":
         return
-    attempt = session.scalars(
-        sa.select(Attempt).where(Attempt.purchase_id == purchase.id, Attempt.outcome == "VOID").with_for_update()
-    ).one_or_none()
+    attempt = open_attempt(session, purchase)
     if attempt is not None:
         turned_up(container, session, order, purchase, attempt, "track")
 
@@ -64,14 +63,14 @@ def _give_way(session: Session, heir: Purchase, source: str) -> None:
     end_all_tasks(session, (Task.kind == "stray_order") & (Task.purchase_id == heir.id), "an earlier order turned up")
 
 
-def _no_duplicates(session: Session, purchase: Purchase) -> None:
+def _no_duplicates(session: Session, purchase: Purchase, source: str) -> None:
     """Of several orders that one send became all were duplicates, and none is now. They were given as they fitted."""
     mine = sa.select(SupplierOrder).where(
         SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "duplicate", SupplierOrder.closed.is_(False)
     )
     for order in session.scalars(mine.order_by(SupplierOrder.id).with_for_update()).all():
         order.role = "bought"
-        audit(session, "supplier_order", order.id, "no_duplicate", actor="track", detail={"purchase": purchase.id})
+        audit(session, "supplier_order", order.id, "no_duplicate", actor=source, detail={"purchase": purchase.id})
         end_tasks(session, f"duplicate:{order.id}", "nothing else was bought")
         end_alerts(session, f"duplicate:{order.id}")
 

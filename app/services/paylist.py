@@ -100,10 +100,13 @@ def _over(orders: Sequence[SupplierOrder], purchase: Purchase) -> str:
     alive = [order for order in orders if not order.closed and order.total is not None]
     if not computed.over(purchase, alive):
         return ""
-    whole = sum(order.total or 0 for order in alive)
-    if len({order.currency for order in alive}) == 1 and computed.approved(purchase, Money(whole, alive[0].currency)):
+    sums: dict[str, int] = {}
+    for order in alive:
+        sums[order.currency] = sums.get(order.currency, 0) + (order.total or 0)
+    whole = [Money(minor, currency) for currency, minor in sums.items()]
+    if len(whole) == 1 and computed.approved(purchase, whole[0]):
         return ""
-    facts = {"total": _money(whole, alive[0].currency), "limit": _limit(purchase)}
+    facts = {"total": " + ".join(map(str, whole)), "limit": _limit(purchase)}
     return standing.because("price_over_limit", facts)[0]
 
 

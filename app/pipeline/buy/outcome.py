@@ -125,23 +125,10 @@ def _late(container: Container, session: Session, attempt: Attempt, purchase: Pu
             if order.purchase_id is None:
                 evidence.give(container, session, order, purchase, attempt, source="answer")
             else:
-                _tell_rival(session, order, purchase.id)
+                adopt.tell_rival(session, order, purchase.id)
     elif result.order_ids:
         adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
     return False
-
-
-def _tell_rival(session: Session, order: SupplierOrder, purchase_id: int) -> None:
-    """Tell, as `adopt_orders` does, that an answer to this purchase's send names an order that another one has."""
-    if order.purchase_id in {None, purchase_id}:
-        return
-    alert(
-        session,
-        f"two-purchases:{order.id}:{purchase_id}",
-        "attribution",
-        f"Supplier order {order.external_id} is claimed by purchases {order.purchase_id} and {purchase_id}.",
-        purchase_id=purchase_id,
-    )
 
 
 def _move_on(container: Container, session: Session, purchase: Purchase, attempt: Attempt, result: PlaceResult) -> None:
@@ -378,7 +365,7 @@ def _has_owner(container: Container, attempt_id: int, account_id: int, ref: str)
         order = session.scalars(mine).one_or_none()
         if order is None or order.purchase_id is None:
             return False
-        _tell_rival(session, order, session.get_one(Attempt, attempt_id).purchase_id)
+        adopt.tell_rival(session, order, session.get_one(Attempt, attempt_id).purchase_id)
         return True
 
 
