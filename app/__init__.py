@@ -1,4 +1,4 @@
-"""Waybill: storefront orders, ordered at the supplier at most once, and never left unclear."""
+"""Waybill: storefront orders, ordered at the supplier at most once, and a person is told where that is not clear."""
 
 from __future__ import annotations
 

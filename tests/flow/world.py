@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,6 @@ SOCKS = ("1005006000000002", "12000036000000201")
 class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.__dict__.setdefault("connections", set()).add(self.connection)
-
-    def finish(self) -> None:
-        self.server.__dict__["connections"].discard(self.connection)
-        super().finish()
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         """No lines in the tests' output."""
@@ -100,12 +92,9 @@ class Served:
             self._running = False
 
     def close(self) -> None:
-        """End it, a simulator's threads, and those that wait for one more request of who keeps its connection."""
+        """End it, and a simulator's own threads."""
         self.stop()
         getattr(self._app, "extensions", {}).get("close", lambda: None)()
-        for connection in tuple(self._server.__dict__.get("connections", ())):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
     def restart(self) -> None:
         """Answer on the same port again."""

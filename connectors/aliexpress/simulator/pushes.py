@@ -130,14 +130,14 @@ class Pushes:
         return entry
 
     def _run(self) -> None:
-        while not self._closed.is_set():
+        while True:
             with self._wake:
-                wait = self._heap[0].due - time.monotonic() if self._heap else None
-                if not self._closed.is_set() and (wait is None or wait > 0):
-                    self._wake.wait(wait)
-                    continue
                 if self._closed.is_set():
                     return
+                wait = self._heap[0].due - time.monotonic() if self._heap else None
+                if wait is None or wait > 0:
+                    self._wake.wait(wait)
+                    continue
                 entry = heapq.heappop(self._heap)
                 self._busy += 1
             arrived = self._deliver(entry.body, signed=entry.signed)
