@@ -215,7 +215,8 @@ def give(
     if purchase.state == "VOID":
         late.turned_up(container, session, order, purchase, attempt, source)
     elif purchase.state == "CANCELLED":
-        late.duplicate(session, order, purchase, "after the shop had cancelled it")
+        when = "after an earlier one was found" if purchase.gave_way else "after the shop had cancelled it"
+        late.duplicate(session, order, purchase, when)
     elif purchase.state in PLACED and found >= wanted:
         late.duplicate(session, order, purchase)  # the rest was called "not there", and a new part took its place
 

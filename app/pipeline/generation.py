@@ -97,7 +97,7 @@ def next_generation(
 
 
 def _next_number(session: Session, purchase: Purchase, lines: list[SourceLine]) -> int:
-    """Not simply the next one: later ones that bought nothing are over when an order of this one turned up after all.
+    """Not simply the next one: later ones gave way when an order of this one turned up after all.
 
     One that is alive keeps its number, so that a second heir beside it fails by the unique key.
     """
@@ -107,7 +107,7 @@ def _next_number(session: Session, purchase: Purchase, lines: list[SourceLine]) 
         .where(
             PurchaseItem.source_line_id.in_([line.id for line in lines]),
             PurchaseItem.part == purchase.part,
-            sa.or_(Purchase.state.in_(("VOID", "REJECTED")), Purchase.gave_way),
+            Purchase.gave_way,
         )
     )
     return max(purchase.generation, session.scalar(last) or 0) + 1

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
+from app.domain.purchase_flow import UNSENT
 from app.models import Attempt, Purchase, Spend, SupplierOrder, Task
 from app.pipeline import match
 from app.pipeline.adopt import open_attempt
@@ -27,7 +27,7 @@ def turned_up(
     later = _later(session, purchase)
     # One that the supplier closed has bought nothing: the try that goes on is not stopped for it.
     over = order.closed or order.closed_seen > 0
-    if over or _earlier_bought(session, purchase) or any(heir.state not in BOUGHT_NOTHING for heir in later):
+    if over or any(heir.state not in BOUGHT_NOTHING for heir in later):
         duplicate(session, order, purchase)
         return
     for heir in later:
@@ -57,8 +57,7 @@ def reconsider(
 
 
 def _give_way(session: Session, heir: Purchase, source: str) -> None:
-    if heir.state not in UNSENT:
-        return
+    """It replaces nothing any more (`Purchase.gave_way`), and what a person was asked about it is over."""
     move(session, heir, "CANCELLED", actor=source, reason="late_evidence")
     end_all_tasks(session, (Task.kind == "stray_order") & (Task.purchase_id == heir.id), "an earlier order turned up")
 
@@ -114,14 +113,3 @@ def _later(session: Session, purchase: Purchase) -> list[Purchase]:
         found += heirs
         ids = [heir.id for heir in heirs]
     return found
-
-
-def _earlier_bought(session: Session, purchase: Purchase) -> bool:
-    """Whether one that came before it turned out to be bought, or may yet."""
-    previous_id = purchase.previous_id
-    while previous_id is not None:
-        before = session.get_one(Purchase, previous_id)
-        if before.state in PLACED | UNCLEAR:
-            return True
-        previous_id = before.previous_id
-    return False

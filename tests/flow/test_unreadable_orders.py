@@ -55,6 +55,11 @@ def test_texts_and_numbers_that_no_database_holds(world: World) -> None:
         return open_alerts(world) == ["order_unreadable"] and bool(world.orders())
 
     world.settle(until=told)
+    for _ in range(6):
+        world.settle()
+        due_again(world)
+    world.settle()
+    assert open_alerts(world) == ["order_unreadable"]
     with world.container.database.transaction() as session:
         known = session.scalars(sa.select(StoreOrder.external_id).where(StoreOrder.shop_id == shop)).all()
     assert known == [str(made[0]["id"])]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from app.models import Attempt, Audit, Purchase, SourceLine, Spend, StoreOrder, SupplierOrder
-from app.pipeline import generation, late, match, reconcile
+from app.models import Attempt, Audit, Purchase, SourceLine, Spend, StoreOrder, SupplierOrder, Task
+from app.pipeline import evidence, generation, late, match, reconcile
 from app.pipeline.day_book import _Books
 from app.pipeline.record import task
 from app.services import orders, standing
@@ -40,8 +40,9 @@ def states(made: list[Purchase]) -> list[str]:
 def test_nothing_was_bought_since_so_it_is_the_one(stage: Stage, between: tuple[str, ...], last: str) -> None:
     made = chain(stage, "VOID", *between, last)
     order = turns_up(stage, made[0])
-    assert states(made) == ["PLACED_UNPAID", *between, "CANCELLED"]
-    assert (made[0].facts, made[-1].reason, order.role) == ({"orders": "81"}, "late_evidence", "bought")
+    assert states(made) == ["PLACED_UNPAID", *["CANCELLED"] * len(made[1:])]
+    assert all(heir.gave_way for heir in made[1:])
+    assert (made[0].facts, order.role) == ({"orders": "81"}, "bought")
     assert (stage.tasks(), stage.alerts()) == ([], [])
 
 
@@ -54,15 +55,13 @@ def test_something_was_bought_since_or_may_have_been(stage: Stage, later: tuple[
 
 
 def test_of_two_that_were_given_up_the_second_that_turns_up_is_too_many(stage: Stage) -> None:
-    made = chain(stage, "VOID", "VOID")
-    assert turns_up(stage, made[0]).role == "bought"
-    assert turns_up(stage, made[1], "82").role == "duplicate"
-    assert states(made) == ["PLACED_UNPAID", "VOID"]
-
-
-def test_it_stays_too_many_when_the_first_of_them_is_not_clear_yet(stage: Stage) -> None:
-    made = chain(stage, "UNKNOWN", "REJECTED", "VOID")
-    assert turns_up(stage, made[-1]).role == "duplicate"
+    first, second = made = chain(stage, "VOID", "VOID")
+    assert turns_up(stage, first).role == "bought"
+    order = stage.supplier_order("82")
+    attempt = stage.session.scalars(sa.select(Attempt).where(Attempt.purchase_id == second.id)).one()
+    evidence.give(stage.container, stage.session, order, second, attempt, source="push")
+    assert (states(made), order.role) == (["PLACED_UNPAID", "CANCELLED"], "duplicate")
+    assert "after an earlier one was found" in stage.session.scalars(sa.select(Task.text)).one()
 
 
 @pytest.mark.parametrize("came_to", ["READY", "HELD", "REJECTED", "VOID"])
@@ -76,7 +75,7 @@ def test_a_duplicate_is_none_when_the_send_after_it_came_to_nothing(stage: Stage
     stage.session.flush()
     late.reconsider(stage.container, stage.session, order, first, closed=False)
     stage.session.flush()
-    assert states(made) == ["PLACED_UNPAID", came_to if came_to in {"REJECTED", "VOID"} else "CANCELLED"]
+    assert (states(made), second.gave_way) == (["PLACED_UNPAID", "CANCELLED"], True)
     assert (order.role, stage.tasks(), stage.alerts()) == ("bought", [], [])
     said = sa.select(Audit.action).where(Audit.entity == "supplier_order", Audit.entity_id == order.id)
     assert stage.session.scalars(said).all() == ["no_duplicate"]
@@ -143,6 +142,23 @@ def test_after_the_supplier_cancelled_it_a_person_decides_and_may_order_again(st
     with stage.outside():
         again = reconcile.buy_again(stage.container, given_up.id, by="merchant:1")
     assert again.generation == 3
+
+
+@pytest.mark.parametrize("between", ["VOID", "REJECTED"])
+def test_however_many_tries_came_after_it_none_is_in_the_way(stage: Stage, between: str) -> None:
+    given_up, second = replaced(stage)
+    second.state = between
+    third = generation.next_generation(stage.container, stage.session, second)
+    assert third is not None
+    turns_up(stage, given_up)
+    made = [given_up, second, third]
+    assert standing.heirs(stage.session, [one.id for one in made]) == {}
+    assert [one.id for one in orders.living(made)] == [given_up.id]
+    given_up.state = "EXPIRED"
+    stage.session.flush()
+    fourth = generation.next_generation(stage.container, stage.session, given_up)
+    assert fourth is not None
+    assert fourth.generation == 4
 
 
 def test_it_stands_where_it_stands_and_the_one_that_gave_way_is_no_more_in_the_way(stage: Stage) -> None:

@@ -116,7 +116,9 @@ def _parcels(books: Books) -> list[str]:
 def ask(container: Container) -> dict[Line, Account]:
     """The one question to Waybill: for each line, which purchases it has, and which supplier orders they have."""
     heir = aliased(Purchase)
-    replaced = sa.exists().where(heir.previous_id == Purchase.id)  # what became of its pieces its heir says
+    replaced = sa.exists().where(
+        heir.previous_id == Purchase.id, ~heir.gave_way
+    )  # what became of its pieces its heir says
     query = (
         sa.select(
             Shop.connector, Shop.address, StoreOrder.external_id, SourceLine.external_id,
