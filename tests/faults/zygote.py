@@ -80,7 +80,10 @@ def _command(arguments: list[str], code: Path) -> None:
         flask.cli.main()
     except SystemExit as end:
         sys.stdout.flush()
-        code.write_text(str(end.code or 0))
+        # In one step: the bell's thread may still die, and an empty code would be no code.
+        half = code.with_suffix(".half")
+        half.write_text(str(end.code or 0))
+        half.replace(code)
 
 
 if __name__ == "__main__":
