@@ -14,6 +14,8 @@ from tests.flow.world import World
 
 PATIENCE = 5.0
 """Seconds for which an unclear purchase is left to evidence, as an hour is in the real world."""
+READ_AGAIN = 3.0
+"""Seconds after which supplier orders are read again even if nobody paid or shipped, as every few hours."""
 
 
 class People:
@@ -27,6 +29,7 @@ class People:
         self._commands = commands
         self._shipped: set[str] = set()
         self._since: dict[int, float] = {}
+        self._read = 0.0
         self.unpaid: set[str] = set()
         """Buyers (`Order.name_hash`) whose orders the merchant does not pay."""
         self.kept_back: set[str] = set()
@@ -34,8 +37,13 @@ class People:
 
     def act(self) -> None:
         """What there is to do now."""
-        for step in (self._connect, self._pay, self._ship, self._decide, self._resolve, self._world.read_again):
-            step()
+        self._connect()
+        moved = self._pay() | self._ship()
+        self._decide()
+        self._resolve()
+        if moved or time.monotonic() - self._read > READ_AGAIN:
+            self._read = time.monotonic()
+            self._world.read_again()
 
     def orders(self, buyer: str = "") -> list[dict[str, Any]]:
         """Orders at the supplier, oldest first, each with `name_hash`; only this buyer's, if one is named."""
@@ -68,26 +76,31 @@ class People:
                 "--access-token", fresh["access_token"], "--refresh-token", fresh["refresh_token"],
             )  # fmt: skip
 
-    def _pay(self) -> None:
+    def _pay(self) -> bool:
+        """Whether anything was paid."""
         open_ones = {
             str(order["order_id"])
             for order in self.orders()
             if order["paid"] is None and order["status"] != "FINISH" and order["name_hash"] not in self.unpaid
         }
         if not open_ones:
-            return
+            return False
         listed = self._commands.give("paylist").data.get("pay", [])
         due = sorted(open_ones & {str(entry["supplier_order"]) for entry in listed})
         if due:
             self._world.aliexpress.control("pay", {"order_ids": due})
+        return bool(due)
 
-    def _ship(self) -> None:
+    def _ship(self) -> bool:
+        """Whether anything was shipped."""
+        before = len(self._shipped)
         for order in self.orders():
             number = str(order["order_id"])
             wanted = order["paid"] is not None and order["status"] != "FINISH"
             if wanted and order["name_hash"] not in self.kept_back and number not in self._shipped:
                 self._shipped.add(number)
                 self._world.aliexpress.control("ship", {"order_id": number})
+        return len(self._shipped) > before
 
     def _decide(self) -> None:
         for purchase in self._world.purchases():
