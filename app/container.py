@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from pydantic import BaseModel
 
-from app import registry
+from app import held, registry
 from app.calls import CallLog
 from app.clock import Clock, SystemClock
 from app.db import Database
@@ -71,6 +72,12 @@ def build(
     return assemble(settings, registry.find(), parts, clock=clock or SystemClock(), name=name)
 
 
+def _may_call(database: Database) -> None:
+    """Asked before each call to the outside."""
+    database.forbid_open_transaction()
+    held.check()
+
+
 def assemble(
     settings: Settings,
     specs: Mapping[str, ConnectorSpec],
@@ -92,7 +99,7 @@ def assemble(
     http = HTTPClient(
         policy,
         observer=calls,
-        guard=database.forbid_open_transaction,
+        guard=partial(_may_call, database),
         pace=min(settings.time_scale, PHYSICAL_MOST),
     )
     timers = timers_of(settings).validate()

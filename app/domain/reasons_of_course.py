@@ -293,7 +293,8 @@ _OUTCOMES: tuple[Row, ...] = (
         "us",
         (
             "An order that seemed not to exist has turned up at AliExpress[ ({supplier_order})]. What was to be "
-            "ordered after it is stopped. If you keep both, say so: `flask orphan dismiss[ {supplier_order}]`."
+            "ordered after it is stopped.[ If it is just that: `flask purchase resolve {purchase} --found "
+            "{supplier_order}`.] If you keep both, say so: `flask orphan dismiss[ {supplier_order}]`."
         ),
         "Late evidence for a generation that was given up[: {supplier_order}].",
         "none",

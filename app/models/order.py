@@ -75,6 +75,8 @@ class SourceLine(Base):
     requires_shipping: Mapped[bool] = mapped_column(default=True)
     at_our_location: Mapped[bool] = mapped_column(default=False)
     request: Mapped[str] = mapped_column(default="none")
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    """The merchant took it back from our location before it was ordered, and has not asked for it anew."""
     source_version: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (

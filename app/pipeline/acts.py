@@ -10,13 +10,17 @@ import sqlalchemy as sa
 from app.calls import Story
 from app.container import Container
 from app.db import changed
+from app.domain.reasons import explain
 from app.errors import NotFound
-from app.models import Outbox
+from app.held import LeaseLost, holding
+from app.logs import logger
+from app.models import Outbox, StoreOrder
 from app.pipeline import fulfil, letters, requests
 from app.pipeline.due import OUTBOX, Claim, claim_due
-from app.pipeline.record import task
+from app.pipeline.record import end_tasks, task
 from app.ports.errors import MerchantMustAct, OutsideError, Refused
 
+log = logger(__name__)
 TRIES = (2, 10, 60, 300, 900, 3600)
 """Seconds until an act is tried again; the last one repeats."""
 ACTS: dict[str, Callable[[Container, Outbox], str]] = {
@@ -41,15 +45,37 @@ def run(container: Container, claimed: Claim) -> None:
         return
     with container.calls.story(row.order_id) as story:
         try:
-            result = ACTS.get(row.kind, _unknown)(container, row)
+            with holding(_Lease(container, row).renew):
+                result = ACTS.get(row.kind, _unknown)(container, row)
             _done(container, row, "DONE", result, story)
+        except LeaseLost:
+            log.info("lease_lost", kind=row.kind, key=row.id)  # somebody else does it
         except Refused as error:
             _done(container, row, "STUCK", f"refused: {error.code}", story)
         except MerchantMustAct as error:
             _again(container, row, f"waits for the merchant: {error.reason}", 900, story)
+            _ask(container, row, error)
         except (OutsideError, NotFound) as error:
             wait = getattr(error, "retry_after", None) or TRIES[min(row.attempts, len(TRIES)) - 1]
             _again(container, row, f"later: {error.code}", wait, story)
+
+
+class _Lease:
+    """The lease of a row that is being done, for each call anew: what one act needs may take longer than a lease."""
+
+    def __init__(self, container: Container, row: Outbox) -> None:
+        self._container = container
+        self._id, self._until = row.id, row.lease_until
+
+    def renew(self) -> bool:
+        """Whether it is still ours, and then for the whole time again."""
+        mine = sa.update(Outbox).where(Outbox.id == self._id, Outbox.lease_until == self._until)
+        until = sa.func.clock_timestamp() + self._container.timers.inbox_lease
+        alive = mine.where(Outbox.lease_until > sa.func.clock_timestamp()).values(lease_until=until)
+        with self._container.database.transaction() as session:
+            renewed = session.scalar(alive.returning(Outbox.lease_until))
+        self._until = renewed or self._until
+        return renewed is not None
 
 
 def _unknown(_: Container, row: Outbox) -> str:
@@ -64,6 +90,7 @@ def _done(container: Container, row: Outbox, state: str, result: str, story: Sto
         if not changed(session, mine.where(Outbox.run_at == row.run_at).values(**done)):
             session.execute(mine.values(lease_until=None))  # asked for again meanwhile: it stays due
             return
+        end_tasks(session, f"outbox:{row.id}", "done")
         if state == "STUCK":
             task(
                 session,
@@ -74,6 +101,27 @@ def _done(container: Container, row: Outbox, state: str, result: str, story: Sto
                 shop_id=row.shop_id,
                 order_id=row.order_id,
             )
+
+
+UNTOLD = frozenset(("fulfilment_not_requested", "fulfilment_on_hold"))
+"""What only a write in the shop finds out; dead connections and shops that left are told where they are noticed."""
+
+
+def _ask(container: Container, row: Outbox, error: MerchantMustAct) -> None:
+    """The merchant has to do something in the shop; the act waits for it as long as it takes."""
+    if error.reason not in UNTOLD:
+        return
+    with container.database.transaction() as session:
+        number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == row.order_id))
+        task(
+            session,
+            f"outbox:{row.id}",
+            "shop_waits",
+            turn="merchant",
+            text=f"Order {number}: {explain(error.reason, code=error.code).text}",
+            shop_id=row.shop_id,
+            order_id=row.order_id,
+        )
 
 
 def _again(container: Container, row: Outbox, result: str, wait: float, story: Story) -> None:

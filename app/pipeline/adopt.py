@@ -44,32 +44,45 @@ def adopt_orders(
     source: str,
     pay: PayResult = PayResult.NOT_ASKED,
 ) -> None:
-    """Attach these ids to the purchase. They are read a few seconds later, which tells coverage, total and payment."""
+    """Attach these ids to the purchase. They are read a few seconds later, which tells coverage, total and payment.
+
+    One that another purchase has stays there and is told; then this one is as unclear as before.
+    """
+    mine = 0
     for external_id in external_ids:
         order = row(session, attempt.account_id, external_id, source)
         if order.purchase_id not in {None, purchase.id}:
             tell_rival(session, order, purchase.id)
             continue
-        if order.purchase_id is None:
-            if order.read_at is not None:
-                # A push was quicker and its read knew no purchase to map the items to: the next read maps them.
-                session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
-            audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
-        order.purchase_id, order.role = purchase.id, "bought"
+        mine += 1
+        belongs(session, order, purchase, source=source)
         order.pay_failed = order.pay_failed or pay == PayResult.FAILED
         order.track_run_at = sa.func.clock_timestamp() + container.timers.first_read
     session.flush()
     if attempt.outcome != "PLACED" or purchase.state not in UNCLEAR:
         return
     facts = {"orders": ", ".join(external_ids), "quote": _quote(purchase)}
-    if len(attempt.items) == 1:
+    if len(attempt.items) == 1 and mine == len(external_ids):
         move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts=facts)
         resolved(session, purchase)
         return
     # Resolved only when order.get shows that these orders hold every item; the interlock stays until then.
     attempt.outcome = "UNKNOWN"
     state = "UNKNOWN" if purchase.state == "SENDING" else purchase.state
-    move(session, purchase, state, actor=source, reason="confirming", facts=facts)
+    reason = "confirming" if mine else "outcome_unknown"
+    move(session, purchase, state, actor=source, reason=reason, facts=facts)
+
+
+def belongs(session: Session, order: SupplierOrder, purchase: Purchase, *, source: str) -> None:
+    """It is this purchase's from now on. The next read maps its items; nobody is asked any more whose it is."""
+    if order.purchase_id is None:
+        # What was read before knew no purchase to map its items to.
+        session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
+        audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
+    order.purchase_id, order.role = purchase.id, "bought"
+    for key in (f"stray:{order.id}", f"orphan:{order.id}"):
+        end_tasks(session, key, source.removeprefix("human:"))
+        end_alerts(session, key)
 
 
 def tell_rival(session: Session, order: SupplierOrder, purchase_id: int) -> None:

@@ -90,8 +90,10 @@ def fair(
 _DUE = "r.state = 'DUE' AND r.run_at <= now() AND (r.lease_until IS NULL OR r.lease_until < clock_timestamp())"
 _TAKE = "lease_until = clock_timestamp() + :lease, attempts = t.attempts + 1"
 INBOX = fair("inbox", free=_DUE, values=_TAKE)
-_FIRST_OF_ORDER = "SELECT min(other.id) FROM outbox other WHERE other.state = 'DUE' AND other.order_id = r.order_id"
-"""Acts on one order go one after another: some shops keep parcels in one field that parallel writes would overwrite."""
+_FIRST_OF_ORDER = """SELECT min(other.id) FROM outbox other
+    WHERE other.state = 'DUE' AND other.run_at <= now() AND other.order_id = r.order_id"""
+"""Acts on one order go one after another: some shops keep parcels in one field that parallel writes would overwrite.
+One that waits, for the merchant perhaps, stands in no other's way."""
 OUTBOX = fair(
     "outbox",
     free=f"{_DUE} AND (r.order_id IS NULL OR r.id = ({_FIRST_OF_ORDER}))",

@@ -24,11 +24,10 @@ from app.models import (
     StoreOrder,
     SupplierAccount,
     SupplierOrder,
-    SupplierOrderItem,
 )
 from app.pipeline import fit, forgotten, late, locks, recall
-from app.pipeline.adopt import apply_read, coverage, open_attempt, row
-from app.pipeline.record import audit, end_alerts, end_tasks, task
+from app.pipeline.adopt import apply_read, belongs, coverage, open_attempt, row
+from app.pipeline.record import task
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -37,7 +36,8 @@ from app.shop_access import with_account
 DEAD_MOST = timedelta(days=30)
 """How long a push waits for a dead account that it may belong to: anybody can send one that is unsigned."""
 LATE_MOST = timedelta(days=7)
-"""How long the accounts of sends that were given up are asked about pushes that name no buyer."""
+"""How long the accounts of sends that were given up are asked about pushes that name no buyer; longer while nobody
+could check that the order was not there."""
 ACCOUNTS_MOST = 20
 """Accounts that are asked about one push at a time; the next try asks the next ones."""
 
@@ -102,12 +102,19 @@ def _accounts(session: Session, supplier: str, buyer: str | None, *, turn: int) 
         )
         if named is not None:
             return [named]
+    unchecked = sa.exists().where(
+        Evidence.purchase_id == Purchase.id,
+        Evidence.kind == "human",
+        Evidence.detail["said"].as_string() == "not there",
+        Evidence.detail["verified"].as_boolean().is_(False),
+    )
+    given_up = sa.or_(Attempt.sent_at > sa.func.now() - LATE_MOST, unchecked)
     unresolved = session.scalars(
         sa.select(Attempt.account_id)
         .join(Purchase, Purchase.id == Attempt.purchase_id)
         .where(
             sa.and_(Attempt.outcome.in_(("OPEN", "UNKNOWN")), Purchase.state.in_(UNCLEAR))
-            | sa.and_(Attempt.outcome == "VOID", Attempt.sent_at > sa.func.now() - LATE_MOST),
+            | sa.and_(Attempt.outcome == "VOID", given_up),
             Purchase.supplier == supplier,
         )
         .group_by(Attempt.account_id)
@@ -160,15 +167,15 @@ def attach(
     if sending:
         order.track_run_at = sa.func.clock_timestamp() + container.timers.unknown_checks[0]
         return "a send is on its way, looked at again after it"
+    if order.role == "foreign":  # a person's word; only an answer of the supplier's or another word is stronger
+        order.track_run_at = None
+        return "belongs to no purchase of ours"
     if len(candidates) == 1:
         purchase, attempt = candidates[0]
-        give(container, session, order, purchase, attempt, source=source)
+        give(container, session, order, purchase, attempt, source=source, closed=read.closed)
         session.flush()
         apply_read(container, session, order, read)
         return f"attached to purchase {purchase.id}"
-    if order.role == "foreign":
-        order.track_run_at = None
-        return "belongs to no purchase of ours"
     order.role = "orphan"
     order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll
     if candidates:
@@ -193,10 +200,19 @@ def _in_time(session: Session, purchase: Purchase) -> bool:
 
 
 def give(
-    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, *, source: str
+    container: Container,
+    session: Session,
+    order: SupplierOrder,
+    purchase: Purchase,
+    attempt: Attempt,
+    *,
+    source: str,
+    closed: bool = False,
 ) -> None:
-    """Attach an order to a purchase. Late evidence for a VOID generation is the case of section 8."""
-    session.execute(sa.delete(SupplierOrderItem).where(SupplierOrderItem.supplier_order_id == order.id))
+    """Attach an order to a purchase. Late evidence for a VOID generation is the case of section 8.
+
+    `closed`: as it was read just now.
+    """
     session.add(
         Evidence(
             purchase_id=purchase.id,
@@ -207,18 +223,16 @@ def give(
         )
     )
     found, wanted = coverage(session, purchase)
-    order.purchase_id, order.role = purchase.id, "bought"
+    belongs(session, order, purchase, source=source)
     order.track_run_at = sa.func.clock_timestamp()
-    audit(session, "supplier_order", order.id, "attached", actor=source, detail={"purchase": purchase.id})
-    end_tasks(session, f"stray:{order.id}", source.removeprefix("human:"))
-    end_alerts(session, f"stray:{order.id}")
     if purchase.state == "VOID":
-        late.turned_up(container, session, order, purchase, attempt, source)
+        late.turned_up(container, session, order, purchase, attempt, source, closed=closed)
     elif purchase.state == "CANCELLED":
         when = "after an earlier one was found" if purchase.gave_way else "after the shop had cancelled it"
-        late.duplicate(session, order, purchase, when)
+        late.duplicate(session, order, purchase, f"which was given up, {when}")
     elif purchase.state in PLACED and found >= wanted:
-        late.duplicate(session, order, purchase)  # the rest was called "not there", and a new part took its place
+        # The rest was called "not there" and a new part took its place, or another order was found first.
+        late.duplicate(session, order, purchase, "of which nothing is missing any more")
 
 
 def unattached(session: Session, account_id: int, sent_at: datetime | None) -> list[str]:
@@ -281,12 +295,16 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         )
     with container.database.transaction() as session:
         locks.account(session, account_id)
-        rivals = [one.id for one, _ in fit.fitting(container, session, account_id, read) if one.id != purchase_id]
+        fitting = [one for one, _ in fit.fitting(container, session, account_id, read) if one.id != purchase_id]
+        _refuse_sending(ref, fitting)
+        rivals = [one.id for one in fitting]
         purchase = locks.purchase(session, purchase_id)
         if purchase.account_id != account_id:
             raise Conflict("changed", f"The account of purchase {purchase_id} was changed just now. Look once more.")
         attempt = open_attempt(session, purchase)
         order = row(session, account_id, ref, "human")
+        if recall.may_recall(session, purchase):
+            late.spare(session, order, purchase, by=by)
         if order.purchase_id is not None and order.purchase_id != purchase_id:
             raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
         if recall.may_recall(session, purchase):
@@ -303,10 +321,21 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
                 f"Order {ref} does not fit purchase {purchase_id}: "
                 "products, SKUs, counts and time must be those of the send.",
             )
-        give(container, session, order, purchase, attempt, source=f"human:{by}")
+        give(container, session, order, purchase, attempt, source=f"human:{by}", closed=read.closed)
         session.flush()
         apply_read(container, session, order, read)
         return purchase.state
+
+
+def _refuse_sending(ref: str, fitting: list[Purchase]) -> None:
+    """The answer to a send names its order for certain, and may come any moment."""
+    sending = next((one.id for one in fitting if one.state == "SENDING"), None)
+    if sending is not None:
+        raise Conflict(
+            "being_sent",
+            f"Order {ref} fits what is being sent for purchase {sending} just now. Its answer tells in a minute "
+            "whose it is: say it again then.",
+        )
 
 
 def _refuse_rivals(ref: str, rivals: list[int]) -> None:

@@ -17,7 +17,7 @@ from app.models import (
     StoreOrder,
     SupplierOrder,
 )
-from app.pipeline.record import audit
+from app.pipeline.record import audit, end_tasks
 from app.ports.errors import MerchantMustAct
 from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from app.shop_access import with_shop
@@ -84,6 +84,8 @@ def _shown(container: Container, parcel_id: int, given: Parcel, made: Fulfilment
         parcel = session.get_one(ShippedParcel, parcel_id, with_for_update=True)
         parcel.fulfilment_ref, parcel.shown_number = made.id, given.tracking_number
         parcel.shown_at = parcel.shown_at or sa.func.clock_timestamp()
+        its = sa.select(SupplierOrder.purchase_id).where(SupplierOrder.id == parcel.supplier_order_id)
+        end_tasks(session, f"bought-after-all:{session.scalar(its)}", "shown in the shop")
         audit(
             session,
             "parcel",

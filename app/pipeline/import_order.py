@@ -20,7 +20,7 @@ from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
-from app.pipeline import evidence, leave, match, permission
+from app.pipeline import evidence, leave, match, permission, requests
 from app.pipeline.due import Claim
 from app.pipeline.receive import open_body
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
@@ -358,6 +358,7 @@ def _lines(
             item.at_our_location,
             item.request,
         )
+        line.withdrawn = line.withdrawn and line.request not in requests.WANTED
         line.source_version = order.source_version
     present = {item.id for item in fresh.lines}
     for external_id, line in known.items():

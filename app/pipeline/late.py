@@ -6,12 +6,24 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import UNSENT
-from app.models import Attempt, Purchase, Spend, SupplierOrder, Task
+from app.domain.purchase_flow import PLACED, UNCLEAR, UNSENT
+from app.models import (
+    Attempt,
+    Outbox,
+    Purchase,
+    PurchaseItem,
+    SourceLine,
+    Spend,
+    StoreOrder,
+    SupplierOrder,
+    Task,
+)
 from app.pipeline import match
 from app.pipeline.adopt import open_attempt
 from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
@@ -21,15 +33,25 @@ BOUGHT_NOTHING = UNSENT | {"VOID", "REJECTED"}
 
 
 def turned_up(
-    container: Container, session: Session, order: SupplierOrder, purchase: Purchase, attempt: Attempt, source: str
+    container: Container,
+    session: Session,
+    order: SupplierOrder,
+    purchase: Purchase,
+    attempt: Attempt,
+    source: str,
+    *,
+    closed: bool,
 ) -> None:
-    """An order of a VOID purchase is the one that was bought, or a duplicate. The caller locked that and its order."""
+    """An order of a VOID purchase is the one that was bought, or a duplicate. The caller locked that and its order.
+
+    `closed`: as it was read just now. One that the supplier closed has bought nothing: no other try is stopped for it.
+    """
     later = _later(session, purchase)
-    # One that the supplier closed has bought nothing: the try that goes on is not stopped for it.
-    over = order.closed or order.closed_seen > 0
-    if over or any(heir.state not in BOUGHT_NOTHING for heir in later):
+    over = closed or order.closed or order.closed_seen > 0
+    if over or _bought_since(session, purchase, later):
         duplicate(session, order, purchase)
         return
+    _tell_shop(session, purchase, later)
     for heir in later:
         _give_way(session, heir, source)
     attempt.outcome = "PLACED"
@@ -53,7 +75,53 @@ def reconsider(
         return
     attempt = open_attempt(session, purchase)
     if attempt is not None:
-        turned_up(container, session, order, purchase, attempt, "track")
+        turned_up(container, session, order, purchase, attempt, "track", closed=closed)
+
+
+def _bought_since(session: Session, purchase: Purchase, later: Sequence[Purchase]) -> bool:
+    """Whether a later try bought something or may have, or the buyer's pieces were bought as another part meanwhile."""
+    ids = [heir.id for heir in later]
+    turned_up_too = sa.exists().where(
+        SupplierOrder.purchase_id.in_(ids), SupplierOrder.closed.is_(False), SupplierOrder.role == "duplicate"
+    )
+    if any(heir.state not in BOUGHT_NOTHING for heir in later) or session.scalar(sa.select(turned_up_too)):
+        return True
+    mine = sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.position == 1)
+    for item in session.scalars(mine):
+        elsewhere = session.scalar(
+            sa.select(sa.func.sum(PurchaseItem.quantity))
+            .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
+            .where(
+                PurchaseItem.source_line_id == item.source_line_id,
+                PurchaseItem.position == 1,
+                Purchase.id.not_in([purchase.id, *ids]),
+                Purchase.state.in_(UNCLEAR | PLACED),
+            )
+        )
+        line = session.get_one(SourceLine, item.source_line_id)
+        if elsewhere and int(elsewhere) + item.quantity > line.quantity - line.refunded:
+            return True
+    return False
+
+
+def _tell_shop(session: Session, purchase: Purchase, later: Sequence[Purchase]) -> None:
+    """The shop was told, or is being told, that it cannot be bought: the merchant must not send it as well."""
+    keys = [f"request:{heir.id}:reject" for heir in later]
+    written = sa.or_(Outbox.state == "DONE", Outbox.lease_until > sa.func.clock_timestamp())
+    if not session.scalar(sa.select(sa.exists().where(Outbox.dedupe_key.in_(keys), written))):
+        return
+    number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == purchase.order_id))
+    task(
+        session,
+        f"bought-after-all:{purchase.id}",
+        "bought_after_all",
+        turn="merchant",
+        text=f"Order {number}: we rejected your fulfilment request, but an earlier try was ordered at the supplier "
+        "after all. Do not send it yourself: request fulfilment again, so that its tracking can be shown.",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
 
 
 def _give_way(session: Session, heir: Purchase, source: str) -> None:
@@ -75,9 +143,12 @@ def _no_duplicates(session: Session, purchase: Purchase, source: str) -> None:
 
 
 def duplicate(
-    session: Session, order: SupplierOrder, purchase: Purchase, when: str = "after it was ordered again"
+    session: Session,
+    order: SupplierOrder,
+    purchase: Purchase,
+    which: str = "which was given up, after it was ordered again",
 ) -> None:
-    """Tell that this one is too many: not to be paid."""
+    """Tell that this one is too many: not to be paid. `which`: how it stands with its purchase."""
     if order.role == "duplicate":
         return
     order.role = "duplicate"
@@ -85,7 +156,7 @@ def duplicate(
         session,
         f"duplicate:{order.id}",
         "duplicate",
-        f"Supplier order {order.external_id} turned up for purchase {purchase.id}, which was given up, {when}. "
+        f"Supplier order {order.external_id} turned up for purchase {purchase.id}, {which}. "
         "Do not pay it; if it is paid, ask the seller to cancel.",
         shop_id=purchase.shop_id,
         purchase_id=purchase.id,
@@ -95,12 +166,25 @@ def duplicate(
         f"duplicate:{order.id}",
         "duplicate",
         turn="merchant",
-        text=f"Do not pay supplier order {order.external_id}: it turned up after “not there”, {when}. "
+        text=f"Do not pay supplier order {order.external_id}: it turned up for purchase {purchase.id}, {which}. "
         "If it is paid already, ask the seller to cancel it.",
         shop_id=purchase.shop_id,
         order_id=purchase.order_id,
         purchase_id=purchase.id,
     )
+
+
+def spare(session: Session, order: SupplierOrder, purchase: Purchase, *, by: str) -> None:
+    """A person says that a duplicate is what this unsent purchase of the same store order is about to buy.
+
+    Then it is free to be given to that; nothing happens to any other supplier order.
+    """
+    its = sa.select(Purchase.order_id).where(Purchase.id == order.purchase_id)
+    if order.role != "duplicate" or order.purchase_id == purchase.id or session.scalar(its) != purchase.order_id:
+        return
+    order.purchase_id, order.role = None, "orphan"
+    end_tasks(session, f"duplicate:{order.id}", by)
+    end_alerts(session, f"duplicate:{order.id}")
 
 
 def _later(session: Session, purchase: Purchase) -> list[Purchase]:

@@ -162,8 +162,9 @@ def _wanted(order: StoreOrder, line: SourceLine, book: _Book) -> _Pieces:
     """Pieces that the shop still expects from us in all, those we shipped already included."""
     if order.cancelled or order.gone or not line.requires_shipping:
         return _Pieces()
+    to_ship = 0 if line.withdrawn else line.to_ship
     shown, bought = book.shown.get(line.id, _Pieces()), max(line.quantity - line.refunded, 0)
-    return _Pieces(min(line.to_ship + shown.least, bought), min(line.to_ship + shown.most, bought))
+    return _Pieces(min(to_ship + shown.least, bought), min(to_ship + shown.most, bought))
 
 
 def _follow(
@@ -175,7 +176,8 @@ def _follow(
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
         left = wanted[line.id].most - sum(item.quantity for _, item in sent)
-        still = 0 if order.cancelled or order.gone else line.quantity - line.refunded
+        unwanted = order.cancelled or order.gone or line.withdrawn
+        still = 0 if unwanted else line.quantity - line.refunded
         over = sum(item.quantity for _, item in sent) - max(still, 0)
         if over > 0:
             too_much.add(f"too-much:{line.id}:{over}")

@@ -26,11 +26,12 @@ Covering = Callable[[SourceLine], Sequence[tuple[Purchase, PurchaseItem]]]
 
 def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
     """Whether the merchant took this line back and did not ask for it anew. `purchases`: all that ever held it."""
-    return line.request not in WANTED and any(
+    cancelled = any(
         purchase.state == "CANCELLED"
         and (purchase.reason == "request_cancelled" or purchase.cancel_requested_at is not None)
         for purchase in purchases
     )
+    return line.withdrawn or (line.request not in WANTED and cancelled)
 
 
 def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[SourceLine], covering: Covering) -> None:
@@ -39,6 +40,8 @@ def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[Sou
     if not asked:
         return
     sent = {line.id: [purchase for purchase, _ in covering(line) if purchase.state not in UNSENT] for line in asked}
+    for line in asked:
+        line.withdrawn = not sent[line.id]
     for purchase in {purchase.id: purchase for found in sent.values() for purchase in found}.values():
         _too_late(session, order, purchase, lines, covering)
     outbox(

@@ -25,7 +25,7 @@ from app.models import (
     SupplierOrder,
 )
 from app.pipeline import evidence, fit, locks
-from app.pipeline.adopt import follow, open_attempt, resolved, row
+from app.pipeline.adopt import belongs, follow, open_attempt, resolved, row
 from app.pipeline.record import alert, audit, move, outbox
 from app.ports.errors import OutsideError
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -84,7 +84,8 @@ def _attach(container: Container, session: Session, purchase: Purchase, ref: str
     order = row(session, purchase.account_id or 0, ref, SOURCE)
     if order.purchase_id not in {None, purchase.id}:
         raise Conflict("other_purchase", f"Order {ref} belongs to purchase {order.purchase_id} already.")
-    order.purchase_id, order.role, order.source = purchase.id, "bought", SOURCE
+    belongs(session, order, purchase, source=by)
+    order.source, order.read_at = SOURCE, None  # until it is read again, nothing of it is known
     order.track_run_at = sa.func.clock_timestamp() + container.timers.recheck_held
     say(session, purchase, ref, "found", by=by, confirm_by=confirm_by)
 

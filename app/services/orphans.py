@@ -69,6 +69,8 @@ def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
         if order.purchase_id is not None and order.role != "duplicate":
             raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
         order.role = "foreign"
+        if order.purchase_id is None:
+            order.track_run_at = None  # nobody needs to know any more what becomes of it
         end_tasks(session, f"stray:{order.id}", by)
         end_tasks(session, f"orphan:{order.id}", by)
         end_tasks(session, f"duplicate:{order.id}", by)

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.journal import Entry
-from app.models import Alert, Attempt, Breaker, Interlock, Purchase, Spend, SupplierOrder
+from app.models import Alert, Attempt, Breaker, Evidence, Interlock, Purchase, Spend, SupplierOrder
 from app.pipeline import adopt, not_there
 from app.pipeline.buy import outcome
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
@@ -126,6 +126,22 @@ def test_numbers_that_come_late_are_never_thrown_away(world: World, unclear: Att
         refs = session.scalars(sa.select(SupplierOrder.external_id).where(SupplierOrder.purchase_id == 1)).all()
     assert sorted(refs) == sorted([made, "8199999999999999"])
     assert world.states() == ["PLACED_UNPAID"]
+
+
+def test_numbers_in_the_journal_are_kept_though_the_send_was_settled_by_what_was_found(
+    world: World, unclear: Attempt
+) -> None:
+    made, late = str(world.created()[0]["order_id"]), "8199999999999999"
+    assert say(world, unclear, PlaceOutcome.PLACED, made)
+    answer = outcome.plain(PlaceResult(PlaceOutcome.PLACED, order_ids=(made, late)))
+    at = unclear.sent_at.timestamp()
+    world.container.journal.append(Entry(unclear.id, unclear.purchase_id, unclear.out_order_id, answer, at))
+    for _ in range(2):
+        assert outcome.replay(world.container) == 0
+        with world.container.database.transaction() as session:
+            found = session.scalars(sa.select(SupplierOrder).where(SupplierOrder.external_id == late)).one()
+            kept = session.scalars(sa.select(Evidence.id).where(Evidence.supplier_order_ref == late)).all()
+        assert (found.purchase_id, len(kept)) == (unclear.purchase_id, 1)
 
 
 def belongs(world: World, made: str, purchase_id: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.errors import Conflict
 from app.models import Audit, Breaker, Call, Evidence, Inbox, Purchase, SupplierOrder
 from app.pipeline import evidence, reconcile
 from app.ports.inbound import Hint, HintKind
@@ -194,13 +195,27 @@ def test_an_order_that_fits_two_purchases_is_for_a_person(
 
 
 def test_an_order_that_was_said_to_be_foreign_stays_it(world: World, unclear: str) -> None:
+    """Also where it is the only one that a purchase may be: a person said that it is not."""
     with world.container.database.transaction() as session:
         session.add(_orphan(unclear, role="foreign"))
-        session.execute(sa.text("UPDATE attempt SET sent_at = sent_at - interval '1 day'"))
     assert evidence.look_up(world.container, 1, unclear, source="push") == "belongs to no purchase of ours"
     with world.container.database.transaction() as session:
         found = session.scalars(sa.select(SupplierOrder)).one()
     assert (found.role, found.track_run_at) == ("foreign", None)
+
+
+def test_nobody_may_say_whose_it_is_while_what_it_fits_is_being_sent(world: World, unclear: str) -> None:
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(state="SENDING"))
+        other = sa.select(Purchase.order_id, Purchase.account_id, Purchase.shop_id, Purchase.merchant_id)
+        of = session.execute(other).one()._asdict()
+        second = Purchase(**of, supplier="aliexpress", state="UNKNOWN", part=9, generation=1, out_order_id="W-other")
+        session.add(second)
+        session.flush()
+        second_id = second.id
+    with pytest.raises(Conflict) as refused:
+        evidence.confirm(world.container, second_id, unclear, by="merchant:1")
+    assert refused.value.code == "being_sent"
 
 
 def test_an_order_that_fits_a_send_on_its_way_is_looked_at_after_it(world: World, unclear: str) -> None:

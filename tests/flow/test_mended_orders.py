@@ -221,7 +221,7 @@ def test_nothing_is_sent_after_a_restore_even_before_the_job_notices(world: Worl
 
 
 def test_late_evidence_stops_the_part_that_took_its_place(world: World) -> None:
-    """The rest was called "not there"; it turns up before the new part for it is sent."""
+    """The rest was called "not there"; it turns up before the new part for it is sent, and a person gives it to that."""
     world.aliexpress.control("push", {"lost": 1000})
     two_lines(world, {"kind": "partial_ids", "split": True})
     world.settle(until=lambda: world.reasons() == ["partly_found"], seconds=20)
@@ -235,6 +235,13 @@ def test_late_evidence_stops_the_part_that_took_its_place(world: World) -> None:
         look_again(world)
     assert len(world.created()) == 2
     assert world.reasons()[-1] == "late_evidence"
+    part = world.purchases()[-1]
+    assert part.facts == {"supplier_order": rest, "purchase": part.id}
+    assert "duplicate" in world.tasks()
+    assert evidence.confirm(world.container, part.id, rest, by="merchant:1") == "PLACED_UNPAID"
+    world.settle()
+    assert world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"]
+    assert (len(world.created()), "duplicate" in world.tasks()) == (2, False)
 
 
 def test_an_order_that_is_closed_unpaid_is_no_partial_closing(world: World) -> None:

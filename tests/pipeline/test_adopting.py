@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app import db
 from app.models import Audit, Purchase, SupplierOrder, Task
 from app.pipeline import adopt
 from app.pipeline.record import alert, task
@@ -171,12 +172,12 @@ def test_closed_counts_when_it_was_seen_twice_with_some_time_between(stage: Stag
     closed, opened = stage.read("81", closed=True), stage.read("81")
 
     def look(read: Any, *, seconds: float) -> tuple[int, bool]:
-        order.read_at = stage.now - timedelta(seconds=seconds)
+        order.read_at = db.now(stage.session) - timedelta(seconds=seconds)
         adopt.apply_read(stage.container, stage.session, order, read)
         return order.closed_seen, order.closed
 
     assert look(closed, seconds=0) == (1, False)
-    assert look(closed, seconds=4.9) == (1, False)
+    assert look(closed, seconds=4) == (1, False)
     assert look(opened, seconds=60) == (0, False)
     assert look(closed, seconds=60) == (1, False)
     assert look(closed, seconds=5) == (2, True)

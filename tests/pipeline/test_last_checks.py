@@ -328,6 +328,33 @@ def test_a_duplicate_that_was_never_read_stops_all_of_its_order(
     assert found == ("HELD", "late_evidence") if stops else isinstance(found, Attempt)
 
 
+@pytest.mark.parametrize(
+    ("same_line", "mapped", "stops"), [(True, True, True), (False, True, False), (False, False, True)]
+)
+def test_a_duplicate_stops_its_line_whatever_that_is_linked_to_by_now(
+    stage: Stage, same_line: bool, mapped: bool, stops: bool
+) -> None:
+    mine, before = claimed(stage, (("P9", "S9", 2),), generation=2), stage.purchase("VOID", outcome="VOID")
+    before.order_id = mine.order_id
+    if same_line:
+        stage.items(before)[0].source_line_id = stage.items(mine)[0].source_line_id
+    made = stage.supplier_order("99", before, ONE, role="duplicate", track_run_at=stage.now + timedelta(hours=6))
+    if not mapped:
+        stage.stored(made)[0].purchase_item_id = None
+    stage.session.flush()
+    found = passed(stage, mine)
+    assert found == ("HELD", "late_evidence") if stops else isinstance(found, Attempt)
+
+
+def test_a_duplicate_that_stops_a_send_is_read_now(stage: Stage) -> None:
+    mine, before = claimed(stage), stage.purchase("VOID", outcome="VOID")
+    before.order_id = mine.order_id
+    made = stage.supplier_order("99", before, ONE, role="duplicate", track_run_at=stage.now + timedelta(hours=6))
+    assert whole(stage, mine, plan(stage, mine))[0] is None
+    assert (stage.again(mine).state, stage.again(mine).reason) == ("HELD", "late_evidence")
+    assert stage.soon(stage.again(made).track_run_at) < 60
+
+
 def test_one_bought_order_of_a_sibling_is_no_stray(stage: Stage) -> None:
     mine, other = claimed(stage), stage.purchase("PLACED_PAID", outcome="PLACED")
     other.order_id = mine.order_id

@@ -24,10 +24,10 @@ def chain(stage: Stage, *states: str) -> list[Purchase]:
     return made
 
 
-def turns_up(stage: Stage, purchase: Purchase, number: str = "81") -> SupplierOrder:
+def turns_up(stage: Stage, purchase: Purchase, number: str = "81", *, closed: bool = False) -> SupplierOrder:
     attempt = stage.session.scalars(sa.select(Attempt).where(Attempt.purchase_id == purchase.id)).one()
     order = stage.supplier_order(number, purchase)
-    late.turned_up(stage.container, stage.session, order, purchase, attempt, "push")
+    late.turned_up(stage.container, stage.session, order, purchase, attempt, "push", closed=closed)
     return order
 
 

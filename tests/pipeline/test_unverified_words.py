@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import WaybillError
 from app.models import Credential, Evidence, Outbox, ParcelItem, Purchase, ShippedParcel, SupplierOrder
-from app.pipeline import unverified
+from app.pipeline import adopt, evidence, unverified
 from tests.pipeline.stage import ONE, TWO, Stage
 
 TWO_PERSONS = {"by": "Ada", "confirm_by": "Bob"}
@@ -55,6 +55,19 @@ def test_the_orders_that_it_became_are_its_own_as_said(stage: Stage, state: str)
     assert stage.again(other).state == state
 
 
+def test_what_was_read_of_an_order_before_it_was_said_to_be_its_is_read_anew(stage: Stage) -> None:
+    """Its items knew no purchase, so nothing could be shown in the shop."""
+    mine = stage.purchase("UNKNOWN", outcome="UNKNOWN")
+    orphan = stage.supplier_order("81", None, ONE)
+    assert code(stage, unverified.found, mine.id, ["81"]) == ""
+    assert (stage.again(orphan).read_at, stage.stored(orphan)) == (None, [])
+    mine, orphan = stage.again(mine), stage.again(orphan)
+    unverified.check_order(stage.container, stage.session, orphan, stage.read("81"))
+    adopt.apply_read(stage.container, stage.session, orphan, stage.read("81"), mine)
+    assert stage.alerts() == []
+    assert [one.purchase_item_id for one in stage.stored(orphan)] == [stage.items(mine)[0].id]
+
+
 @pytest.mark.parametrize(
     ("state", "outcome", "refused"),
     [("SENDING", "OPEN", "not_unclear"), ("VOID", "VOID", "not_unclear"), ("UNKNOWN", "NOT_SENT", "not_unclear")],
@@ -62,6 +75,20 @@ def test_the_orders_that_it_became_are_its_own_as_said(stage: Stage, state: str)
 def test_only_of_what_is_unclear_and_may_have_been_sent(stage: Stage, state: str, outcome: str, refused: str) -> None:
     mine = stage.purchase(state, outcome=outcome)
     assert code(stage, unverified.found, mine.id, ["81"]) == refused
+
+
+@pytest.mark.parametrize(
+    ("days", "said", "verified", "asked"),
+    [(6, "", None, True), (8, "", None, False), (8, "not there", False, True), (8, "not there", True, False)],
+)
+def test_a_push_without_a_buyer_is_looked_up_where_nobody_could_check_that_it_was_not_there(
+    stage: Stage, days: int, said: str, verified: bool | None, asked: bool
+) -> None:
+    given_up = stage.purchase("VOID", outcome="VOID", sent_at=stage.now - timedelta(days=days))
+    if said:
+        its = {"purchase_id": given_up.id, "account_id": stage.account.id, "supplier_order_ref": "80"}
+        stage.add(Evidence(kind="human", detail={"said": said, "verified": verified}, **its))
+    assert evidence._accounts(stage.session, "aliexpress", None, turn=0) == ([stage.account.id] if asked else [])
 
 
 def test_neither_anothers_order_nor_an_unknown_purchase_nor_one_person(stage: Stage) -> None:

@@ -109,7 +109,7 @@ def test_the_heir_of_what_was_given_up_is_locked_before_it_is_cancelled(stage: S
     order, mine = stage.again(order), stage.again(mine)
     attempt = adopt.open_attempt(stage.session, mine)
     assert attempt is not None
-    late.turned_up(stage.container, stage.session, order, mine, attempt, "push")
+    late.turned_up(stage.container, stage.session, order, mine, attempt, "push", closed=False)
     assert not free(stage, heir)
 
 

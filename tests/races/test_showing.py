@@ -124,3 +124,12 @@ def test_two_workers_at_a_newer_woocommerce(new_woo: Shop, shared_world: World) 
 
 def test_showing_and_a_new_number_at_woocommerce(woo: Shop, shared_world: World) -> None:
     assert every_order(shared_world, pair(woo, Parcel.show, Parcel.renumber), at=CHANGING) > 8
+
+
+def test_a_worker_whose_lease_is_over_while_it_shows_at_woocommerce(woo: Shop, shared_world: World) -> None:
+    """The shop refuses nothing: whoever lost its lease finds that out before its next call."""
+    assert every_order(shared_world, pair(woo, Parcel.show, Parcel.lease_is_over), at=SHOWING, both=False) > 4
+
+
+def test_a_worker_whose_lease_is_over_while_it_shows_at_a_newer_woocommerce(new_woo: Shop, shared_world: World) -> None:
+    assert every_order(shared_world, pair(new_woo, Parcel.show, Parcel.lease_is_over), at=SHOWING, both=False) > 3

@@ -213,8 +213,8 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
     """An order at the supplier that belongs to nobody and holds one of these items may be ours from before.
 
     From before: since a generation that was given up was sent, or, where none was, since the buyer ordered. Likewise
-    one that turned up too late for such a generation, while it may still be paid; until it is read nobody knows what
-    it holds, so it stops any purchase of the same order.
+    one that turned up too late for such a generation, while it may still be paid: for the lines it holds, whatever
+    they are linked to by now, and until it is read nobody knows which those are.
     """
     given_up = (
         sa.select(Attempt.account_id, Attempt.sent_at)
@@ -231,6 +231,7 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
         else_=sa.func.greatest(made, SupplierOrder.recorded_at) >= sent - timedelta(minutes=2),
     )
     siblings = sa.select(Purchase.id).where(Purchase.order_id == purchase.order_id)
+    same = sa.select(PurchaseItem.id).where(PurchaseItem.source_line_id.in_([item.source_line_id for item in items]))
     # The supplier may name a product by either of its ids, and leave out the SKU.
     products = {product for item in items for product in (item.order_product_id, item.product_id)}
     stray = session.scalar(
@@ -250,13 +251,23 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
                     SupplierOrderItem.product_id.in_(products),
                     SupplierOrderItem.sku_id.in_({"", *(item.sku_id for item in items)}),
                 ),
-                sa.and_(SupplierOrder.role == "duplicate", SupplierOrderItem.id.is_(None)),
+                sa.and_(
+                    SupplierOrder.role == "duplicate",
+                    sa.or_(SupplierOrderItem.purchase_item_id.is_(None), SupplierOrderItem.purchase_item_id.in_(same)),
+                ),
             ),
         )
         .limit(1)
     )
     if stray is not None:
-        raise _Stop("HELD", "late_evidence", {"supplier_order": stray})
+        raise _Stop("HELD", "late_evidence", {"supplier_order": stray, "purchase": purchase.id})
+
+
+def _read_now(session: Session, ref: str) -> None:
+    """It may be closed by now, or be what is to be adopted instead."""
+    later = SupplierOrder.track_run_at > sa.func.now()
+    order = sa.update(SupplierOrder).where(SupplierOrder.external_id == ref, SupplierOrder.closed.is_(False), later)
+    session.execute(order.values(track_run_at=sa.func.now()))
 
 
 def _interlock(container: Container, session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:
@@ -301,6 +312,8 @@ def _put_back(container: Container, claimed: Claimed, story: Story, stop: _Stop)
             return
         if stop.state == "HELD":
             wait = next_look(container, purchase, stop.reason)
+        if stop.reason == "late_evidence":
+            _read_now(session, str(stop.facts["supplier_order"]))
         move(
             session,
             purchase,

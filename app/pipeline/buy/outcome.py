@@ -116,18 +116,17 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
 def _late(container: Container, session: Session, attempt: Attempt, purchase: Purchase, result: PlaceResult) -> bool:
     """An answer for an attempt that was settled otherwise: ids are never thrown away.
 
-    Of one that a person gave up meanwhile they are late evidence, as in `evidence.give`. One that belongs to another
-    purchase stays there, and a person is told.
+    They are late evidence, as in `evidence.give`: of one that a person gave up meanwhile, or for which another order
+    was found first. What belongs to this purchase already stays as it is; what belongs to another one is told.
     """
-    if attempt.outcome == "VOID":
-        for external_id in result.order_ids:
-            order = adopt.row(session, attempt.account_id, external_id, "answer")
-            if order.purchase_id is None:
-                evidence.give(container, session, order, purchase, attempt, source="answer")
-            else:
-                adopt.tell_rival(session, order, purchase.id)
-    elif result.order_ids:
-        adopt_orders(container, session, purchase, attempt, result.order_ids, source="answer", pay=result.pay)
+    for external_id in result.order_ids:
+        order = adopt.row(session, attempt.account_id, external_id, "answer")
+        if order.purchase_id is None:
+            evidence.give(container, session, order, purchase, attempt, source="answer")
+        else:
+            adopt.tell_rival(session, order, purchase.id)
+        if order.purchase_id == purchase.id:
+            order.pay_failed = order.pay_failed or result.pay == PayResult.FAILED
     return False
 
 
@@ -209,13 +208,15 @@ def replay(container: Container, *, kept: bool = False) -> int:
         kept = kept or forgotten.suspected(session)
     entries = {entry.key: entry for entry in container.journal.entries(kept=kept)}
     recorded, done = 0, set[Key]()
-    for key, row in _attempts_of(container, entries).items():
-        entry = entries[key]
-        result = _understood(container, entry)
+    attempts = _attempts_of(container, entries)
+    results = {key: _understood(container, entries[key]) for key in attempts}
+    unknown = _unknown(container, attempts, results)
+    for key, row in attempts.items():
+        entry, result = entries[key], results[key]
         if result is None:
             continue
         mine = _of_this_send(entry, row)  # else only its ids count: another send is in flight under the number now
-        if mine and row.outcome == "OPEN":
+        if mine and (row.outcome == "OPEN" or (key in unknown and row.outcome != "VOID")):
             with container.calls.story() as story:
                 recorded += record(
                     container,
@@ -253,6 +254,25 @@ def _attempts_of(container: Container, entries: Mapping[Key, Entry]) -> dict[Key
             forgotten.journal_knows_more(session, {key[1] for key in strange}, bought)
     recalled = {key: _recalled(container, entries[key]) for key in strange}
     return known | {key: row for key, row in recalled.items() if row is not None}
+
+
+def _unknown(
+    container: Container,
+    attempts: Mapping[Key, sa.Row[int, str, str, int, datetime]],
+    results: Mapping[Key, PlaceResult | None],
+) -> set[Key]:
+    """Entries of which an order belongs to nobody: their sends were settled by something else that was found."""
+    told = {key: result.order_ids for key, result in results.items() if result is not None}
+    named = {(attempts[key].account_id, ref): key for key, refs in told.items() for ref in refs}
+    if not named:
+        return set()
+    refs = sa.literal(sorted({ref for _, ref in named}), ARRAY(sa.Text))
+    owned = sa.select(SupplierOrder.account_id, SupplierOrder.external_id).where(
+        SupplierOrder.external_id == sa.any_(refs), SupplierOrder.purchase_id.is_not(None)
+    )
+    with container.database.reading() as session:
+        known = {(account_id, ref) for account_id, ref in session.execute(owned)}
+    return {key for pair, key in named.items() if pair not in known}
 
 
 def _answered(entry: Entry, row: sa.Row[int, str, str, int, datetime]) -> bool:

@@ -1,0 +1,68 @@
+"""What the merchant took back from our location, while another line of the same purchase is still wanted."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from app.models import Purchase, Shop, SourceLine
+from app.pipeline import match, requests
+from tests.pipeline.stage import TWO, Stage
+
+
+def lines(stage: Stage, purchase: Purchase) -> list[SourceLine]:
+    query = sa.select(SourceLine).where(SourceLine.order_id == purchase.order_id).order_by(SourceLine.id)
+    return list(stage.session.scalars(query))
+
+
+def derived(stage: Stage, purchase: Purchase) -> list[int]:
+    """Pieces of its items, after the order was looked at once more."""
+    stage.session.flush()
+    match.derive_again(stage.container, stage.session, purchase.order_id)
+    stage.session.flush()
+    return [item.quantity for item in stage.items(purchase)]
+
+
+@pytest.fixture
+def mine(stage: Stage) -> Purchase:
+    """Two lines at our location, asked for; the first one is taken back before anything was sent."""
+    stage.session.get_one(Shop, stage.shop.id).request_needed = True
+    made = stage.purchase("HELD", TWO, reason="shop_paused", held_for="shop_paused")
+    for line in lines(stage, made):
+        line.at_our_location, line.request = True, "accepted"
+    first = lines(stage, made)[0]
+    first.request, first.to_ship = requests.ASKED, 0
+    assert derived(stage, made) == [0, 1]
+    return made
+
+
+def test_it_stays_taken_back_when_the_shop_opens_a_new_fulfilment_order(stage: Stage, mine: Purchase) -> None:
+    first = lines(stage, mine)[0]
+    assert first.withdrawn
+    first.request, first.to_ship = "none", 2
+    assert derived(stage, mine) == [0, 1]
+    assert stage.session.scalars(sa.select(Purchase.id)).all() == [mine.id], "nor does it become another purchase"
+    assert requests.withdrawn(first, [mine]), "the day book expects nothing of it"
+
+
+def test_asked_for_anew_it_is_bought(stage: Stage, mine: Purchase) -> None:
+    first = lines(stage, mine)[0]
+    first.request, first.to_ship, first.withdrawn = "submitted", 2, False
+    assert derived(stage, mine) == [2, 1]
+
+
+def test_what_was_sent_is_not_taken_back_and_is_too_much(stage: Stage) -> None:
+    made = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
+    first = lines(stage, made)[0]
+    first.at_our_location, first.request, first.to_ship = True, requests.ASKED, 0
+    assert derived(stage, made) == [2, 1]
+    assert not first.withdrawn
+    assert stage.tasks() == [f"cancel-asked:{made.id}"]
+
+
+def test_a_line_that_was_taken_back_is_too_much_in_what_turns_up(stage: Stage) -> None:
+    made = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
+    first = lines(stage, made)[0]
+    first.withdrawn = True
+    derived(stage, made)
+    assert stage.tasks() == [f"too-much:{first.id}:2"]
