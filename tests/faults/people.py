@@ -52,9 +52,11 @@ class People:
             for line in self._world.aliexpress.control("ledger")
             if line["op"] == "create"
         }
+        # What was made after the names were read is seen the next time: nobody may pay what has no name yet.
         found = [
-            {**order, "name_hash": names.get(str(order["order_id"]), "")}
+            {**order, "name_hash": names[str(order["order_id"])]}
             for order in self._world.aliexpress.control("state")["orders"]
+            if str(order["order_id"]) in names
         ]
         return [order for order in found if buyer in {"", order["name_hash"]}]
 
