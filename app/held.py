@@ -15,6 +15,9 @@ _thread = threading.local()
 class LeaseLost(Exception):
     """The lease ran out, and somebody else may work on it by now."""
 
+    counted_as = "lease_lost"
+    """The label under which the call that was not made is counted."""
+
 
 @contextmanager
 def holding(renew: Callable[[], bool]) -> Iterator[None]:

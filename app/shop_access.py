@@ -16,6 +16,7 @@ from app import db
 from app.container import Container
 from app.db import changed, table
 from app.errors import NotFound
+from app.held import LeaseLost
 from app.logs import logger
 from app.models import Audit, Credential, Shop, SupplierAccount
 from app.models.supplier import UNKNOWN_NUMBER
@@ -168,7 +169,7 @@ def renew(container: Container, opened: Opened) -> Opened:
         if not _die(container, opened, error.code):
             return _newer(container, opened, error)
         raise
-    except OutsideError:
+    except (OutsideError, LeaseLost):
         _free_lease(container, opened, owner)
         raise
     if _is_foreign(opened, grant):

@@ -75,14 +75,19 @@ class SourceLine(Base):
     requires_shipping: Mapped[bool] = mapped_column(default=True)
     at_our_location: Mapped[bool] = mapped_column(default=False)
     request: Mapped[str] = mapped_column(default="none")
-    withdrawn: Mapped[bool] = mapped_column(default=False)
-    """The merchant took it back from our location before it was ordered, and has not asked for it anew."""
+    withdrawn: Mapped[int] = mapped_column(default=0)
+    """Pieces that the merchant took back from our location before they were ordered, and has not asked for anew."""
     source_version: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
         sa.UniqueConstraint("shop_id", "external_order_id", "external_id"),
         sa.CheckConstraint("to_ship >= 0 AND quantity >= 0", name="quantities"),
     )
+
+    @property
+    def still_to_ship(self) -> int:
+        """Pieces that are open in the shop, without those taken back; while that is asked the shop leaves them out."""
+        return max(self.to_ship - (0 if self.request == "cancel_requested" else self.withdrawn), 0)
 
 
 class OrderGap(Base):

@@ -26,6 +26,8 @@ class Outbox(Base):
     run_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     lease_until: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(sa.Integer, default=0)
+    waits: Mapped[bool] = mapped_column(default=False)
+    """For the merchant: others of its order go before it meanwhile."""
     result: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     done_at: Mapped[datetime | None]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
@@ -15,7 +16,7 @@ from app.errors import NotFound
 from app.held import LeaseLost, holding
 from app.logs import logger
 from app.models import Outbox, StoreOrder
-from app.pipeline import fulfil, letters, requests
+from app.pipeline import fulfil, letters, permission, requests
 from app.pipeline.due import OUTBOX, Claim, claim_due
 from app.pipeline.record import end_tasks, task
 from app.ports.errors import MerchantMustAct, OutsideError, Refused
@@ -39,13 +40,13 @@ def due(container: Container, most: int) -> Sequence[Claim]:
 
 def run(container: Container, claimed: Claim) -> None:
     """Do one act of the outbox."""
-    with container.database.transaction() as session:
-        row = session.get_one(Outbox, claimed.id)
-    if row.state != "DUE":
+    row = _taken(container, claimed)
+    if row is None:
         return
+    lease = _Lease(container, row)
     with container.calls.story(row.order_id) as story:
         try:
-            with holding(_Lease(container, row).renew):
+            with holding(lease.renew):
                 result = ACTS.get(row.kind, _unknown)(container, row)
             _done(container, row, "DONE", result, story)
         except LeaseLost:
@@ -53,11 +54,31 @@ def run(container: Container, claimed: Claim) -> None:
         except Refused as error:
             _done(container, row, "STUCK", f"refused: {error.code}", story)
         except MerchantMustAct as error:
-            _again(container, row, f"waits for the merchant: {error.reason}", 900, story)
-            _ask(container, row, error)
+            _wait(container, row, lease, error, story)
         except (OutsideError, NotFound) as error:
             wait = getattr(error, "retry_after", None) or TRIES[min(row.attempts, len(TRIES)) - 1]
-            _again(container, row, f"later: {error.code}", wait, story)
+            with container.database.transaction() as session:
+                _again(container, session, row, lease, f"later: {error.code}", wait, story)
+
+
+def _taken(container: Container, claimed: Claim) -> Outbox | None:
+    """The row, unless it is not ours any more, or another act of its order is under way: then it is given back."""
+    with container.database.transaction() as session:
+        row = session.get_one(Outbox, claimed.id)
+        if row.state != "DUE" or row.lease_until != claimed.lease_until:
+            return None
+        busy = sa.exists().where(
+            Outbox.order_id == row.order_id,
+            Outbox.id != row.id,
+            Outbox.state == "DUE",
+            Outbox.lease_until > sa.func.clock_timestamp(),
+        )
+        if row.order_id is None or not session.scalar(sa.select(busy)):
+            return row
+        back = sa.update(Outbox).where(Outbox.id == row.id, Outbox.lease_until == row.lease_until)
+        pause = timedelta(seconds=1 + row.id % 2) / container.settings.time_scale  # not both at once again
+        session.execute(back.values(lease_until=None, run_at=sa.func.clock_timestamp() + pause))
+        return None
 
 
 class _Lease:
@@ -65,16 +86,16 @@ class _Lease:
 
     def __init__(self, container: Container, row: Outbox) -> None:
         self._container = container
-        self._id, self._until = row.id, row.lease_until
+        self._id, self.until = row.id, row.lease_until
 
     def renew(self) -> bool:
         """Whether it is still ours, and then for the whole time again."""
-        mine = sa.update(Outbox).where(Outbox.id == self._id, Outbox.lease_until == self._until)
+        mine = sa.update(Outbox).where(Outbox.id == self._id, Outbox.lease_until == self.until)
         until = sa.func.clock_timestamp() + self._container.timers.inbox_lease
         alive = mine.where(Outbox.lease_until > sa.func.clock_timestamp()).values(lease_until=until)
         with self._container.database.transaction() as session:
             renewed = session.scalar(alive.returning(Outbox.lease_until))
-        self._until = renewed or self._until
+        self.until = renewed or self.until
         return renewed is not None
 
 
@@ -107,11 +128,16 @@ UNTOLD = frozenset(("fulfilment_not_requested", "fulfilment_on_hold"))
 """What only a write in the shop finds out; dead connections and shops that left are told where they are noticed."""
 
 
-def _ask(container: Container, row: Outbox, error: MerchantMustAct) -> None:
-    """The merchant has to do something in the shop; the act waits for it as long as it takes."""
-    if error.reason not in UNTOLD:
-        return
+def _wait(container: Container, row: Outbox, lease: _Lease, error: MerchantMustAct, story: Story) -> None:
+    """The merchant has to do something; the act waits for it as long as it takes, and in nobody's way."""
     with container.database.transaction() as session:
+        said = f"waits for the merchant: {error.reason}"
+        if not _again(container, session, row, lease, said, 900, story, waits=True):
+            return
+        if row.shop_id is not None:
+            permission.told(session, row.shop_id, error)
+        if error.reason not in UNTOLD:
+            return
         number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == row.order_id))
         task(
             session,
@@ -124,16 +150,20 @@ def _ask(container: Container, row: Outbox, error: MerchantMustAct) -> None:
         )
 
 
-def _again(container: Container, row: Outbox, result: str, wait: float, story: Story) -> None:
-    with container.database.transaction() as session:
-        if row.attempts in {1, 5}:
-            story.write(session)
-        session.execute(
-            sa.update(Outbox)
-            .where(Outbox.id == row.id)
-            .values(
-                result=result[:300],
-                lease_until=None,
-                run_at=sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale,
-            )
-        )
+def _again(
+    container: Container,
+    session: Session,
+    row: Outbox,
+    lease: _Lease,
+    result: str,
+    wait: float,
+    story: Story,
+    *,
+    waits: bool = False,
+) -> bool:
+    """Have it tried again, if it is still ours; whether it is."""
+    if row.attempts in {1, 5}:
+        story.write(session)
+    mine = sa.update(Outbox).where(Outbox.id == row.id, Outbox.state == "DUE", Outbox.lease_until == lease.until)
+    run_at = sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale
+    return bool(changed(session, mine.values(result=result[:300], lease_until=None, run_at=run_at, waits=waits)))

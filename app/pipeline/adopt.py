@@ -55,6 +55,8 @@ def adopt_orders(
             tell_rival(session, order, purchase.id)
             continue
         mine += 1
+        if order.purchase_id is None:
+            order.read_at = None  # what was read then says nothing about this purchase
         belongs(session, order, purchase, source=source)
         order.pay_failed = order.pay_failed or pay == PayResult.FAILED
         order.track_run_at = sa.func.clock_timestamp() + container.timers.first_read
@@ -299,6 +301,7 @@ def _ended(container: Container, session: Session, purchase: Purchase, state: st
     if state in {"SUPPLIER_CANCELLED", "REFUNDED"}:
         closing.whole(session, purchase)
     if state in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
+        end_tasks(session, f"bought-after-all:{purchase.id}", "closed at the supplier")
         asked = (Task.order_id == purchase.order_id) & (Task.purchase_id == purchase.id)
         end_all_tasks(session, asked & (Task.kind == "ask_supplier_to_cancel"), "closed at the supplier")
 
@@ -311,7 +314,9 @@ def _price_blocked(session: Session, purchase: Purchase, facts: dict[str, str]) 
     number = session.get_one(StoreOrder, purchase.order_id).number
     until = session.scalar(
         sa.select(sa.func.min(SupplierOrder.pay_until)).where(
-            SupplierOrder.purchase_id == purchase.id, SupplierOrder.closed.is_(False)
+            SupplierOrder.purchase_id == purchase.id,
+            SupplierOrder.closed.is_(False),
+            SupplierOrder.role == "bought",
         )
     )
     closing_at = f" Unpaid, it is closed there at {until:%Y-%m-%d %H:%M} UTC." if until else ""

@@ -202,7 +202,7 @@ class _Books:
         purchases = [self._purchases[item.purchase_id] for item in held]
         unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
         bought = max(line.quantity - line.refunded, 0)
-        expected = 0 if unwanted else min(line.to_ship + self._shown.get(line.id, 0), bought)
+        expected = 0 if unwanted else min(line.still_to_ship + self._shown.get(line.id, 0), bought)
         covered = sum(item.quantity for item in held if self._stands(self._purchases[item.purchase_id]))
         return Line(expected, covered)
 

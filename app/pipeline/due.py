@@ -56,6 +56,8 @@ class Claim:
 
     id: int
     claimed_at: datetime
+    lease_until: datetime | None = None
+    """Until when it is ours, where that is asked."""
 
 
 def claim(
@@ -90,14 +92,18 @@ def fair(
 _DUE = "r.state = 'DUE' AND r.run_at <= now() AND (r.lease_until IS NULL OR r.lease_until < clock_timestamp())"
 _TAKE = "lease_until = clock_timestamp() + :lease, attempts = t.attempts + 1"
 INBOX = fair("inbox", free=_DUE, values=_TAKE)
-_FIRST_OF_ORDER = """SELECT min(other.id) FROM outbox other
-    WHERE other.state = 'DUE' AND other.run_at <= now() AND other.order_id = r.order_id"""
+_FIRST_OF_ORDER = """SELECT min(other.id) FROM outbox other WHERE other.state = 'DUE' AND other.order_id = r.order_id
+    AND (other.run_at <= now() OR NOT other.waits)"""
+_UNDER_WAY = """SELECT 1 FROM outbox busy
+    WHERE busy.state = 'DUE' AND busy.order_id = r.order_id AND busy.lease_until > clock_timestamp()"""
 """Acts on one order go one after another: some shops keep parcels in one field that parallel writes would overwrite.
-One that waits, for the merchant perhaps, stands in no other's way."""
+One that waits for the merchant steps aside until it is due again. Two claims of one instant see each other too late for
+this, so `acts.run` looks once more."""
 OUTBOX = fair(
     "outbox",
-    free=f"{_DUE} AND (r.order_id IS NULL OR r.id = ({_FIRST_OF_ORDER}))",
-    values=_TAKE,
+    free=f"{_DUE} AND (r.order_id IS NULL OR (r.id = ({_FIRST_OF_ORDER}) AND NOT EXISTS ({_UNDER_WAY})))",
+    values=f"{_TAKE}, waits = false",
+    gives="t.id, t.lease_until",
 )
 
 
@@ -142,4 +148,4 @@ def claim_due(container: Container, queue: str, statement: sa.TextClause, most: 
     """Claim up to `most` rows of the inbox or the outbox, fairly."""
     with container.database.transaction() as session:
         rows = claim_fairly(container, session, queue, statement, most, {"lease": container.timers.inbox_lease})
-    return [Claim(row.id, row.claimed_at) for row in rows]
+    return [Claim(row.id, row.claimed_at, getattr(row, "lease_until", None)) for row in rows]

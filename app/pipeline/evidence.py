@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
-from app.domain.purchase_flow import PLACED, UNCLEAR
+from app.domain.purchase_flow import FOLLOWED, PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import (
@@ -107,6 +107,7 @@ def _accounts(session: Session, supplier: str, buyer: str | None, *, turn: int) 
         Evidence.kind == "human",
         Evidence.detail["said"].as_string() == "not there",
         Evidence.detail["verified"].as_boolean().is_(False),
+        Evidence.at > sa.func.now() - DEAD_MOST,
     )
     given_up = sa.or_(Attempt.sent_at > sa.func.now() - LATE_MOST, unchecked)
     unresolved = session.scalars(
@@ -230,9 +231,11 @@ def give(
     elif purchase.state == "CANCELLED":
         when = "after an earlier one was found" if purchase.gave_way else "after the shop had cancelled it"
         late.duplicate(session, order, purchase, f"which was given up, {when}")
+    elif purchase.state in FOLLOWED:
+        late.duplicate(session, order, purchase, "which had come to its end already")
     elif purchase.state in PLACED and found >= wanted:
         # The rest was called "not there" and a new part took its place, or another order was found first.
-        late.duplicate(session, order, purchase, "of which nothing is missing any more")
+        late.duplicate(session, order, purchase, late.WHOLE)
 
 
 def unattached(session: Session, account_id: int, sent_at: datetime | None) -> list[str]:

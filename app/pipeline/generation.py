@@ -31,7 +31,7 @@ def next_generation(
     ).all()
     by_id = {line.id: line for line in lines}
     keep = [
-        (by_id[item.source_line_id], min(item.quantity, by_id[item.source_line_id].to_ship))
+        (by_id[item.source_line_id], min(item.quantity, by_id[item.source_line_id].still_to_ship))
         for item in old
         if item.source_line_id in by_id
     ]

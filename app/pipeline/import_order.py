@@ -351,6 +351,7 @@ def _lines(
         line.variant_id = line.variant_id or item.variant_id
         line.sku = line.sku or item.sku
         line.title, line.quantity, line.to_ship = item.title, item.quantity, item.to_ship
+        line.withdrawn = max((line.withdrawn or 0) - max(item.refunded - (line.refunded or 0), 0), 0)
         line.refunded, line.paid = item.refunded, item.paid.minor
         new_request |= item.request == "submitted" != line.request
         line.requires_shipping, line.at_our_location, line.request = (
@@ -358,7 +359,8 @@ def _lines(
             item.at_our_location,
             item.request,
         )
-        line.withdrawn = line.withdrawn and line.request not in requests.WANTED
+        if line.request in requests.WANTED:
+            line.withdrawn = 0
         line.source_version = order.source_version
     present = {item.id for item in fresh.lines}
     for external_id, line in known.items():

@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -22,12 +23,15 @@ from app.models import (
     Spend,
     StoreOrder,
     SupplierOrder,
+    SupplierOrderItem,
     Task,
 )
 from app.pipeline import match
 from app.pipeline.adopt import open_attempt
 from app.pipeline.record import alert, audit, end_alerts, end_all_tasks, end_tasks, move, task
 
+WHOLE = "of which nothing is missing any more"
+"""How a duplicate stands with a purchase that has everything without it."""
 BOUGHT_NOTHING = UNSENT | {"VOID", "REJECTED"}
 """States of a later generation beside which an earlier one may still become the one that was bought."""
 
@@ -58,6 +62,8 @@ def turned_up(
     counted = sa.update(Spend).where(Spend.attempt_id == attempt.id, Spend.state == "RELEASED")
     session.execute(counted.values(state="RESERVED"))
     move(session, purchase, "PLACED_UNPAID", actor=source, reason="", facts={"orders": order.external_id})
+    end_tasks(session, f"duplicate:{order.id}", "nothing else was bought")
+    end_alerts(session, f"duplicate:{order.id}")
     _no_duplicates(session, purchase, source)
     session.flush()
     # The buyer may want more or fewer pieces by now than were sent then.
@@ -140,6 +146,40 @@ def _no_duplicates(session: Session, purchase: Purchase, source: str) -> None:
         audit(session, "supplier_order", order.id, "no_duplicate", actor=source, detail={"purchase": purchase.id})
         end_tasks(session, f"duplicate:{order.id}", "nothing else was bought")
         end_alerts(session, f"duplicate:{order.id}")
+
+
+def surplus(session: Session, purchase: Purchase) -> bool:
+    """Whether orders of a placed purchase were found that the others make needless, and told: unpaid, new ones first.
+
+    As when its own answer comes after another order was taken for it. The caller locked the purchase.
+    """
+    query = sa.select(SupplierOrder).where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "bought")
+    orders = [order for order in session.scalars(query) if not order.closed]
+    if purchase.state not in PLACED or len(orders) < 2 or any(order.read_at is None for order in orders):
+        return False
+    holds = {order.id: _holds(session, order) for order in orders}
+    items = session.scalars(sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id))
+    wanted = {item.id: item.pieces for item in items}
+    total = sum(holds.values(), Counter[int | None]())
+    told = False
+    for order in sorted(orders, key=lambda one: (one.payment == "paid", -one.id)):
+        mine = holds[order.id]
+        if mine and all(item_id and total[item_id] - mine[item_id] >= wanted[item_id] for item_id in mine):
+            duplicate(session, order, purchase, WHOLE)
+            total -= mine
+            told = True
+    return told
+
+
+def _holds(session: Session, order: SupplierOrder) -> Counter[int | None]:
+    """Living pieces by the purchase's item; None: of what it did not ask for."""
+    query = sa.select(SupplierOrderItem.purchase_item_id, SupplierOrderItem.quantity).where(
+        SupplierOrderItem.supplier_order_id == order.id, SupplierOrderItem.closed.is_(False)
+    )
+    held = Counter[int | None]()
+    for item_id, pieces in session.execute(query):
+        held[item_id] += pieces
+    return held
 
 
 def duplicate(

@@ -59,7 +59,8 @@ def derive(
     book = _Book([], [], {}) if first else _book(session, order)
     wanted = {line.id: _wanted(order, line, book) for line in lines}
     _follow(session, order, lines, book, wanted)
-    requests.answer_cancellation(session, order, lines, book.covering)
+    shown = {line_id: pieces.most for line_id, pieces in book.shown.items()}
+    requests.answer_cancellation(session, order, lines, book.covering, shown)
     account, links = account_of(session, shop), Links(session, shop, lines)
     _leave_account(session, book, account)
     for purchase in book.purchases:
@@ -162,8 +163,8 @@ def _wanted(order: StoreOrder, line: SourceLine, book: _Book) -> _Pieces:
     """Pieces that the shop still expects from us in all, those we shipped already included."""
     if order.cancelled or order.gone or not line.requires_shipping:
         return _Pieces()
-    to_ship = 0 if line.withdrawn else line.to_ship
     shown, bought = book.shown.get(line.id, _Pieces()), max(line.quantity - line.refunded, 0)
+    to_ship = line.still_to_ship
     return _Pieces(min(to_ship + shown.least, bought), min(to_ship + shown.most, bought))
 
 
@@ -176,8 +177,7 @@ def _follow(
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
         left = wanted[line.id].most - sum(item.quantity for _, item in sent)
-        unwanted = order.cancelled or order.gone or line.withdrawn
-        still = 0 if unwanted else line.quantity - line.refunded
+        still = 0 if order.cancelled or order.gone else line.quantity - line.refunded - line.withdrawn
         over = sum(item.quantity for _, item in sent) - max(still, 0)
         if over > 0:
             too_much.add(f"too-much:{line.id}:{over}")
@@ -252,7 +252,8 @@ def _set_quantity(session: Session, book: _Book, purchase: Purchase, item: Purch
 
 def _unwanted(order: StoreOrder, lines: Sequence[SourceLine], book: _Book) -> set[int]:
     """Purchases of which the buyer wants nothing any more."""
-    live = {line.id for line in lines if not (order.cancelled or order.gone) and line.quantity > line.refunded}
+    gone = order.cancelled or order.gone
+    live = {line.id for line in lines if not gone and line.quantity > line.refunded + line.withdrawn}
     wanted = {item.purchase_id for item in book.items if item.source_line_id in live and item.quantity}
     return {purchase.id for purchase in book.purchases} - wanted
 

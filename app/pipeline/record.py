@@ -125,6 +125,7 @@ def outbox(
                 "payload": _OUTBOX.excluded.payload,
                 "done_at": None,
                 "attempts": 0,
+                "waits": False,
             },
             where=sa.true() if repeat else Outbox.state == "STUCK",
         ),
@@ -136,6 +137,7 @@ def outbox(
             "payload": payload or {},
             "state": "DUE",
             "attempts": 0,
+            "waits": False,
         },
     )
 

@@ -6,7 +6,7 @@ it is answered: accepted if nothing of a line was sent, else rejected, with a fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -26,22 +26,28 @@ Covering = Callable[[SourceLine], Sequence[tuple[Purchase, PurchaseItem]]]
 
 def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
     """Whether the merchant took this line back and did not ask for it anew. `purchases`: all that ever held it."""
-    cancelled = any(
+    return line.request not in WANTED and any(
         purchase.state == "CANCELLED"
         and (purchase.reason == "request_cancelled" or purchase.cancel_requested_at is not None)
         for purchase in purchases
     )
-    return line.withdrawn or (line.request not in WANTED and cancelled)
 
 
-def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[SourceLine], covering: Covering) -> None:
-    """Have the open cancellation requests of this order answered. Order, lines and purchases are locked."""
+def answer_cancellation(
+    session: Session, order: StoreOrder, lines: Sequence[SourceLine], covering: Covering, shown: Mapping[int, int]
+) -> None:
+    """Have the open cancellation requests of this order answered. Order, lines and purchases are locked.
+
+    `shown`: pieces by line that the shop shows as shipped.
+    """
     asked = [line for line in lines if line.at_our_location and line.request == ASKED]
     if not asked:
         return
     sent = {line.id: [purchase for purchase, _ in covering(line) if purchase.state not in UNSENT] for line in asked}
     for line in asked:
-        line.withdrawn = not sent[line.id]
+        # What the line has beyond this may be asked of another location.
+        back = line.quantity - line.refunded - shown.get(line.id, 0) - line.to_ship
+        line.withdrawn = 0 if sent[line.id] else max(back, 0)
     for purchase in {purchase.id: purchase for found in sent.values() for purchase in found}.values():
         _too_late(session, order, purchase, lines, covering)
     outbox(

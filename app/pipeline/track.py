@@ -22,7 +22,7 @@ from app.models import (
     SupplierOrderItem,
 )
 from app.pipeline import breaker, evidence, fit, late, locks, unverified
-from app.pipeline.adopt import apply_read
+from app.pipeline.adopt import apply_read, follow
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import alert, end_alerts, end_tasks, outbox, task
 from app.ports.errors import MerchantMustAct, OutsideError
@@ -130,6 +130,8 @@ def _store(
         return
     late.reconsider(container, session, order, purchase, closed=read.closed)
     apply_read(container, session, order, read, purchase)
+    if late.surplus(session, purchase):
+        follow(container, session, purchase)
     _end_outdated(session, order, purchase)
     for parcel in parcels:
         _parcel(session, order, parcel)
@@ -148,7 +150,8 @@ def _end_outdated(session: Session, order: SupplierOrder, purchase: Purchase) ->
 
 
 def _payable(order: SupplierOrder, purchase: Purchase) -> bool:
-    return order.payment == "unpaid" and not order.closed and purchase.state == "PLACED_UNPAID"
+    unpaid = order.role == "bought" and order.payment == "unpaid"
+    return unpaid and not order.closed and purchase.state == "PLACED_UNPAID"
 
 
 def _unreadable(container: Container, session: Session, order: SupplierOrder) -> None:

@@ -346,6 +346,14 @@ def test_a_duplicate_stops_its_line_whatever_that_is_linked_to_by_now(
     assert found == ("HELD", "late_evidence") if stops else isinstance(found, Attempt)
 
 
+def test_a_duplicate_stops_its_order_in_whichever_account_it_is(stage: Stage) -> None:
+    mine, before = claimed(stage), stage.purchase("PLACED_PAID", outcome="PLACED")
+    before.order_id = mine.order_id
+    stage.supplier_order("99", before, role="duplicate", account_id=stage.new_account().id)
+    stage.session.flush()
+    assert passed(stage, mine) == ("HELD", "late_evidence")
+
+
 def test_a_duplicate_that_stops_a_send_is_read_now(stage: Stage) -> None:
     mine, before = claimed(stage), stage.purchase("VOID", outcome="VOID")
     before.order_id = mine.order_id

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from app.models import Outbox, Purchase, SourceLine, SupplierOrder, Task
-from app.pipeline import adopt, late
+from app.pipeline import adopt, late, track
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert, task
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
@@ -141,3 +142,75 @@ def test_nobody_is_asked_any_more_whose_it_is(stage: Stage, how: str) -> None:
     else:
         outcome.evidence.give(stage.container, stage.session, orphan, mine, attempt(stage, mine), source="push")
     assert stage.tasks() == stage.alerts() == [f"stray:{orphan.id}0"]
+
+
+@pytest.mark.parametrize("state", ["EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"])
+def test_an_answer_after_all_was_over_names_one_too_many(stage: Stage, state: str) -> None:
+    mine = stage.purchase(state, outcome="PLACED")
+    stage.supplier_order("80", mine, ONE, closed=True)
+    answered(stage, mine, "81")
+    assert (order(stage, "81").role, mine.state) == ("duplicate", state)
+
+
+def test_a_gap_is_not_filled_by_what_holds_more_than_it(stage: Stage) -> None:
+    """Its answer names an order with both items; one of them had been found elsewhere."""
+    mine = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
+    part = stage.supplier_order("80", mine, ONE)
+    answered(stage, mine, "81")
+    whole = order(stage, "81")
+    assert whole.role == "bought"
+    adopt.apply_read(stage.container, stage.session, whole, stage.read("81", TWO), mine)
+    assert late.surplus(stage.session, mine)
+    assert (part.role, whole.role) == ("duplicate", "bought")
+    assert not late.surplus(stage.session, mine)
+
+
+@pytest.mark.parametrize(("paid", "left"), [("80", "80"), ("81", "81"), ("", "80")])
+def test_of_two_of_which_one_is_needless_the_paid_or_the_older_one_stays(stage: Stage, paid: str, left: str) -> None:
+    mine = stage.purchase("PLACED_UNPAID", outcome="PLACED")
+    orders = [stage.supplier_order(number, mine, ONE) for number in ("80", "81")]
+    for one in orders:
+        one.payment = "paid" if one.external_id == paid else "unpaid"
+    stage.session.flush()
+    assert late.surplus(stage.session, mine)
+    assert [one.external_id for one in orders if one.role == "bought"] == [left]
+
+
+@pytest.mark.parametrize("how", ["needed", "closed", "unread", "unmapped", "unclear"])
+def test_nothing_else_is_needless(stage: Stage, how: str) -> None:
+    mine = stage.purchase("UNKNOWN" if how == "unclear" else "PLACED_UNPAID", TWO, outcome="PLACED")
+    first = stage.supplier_order("80", mine, TWO)
+    second = stage.supplier_order("81", mine, () if how == "unread" else ONE)
+    if how == "needed":
+        stage.stored(first)[0].closed = True
+    if how == "closed":
+        first.closed = True
+    if how == "unread":
+        second.read_at = None
+    if how == "unmapped":
+        stage.stored(second)[0].purchase_item_id = None
+    stage.session.flush()
+    assert not late.surplus(stage.session, mine)
+    assert (first.role, second.role) == ("bought", "bought")
+
+
+def test_nobody_is_reminded_to_pay_a_duplicate(stage: Stage) -> None:
+    mine = stage.purchase("PLACED_UNPAID", outcome="PLACED")
+    late_one = stage.supplier_order("81", mine, ONE, role="duplicate", pay_until=stage.now)
+    late_one.created_at_supplier = stage.now - timedelta(days=1)
+    track._remind(stage.session, late_one, mine, stage.now)
+    assert stage.tasks() == []
+    late_one.role = "bought"
+    track._remind(stage.session, late_one, mine, stage.now)
+    assert stage.tasks() == [f"pay:{late_one.id}:4"]
+
+
+def test_what_the_merchant_must_not_send_is_over_when_it_is_closed(stage: Stage) -> None:
+    given_up, heir = replaced(stage)
+    stage.add(Outbox(dedupe_key=f"request:{heir.id}:reject", kind="reject_request", shop_id=heir.shop_id, state="DONE"))
+    found = turns_up(stage, given_up)
+    found.closed, found.payment = True, "unpaid"
+    stage.session.flush()
+    adopt.follow(stage.container, stage.session, given_up)
+    assert given_up.state == "EXPIRED"
+    assert f"bought-after-all:{given_up.id}" not in stage.tasks()

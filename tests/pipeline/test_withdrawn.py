@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.models import Purchase, Shop, SourceLine
-from app.pipeline import match, requests
+from app.pipeline import generation, match, requests
 from tests.pipeline.stage import TWO, Stage
 
 
@@ -38,16 +38,16 @@ def mine(stage: Stage) -> Purchase:
 
 def test_it_stays_taken_back_when_the_shop_opens_a_new_fulfilment_order(stage: Stage, mine: Purchase) -> None:
     first = lines(stage, mine)[0]
-    assert first.withdrawn
+    assert first.withdrawn == 2
     first.request, first.to_ship = "none", 2
     assert derived(stage, mine) == [0, 1]
     assert stage.session.scalars(sa.select(Purchase.id)).all() == [mine.id], "nor does it become another purchase"
-    assert requests.withdrawn(first, [mine]), "the day book expects nothing of it"
+    assert (first.still_to_ship, first.to_ship) == (0, 2), "the day book expects nothing of it"
 
 
 def test_asked_for_anew_it_is_bought(stage: Stage, mine: Purchase) -> None:
     first = lines(stage, mine)[0]
-    first.request, first.to_ship, first.withdrawn = "submitted", 2, False
+    first.request, first.to_ship, first.withdrawn = "submitted", 2, 0
     assert derived(stage, mine) == [2, 1]
 
 
@@ -56,13 +56,45 @@ def test_what_was_sent_is_not_taken_back_and_is_too_much(stage: Stage) -> None:
     first = lines(stage, made)[0]
     first.at_our_location, first.request, first.to_ship = True, requests.ASKED, 0
     assert derived(stage, made) == [2, 1]
-    assert not first.withdrawn
+    assert first.withdrawn == 0
     assert stage.tasks() == [f"cancel-asked:{made.id}"]
 
 
 def test_a_line_that_was_taken_back_is_too_much_in_what_turns_up(stage: Stage) -> None:
     made = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
     first = lines(stage, made)[0]
-    first.withdrawn = True
+    first.withdrawn = 2
     derived(stage, made)
     assert stage.tasks() == [f"too-much:{first.id}:2"]
+
+
+def test_what_other_locations_ship_of_the_same_line_is_bought_all_the_same(stage: Stage) -> None:
+    """One of three pieces is asked back; two are at another location."""
+    made = stage.purchase("HELD", (("P1", "S1", 3),), reason="shop_paused", held_for="shop_paused")
+    (line,) = lines(stage, made)
+    line.at_our_location, line.request, line.to_ship = True, requests.ASKED, 2
+    assert (derived(stage, made), line.withdrawn) == ([2], 1)
+    assert (derived(stage, made), line.withdrawn) == ([2], 1)
+    line.request, line.to_ship = "none", 3
+    assert derived(stage, made) == [2]
+
+
+def test_a_new_generation_leaves_out_what_was_taken_back(stage: Stage) -> None:
+    made = stage.purchase("SUPPLIER_CANCELLED", TWO, outcome="PLACED")
+    lines(stage, made)[0].withdrawn = 2
+    stage.session.flush()
+    heir = generation.next_generation(stage.container, stage.session, made)
+    assert heir is not None
+    assert [(item.product_id, item.quantity) for item in stage.items(heir)] == [("", 1)]
+    assert stage.items(heir)[0].source_line_id == lines(stage, made)[1].id
+
+
+def test_a_purchase_of_which_all_is_taken_back_or_refunded_is_not_to_be_paid(stage: Stage) -> None:
+    made = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
+    first, second = lines(stage, made)
+    first.withdrawn = 2
+    derived(stage, made)
+    assert made.cancel_requested_at is None
+    second.refunded, second.to_ship = 1, 0
+    derived(stage, made)
+    assert made.cancel_requested_at is not None

@@ -47,9 +47,7 @@ def main(arguments: list[str]) -> int:
 
 def _play(folder: Path, time_scale: float, seed: int | None) -> int:
     story = Story(sys.stdout)
-    story.say(
-        "Demo", f"Waybill places shops' orders at AliExpress, none twice, none lost. Time runs {time_scale:g} times faster."
-    )
+    story.say("Demo", f"Waybill places shops' orders at AliExpress, none twice. Time runs {time_scale:g} times faster.")
     story.say("Demo", "Everything is on this machine: shops and AliExpress are simulators, no money moves.")
     story.say("Demo", "Starting PostgreSQL, Valkey, three simulators, web, worker and scheduler …")
     try:

@@ -164,7 +164,7 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     if now != (plan.source_version, plan.address_sealed, plan.address_override):
         raise _Stop("HELD", "changed")
     for item in items:
-        if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:
+        if item.position == 1 and item.quantity > lines[item.source_line_id].still_to_ship:
             raise _Stop("HELD", "changed")
     _within_line(session, lines, items, purchase)
     for item in items:
@@ -231,6 +231,9 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
         else_=sa.func.greatest(made, SupplierOrder.recorded_at) >= sent - timedelta(minutes=2),
     )
     siblings = sa.select(Purchase.id).where(Purchase.order_id == purchase.order_id)
+    here = (SupplierOrder.account_id == purchase.account_id) | SupplierOrder.account_id.in_(
+        sa.select(given_up.c.account_id)
+    )
     same = sa.select(PurchaseItem.id).where(PurchaseItem.source_line_id.in_([item.source_line_id for item in items]))
     # The supplier may name a product by either of its ids, and leave out the SKU.
     products = {product for item in items for product in (item.order_product_id, item.product_id)}
@@ -238,10 +241,8 @@ def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseIt
         sa.select(SupplierOrder.external_id)
         .outerjoin(SupplierOrderItem, SupplierOrderItem.supplier_order_id == SupplierOrder.id)
         .where(
-            (SupplierOrder.account_id == purchase.account_id)
-            | SupplierOrder.account_id.in_(sa.select(given_up.c.account_id)),
             sa.or_(
-                sa.and_(SupplierOrder.purchase_id.is_(None), SupplierOrder.role == "orphan", lately),
+                sa.and_(SupplierOrder.purchase_id.is_(None), SupplierOrder.role == "orphan", lately, here),
                 sa.and_(SupplierOrder.role == "duplicate", SupplierOrder.purchase_id.in_(siblings)),
             ),
             # In the words of its partial index: this is asked before each send, with the order locked.

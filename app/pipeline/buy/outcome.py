@@ -122,6 +122,7 @@ def _late(container: Container, session: Session, attempt: Attempt, purchase: Pu
     for external_id in result.order_ids:
         order = adopt.row(session, attempt.account_id, external_id, "answer")
         if order.purchase_id is None:
+            order.read_at = None
             evidence.give(container, session, order, purchase, attempt, source="answer")
         else:
             adopt.tell_rival(session, order, purchase.id)
