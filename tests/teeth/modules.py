@@ -9,25 +9,35 @@ RESULTS = ROOT / "bench" / "results"
 WORK = ROOT / "var" / "teeth"
 """Measured data: git ignores it."""
 _PIPELINE = (
+    "accounting",
     "adopt",
     "breaker",
     "closing",
     "computed",
+    "day_book",
     "evidence",
     "fit",
     "forgotten",
     "generation",
+    "interlock",
+    "late",
     "locks",
+    "margin",
     "not_there",
+    "numbers",
     "recall",
     "reconcile",
     "unverified",
 )
 _BUY = ("caps", "claim", "commit", "outcome", "preflight", "send", "step", "watch")
 _READING = (
+    "app/boot.py",
+    "app/domain/accounting.py",
     "app/domain/caps.py",
     "app/domain/matching.py",
     "app/domain/purchase_flow.py",
+    "app/journal.py",
+    "app/journal_numbers.py",
     "connectors/aliexpress/verdict.py",
 )
 MODULES = (
@@ -35,7 +45,7 @@ MODULES = (
     *(f"app/pipeline/buy/{name}.py" for name in _BUY),
     *_READING,
 )
-"""Placement and reconciliation, and how an answer and a product are read."""
+"""Placement and reconciliation, what they stand on, and how an answer and a product are read."""
 TESTS = (
     "tests/domain",
     "tests/model",
