@@ -33,6 +33,16 @@ _SHOP: tuple[Row, ...] = (
         "review_in_shop",
     ),
     (
+        "status_unknown",
+        "merchant",
+        (
+            "The order is paid, but in a status that Waybill does not know[ ({hold})]. If it is to be bought, set it "
+            "to processing in the shop, or ask support to count this status as paid."
+        ),
+        "A status made by a plugin, with a time of payment[: {hold}]. WOOCOMMERCE_PAID_STATUSES can name it.",
+        "review_in_shop",
+    ),
+    (
         "waiting_request",
         "merchant",
         ("The shop has not asked for fulfilment of these items yet. Choose “Request fulfillment” in the shop's admin."),

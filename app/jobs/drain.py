@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.container import Container
+from app.domain.timing import PHYSICAL_MOST
 from app.jobs import guarded
-from app.jobs.periodic import claim_due, run_job
+from app.jobs.periodic import claim_due, make_overdue_due, run_job
 from app.logs import logger
 from app.outage import outage
 from app.pipeline import accounting, acts, import_order, poll, reconcile, track
@@ -53,6 +54,8 @@ KINDS = (
 """In order of urgency."""
 PAUSE = 0.05
 """Seconds between two looks, however often the bell rings: one look takes all that has come meanwhile."""
+TICK = 5.0
+"""Seconds between two looks at whether somebody makes periodic jobs due."""
 
 
 class Drain:
@@ -83,11 +86,15 @@ class Drain:
     def run(self) -> None:
         """Until `stop()`."""
         idle = self._container.timers.drain_idle.total_seconds()
-        looked = everything = 0.0
+        tick = TICK / min(self._container.settings.time_scale, PHYSICAL_MOST)
+        looked = everything = ticked = 0.0
         while not self._stopping.is_set():
             self._wake.clear()
             self._stopping.wait(max(looked + PAUSE - time.monotonic(), 0.0))
             looked = time.monotonic()
+            if looked - ticked >= tick:
+                ticked = looked
+                guarded("job", "tick", self._tick)
             if self._rung or looked - everything >= idle:
                 self._rung, everything = False, looked
                 self.round()
@@ -97,6 +104,11 @@ class Drain:
                 self._stopping.wait(1.0)  # nothing can be claimed, however often somebody rings
             self._wake.wait(max(everything + idle - time.monotonic(), 0.0))
         self._pool.shutdown(wait=True)
+
+    def _tick(self) -> None:
+        """A scheduler that is gone must stop nothing: leases, mails, watching."""
+        if make_overdue_due(self._container):
+            self._rung = True
 
     def round(self, names: Collection[str] | None = None) -> int:
         """Claim once over all kinds, or over those named; gives how many rows were taken."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -10,6 +13,7 @@ from sqlalchemy.orm import Session
 from app import audit_chain, boot
 from app.container import Container
 from app.errors import NotFound
+from app.jobs import outbox_watch, rows
 from app.logs import logger
 from app.models import (
     Alert,
@@ -22,6 +26,8 @@ from app.models import (
     Purchase,
     Shop,
     ShopAccount,
+    SupplierAccount,
+    SupplierOrder,
     Task,
 )
 from app.pipeline import breaker, generation, hooks, locks, unverified, waiting
@@ -92,10 +98,17 @@ def recheck_held(container: Container) -> int:
             .order_by(Purchase.run_at)
             .limit(BATCH)
         ).all()
-    for purchase_id in due:
-        _recheck(container, purchase_id)
-    unverified.recheck(container)
+    held = sa.select(Purchase.id).where(Purchase.state == "HELD")
+    rows.each(container, "held", due, partial(_recheck, container), partial(_look_later, container), among=held)
+    unverified.recheck(container)  # the last thing here: what it raises stops nothing else
     return len(due)
+
+
+def _look_later(container: Container, session: Session, purchase_id: int) -> None:
+    later = sa.func.clock_timestamp() + container.timers.recheck_held
+    session.execute(
+        sa.update(Purchase).where(Purchase.id == purchase_id, Purchase.state == "HELD").values(run_at=later)
+    )
 
 
 def _recheck(container: Container, purchase_id: int) -> None:
@@ -110,18 +123,37 @@ def _recheck(container: Container, purchase_id: int) -> None:
 def refresh_tokens(container: Container) -> int:
     """Renew tokens at 70 % of their life; revive what waited for them."""
     with container.database.transaction() as session:
-        due = session.execute(
-            sa.select(Credential.shop_id, Credential.account_id)
+        found = session.scalars(
+            sa.select(Credential)
             .where(Credential.state == "LIVE", Credential.refresh_due_at <= sa.func.clock_timestamp())
+            .order_by(Credential.refresh_due_at)
             .limit(BATCH)
         ).all()
-    for shop_id, account_id in due:
-        try:
-            opened = open_shop(container, shop_id) if shop_id else open_account(container, account_id or 0)
-            renew(container, opened)
-        except (OutsideError, NotFound) as error:
-            log.warning("token_not_renewed", shop=shop_id, account=account_id, error=type(error).__name__)
+    due = {credential.id: credential for credential in found}
+
+    def behind(session: Session, credential_id: int) -> None:
+        """Tried again the next time, after all that have been due for longer than a moment."""
+        same = (Credential.id == credential_id, Credential.version == due[credential_id].version)
+        session.execute(sa.update(Credential).where(*same).values(refresh_due_at=sa.func.clock_timestamp()))
+
+    def refresh(credential_id: int) -> None:
+        if not _refresh(container, due[credential_id]):
+            with container.database.transaction() as session:
+                behind(session, credential_id)
+
+    alive = sa.select(Credential.id).where(Credential.state == "LIVE")
+    rows.each(container, "token", due, refresh, behind, among=alive)
     return len(due)
+
+
+def _refresh(container: Container, due: Credential) -> bool:
+    try:
+        opened = open_shop(container, due.shop_id) if due.shop_id else open_account(container, due.account_id or 0)
+        renew(container, opened)
+    except (OutsideError, NotFound) as error:
+        log.warning("token_not_renewed", shop=due.shop_id, account=due.account_id, error=type(error).__name__)
+        return False
+    return True
 
 
 def probe(container: Container) -> None:
@@ -159,23 +191,29 @@ def probe(container: Container) -> None:
 
 def check_hooks(container: Container) -> None:
     """Shops switch webhooks off silently: find that, switch them on again (not for ever) and poll what was missed."""
+    per_shop = [name for name, spec in container.connectors.specs.items() if spec.per_shop_url]
+    nowhere = Shop.connector.in_(per_shop) & Shop.delivery_token_sealed.is_(None)
+    asked = (Shop.state != "UNINSTALLED", ~nowhere)
     with container.database.transaction() as session:
-        shops = session.scalars(
-            sa.select(Shop).where(Shop.state != "UNINSTALLED").order_by(Shop.hooks_checked_at.nulls_first())
+        found = session.scalars(
+            sa.select(Shop).where(*asked).order_by(Shop.hooks_checked_at.nulls_first()).limit(BATCH)
         ).all()
-    for shop in shops[:BATCH]:
-        _check_hooks(container, shop)
+    shops = {shop.id: shop for shop in found}
+    check = partial(_check_hooks, container, shops)
+    rows.each(container, "hooks", shops, check, _looked_at, among=sa.select(Shop.id).where(*asked))
 
 
-def _check_hooks(container: Container, shop: Shop) -> None:
-    if container.connectors.specs[shop.connector].per_shop_url and shop.delivery_token_sealed is None:
-        return
+def _check_hooks(container: Container, shops: Mapping[int, Shop], shop_id: int) -> None:
     try:
-        hooks.check(container, shop)
+        hooks.check(container, shops[shop_id])
     except (NotFound, OutsideError) as error:
-        log.info("hooks_not_checked", shop=shop.id, error=type(error).__name__)
+        log.info("hooks_not_checked", shop=shop_id, error=type(error).__name__)
         with container.database.transaction() as session:
-            session.get_one(Shop, shop.id, with_for_update=True).hooks_checked_at = sa.func.clock_timestamp()
+            _looked_at(session, shop_id)
+
+
+def _looked_at(session: Session, shop_id: int) -> None:
+    session.get_one(Shop, shop_id, with_for_update=True).hooks_checked_at = sa.func.clock_timestamp()
 
 
 def seal_audit(container: Container) -> int:
@@ -184,13 +222,24 @@ def seal_audit(container: Container) -> int:
 
 
 def watch(container: Container) -> None:
-    """Alerts for what stands still: old inbox rows, unsealed audit rows, long interlocks. They end with their cause."""
+    """Alerts for what stands still: old events, acts, parcels, unsealed audit rows, …; they end with their cause."""
     waiting.note(container)
+    looks = (
+        _watch_inbox,
+        partial(outbox_watch.acts, container),
+        partial(outbox_watch.parcels, container),
+        partial(_watch_audit, container),
+        partial(_watch_interlocks, container),
+        _watch_tokens,
+    )
+    with ExitStack() as all_of_them:  # where one raises, the others are taken all the same
+        for look in looks:
+            all_of_them.callback(_alone, container, look)
+
+
+def _alone(container: Container, look: Callable[[Session], object]) -> None:
     with container.database.transaction() as session:
-        _watch_inbox(session)
-        _watch_audit(container, session)
-        _watch_interlocks(container, session)
-        _watch_tokens(session)
+        look(session)
 
 
 def _watch_inbox(session: Session) -> None:
@@ -234,12 +283,24 @@ def _watch_interlocks(container: Container, session: Session) -> None:
 
 
 def _watch_tokens(session: Session) -> None:
-    """A dead account is its merchant's task, once in each shop that buys with it, until it is connected again."""
+    """A dead account is its merchant's task, once in each shop that needs it, until it is connected again.
+
+    A shop needs the account that it buys with, and those in which orders of it are still followed.
+    """
+    followed = sa.exists().where(
+        SupplierOrder.account_id == Credential.account_id,
+        SupplierOrder.track_run_at.is_not(None),
+        Purchase.id == SupplierOrder.purchase_id,
+        Purchase.shop_id == Shop.id,
+    )
+    buys = sa.exists().where(
+        ShopAccount.account_id == Credential.account_id, ShopAccount.shop_id == Shop.id, ShopAccount.is_default
+    )
     rows = session.execute(
         sa.select(Credential.id, Credential.version, Shop.id, Shop.name)
-        .join(ShopAccount, ShopAccount.account_id == Credential.account_id)
-        .join(Shop, Shop.id == ShopAccount.shop_id)
-        .where(Credential.state == "DEAD", ShopAccount.is_default, Shop.state != "UNINSTALLED")
+        .join(SupplierAccount, SupplierAccount.id == Credential.account_id)
+        .join(Shop, Shop.merchant_id == SupplierAccount.merchant_id)
+        .where(Credential.state == "DEAD", Shop.state != "UNINSTALLED", sa.or_(buys, followed))
     ).all()
     for credential, version, shop_id, name in rows:
         task(

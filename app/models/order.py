@@ -11,8 +11,9 @@ from app.db import Base, identity, states
 
 
 class StoreOrder(Base):
-    """A storefront order. The address is sealed; money is minor units of `currency`; `source_version` only grows.
+    """A storefront order. The address is sealed; money is minor units of `currency`.
 
+    `source_version`: the shop's own number of what was read last. `reads`: how often a read was stored (see `newest`).
     `kept` None: what money the shop still has is not known (see the port).
     """
 
@@ -23,6 +24,7 @@ class StoreOrder(Base):
     external_id: Mapped[str]
     number: Mapped[str] = mapped_column(index=True)
     source_version: Mapped[int] = mapped_column(default=0)
+    reads: Mapped[int] = mapped_column(default=0, server_default=sa.text("0"))
     currency: Mapped[str]
     paid: Mapped[bool]
     unpaid_reason: Mapped[str] = mapped_column(default="")

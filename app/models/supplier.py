@@ -39,7 +39,8 @@ class SupplierOrder(Base):
     """An order that exists at the supplier. Payment, closing and shipping are its states; the purchase's follow.
 
     `purchase_id` null: an orphan, seen but belonging to nobody we know. `role`: `bought`, or `duplicate` for an
-    incident that must not be paid. Money is minor units of `currency`.
+    incident that must not be paid. Money is minor units of `currency`. `standing`: what it was seen to wait for by its
+    last reads, and since when.
     """
 
     __tablename__ = "supplier_order"
@@ -64,6 +65,8 @@ class SupplierOrder(Base):
     reminders: Mapped[int] = mapped_column(sa.Integer, default=0)
     recorded_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     read_at: Mapped[datetime | None]
+    standing: Mapped[str] = mapped_column(default="", server_default="")
+    standing_since: Mapped[datetime | None]
     track_run_at: Mapped[datetime | None] = mapped_column(server_default=sa.func.now())
     track_lease_until: Mapped[datetime | None]
     tracks: Mapped[int] = mapped_column(sa.Integer, default=0)
@@ -103,6 +106,7 @@ class SupplierOrderItem(Base):
 class ShippedParcel(Base):
     """A parcel of a supplier order and what the shop shows of it. `shown_number` is what was written there last.
 
+    `former_numbers`: by which the supplier told it before its present one.
     `show_began_at`: since when it may be in the shop; `shown_at`: since when it is there for certain. An order that was
     read between the two may hold it or not.
     """
@@ -112,6 +116,7 @@ class ShippedParcel(Base):
     id: Mapped[int] = identity()
     supplier_order_id: Mapped[int] = mapped_column(sa.ForeignKey("supplier_order.id"), index=True)
     tracking_number: Mapped[str] = mapped_column(index=True)
+    former_numbers: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     carrier: Mapped[str] = mapped_column(default="")
     tracking_url: Mapped[str] = mapped_column(default="")
     items: Mapped[list[Any]] = mapped_column(default=list)

@@ -14,10 +14,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import is_away
 from app.domain.accounting import GAPS, Gap
 from app.errors import NotFound
 from app.models import OrderGap, Shop
-from app.pipeline import day_book, poll
+from app.pipeline import day_book, failing, poll
 from app.pipeline.day_book import DayBook
 from app.pipeline.due import Claim, claim
 from app.pipeline.record import alert, end_alerts
@@ -57,8 +58,22 @@ def run(container: Container, claimed: Claim) -> None:
             _compare(container, day_book.read(container, shop, day), now)
     except (OutsideError, NotFound) as fault:
         error = fault.code
+    except Exception as fault:
+        # A fault of ours stands in the shop's row as well: else nobody would hear that it is not compared.
+        if not is_away(fault):
+            _end(container, shop.id, type(fault).__name__, now, nightly=nightly, unforeseen=True)
+        raise
+    _end(container, shop.id, error, now, nightly=nightly)
+
+
+def _end(
+    container: Container, shop_id: int, error: str, now: datetime, *, nightly: bool, unforeseen: bool = False
+) -> None:
+    """Keep what a comparison came to, and when the next one is due."""
     with container.database.transaction() as session:
-        row = session.get_one(Shop, shop.id, with_for_update=True)
+        row = session.get_one(Shop, shop_id, with_for_update=True)
+        if unforeseen and row.account_failing_since is not None:
+            failing.tell(session, "account", shop_id, error, shop_id=shop_id)
         row.account_lease_until, row.account_error = None, error
         row.account_run_at = sa.func.clock_timestamp() + container.timers.account
         if nightly and not error:
@@ -105,6 +120,7 @@ def _tell_failing(container: Container, session: Session, shop: Shop, now: datet
     if not shop.account_error:
         shop.account_failing_since = None
         end_alerts(session, key)
+        failing.worked(session, "account", shop.id)
         return
     shop.account_failing_since = shop.account_failing_since or now
     if now - shop.account_failing_since >= container.timers.gap_alert:

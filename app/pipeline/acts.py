@@ -112,6 +112,8 @@ def _done(container: Container, row: Outbox, state: str, result: str, story: Sto
             session.execute(mine.values(lease_until=None))  # asked for again meanwhile: it stays due
             return
         end_tasks(session, f"outbox:{row.id}", "done")
+        if state == "DONE" and row.result.endswith(permission.LACKING) and row.shop_id is not None:
+            permission.granted(session, row.shop_id, "outbox")
         if state == "STUCK":
             task(
                 session,

@@ -17,7 +17,8 @@ from app.models import (
     StoreOrder,
     SupplierOrder,
 )
-from app.pipeline.record import audit, end_tasks
+from app.pipeline import locks
+from app.pipeline.record import audit, end_tasks, task
 from app.ports.errors import MerchantMustAct
 from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from app.shop_access import with_shop
@@ -26,7 +27,9 @@ from app.shop_access import with_shop
 def show(container: Container, parcel_id: int) -> str:
     """Show one parcel in its shop, or bring its number up to date there."""
     with container.database.transaction() as session:
-        parcel = session.get_one(ShippedParcel, parcel_id)
+        parcel = session.get(ShippedParcel, parcel_id)
+        if parcel is None:
+            return "its number is another parcel's by now"
         order = session.get_one(SupplierOrder, parcel.supplier_order_id)
         purchase = session.get_one(Purchase, order.purchase_id)
         shop = session.get_one(Shop, purchase.shop_id)
@@ -37,7 +40,7 @@ def show(container: Container, parcel_id: int) -> str:
     if shop.state == "UNINSTALLED":
         raise MerchantMustAct("shop_gone", "UNINSTALLED")  # kept, without a call: shown after a reinstall
     if not lines:
-        return "holds nothing of this order"
+        return _ask_merchant(container, purchase.id, parcel_id)
     given = Parcel(
         key=f"p{parcel.id}",
         tracking_number=parcel.tracking_number,
@@ -55,6 +58,36 @@ def show(container: Container, parcel_id: int) -> str:
         made = _first(container, shop.id, store_order.external_id, parcel_id, given)
     _shown(container, parcel_id, given, made)
     return f"shown as {made.id}"
+
+
+def _ask_merchant(container: Container, purchase_id: int, parcel_id: int) -> str:
+    """No line is left in the shop to show it with. The buyer may need its number all the same: the merchant is told."""
+    with container.database.transaction() as session:
+        purchase = locks.purchase(session, purchase_id)
+        parcel = session.get(ShippedParcel, parcel_id, with_for_update=True)
+        if parcel is None or parcel.delivered or _lines(session, parcel):
+            return "nothing to show any more"
+        order = session.get_one(SupplierOrder, parcel.supplier_order_id)
+        of_bundle = session.scalar(sa.select(sa.exists().where(ParcelItem.parcel_id == parcel_id)))
+        why = (
+            "it holds a further part of a bundle, and the shop shows a bundle with the parcel of its first part"
+            if of_bundle
+            else "every piece that could be in it is in another parcel there already"
+        )
+        number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == purchase.order_id))
+        task(
+            session,
+            f"parcel:{parcel_id}:{parcel.tracking_number}",
+            "parcel_not_shown",
+            turn="merchant",
+            text=f"Order {number}: parcel {parcel.tracking_number} ({parcel.carrier or 'carrier not told'}) of "
+            f"supplier order {order.external_id} is not shown in your shop: {why}. Look at the parcel, and tell your "
+            "buyer its number or add it to the order in the shop by hand.",
+            shop_id=purchase.shop_id,
+            order_id=purchase.order_id,
+            purchase_id=purchase_id,
+        )
+    return "nothing left to show it with: the merchant is told"
 
 
 def _first(container: Container, shop_id: int, order_ref: str, parcel_id: int, given: Parcel) -> Fulfilment:
@@ -85,6 +118,7 @@ def _shown(container: Container, parcel_id: int, given: Parcel, made: Fulfilment
         parcel.fulfilment_ref, parcel.shown_number = made.id, given.tracking_number
         parcel.shown_at = parcel.shown_at or sa.func.clock_timestamp()
         its = sa.select(SupplierOrder.purchase_id).where(SupplierOrder.id == parcel.supplier_order_id)
+        end_tasks(session, f"parcel:{parcel_id}", "shown in the shop")
         end_tasks(session, f"bought-after-all:{session.scalar(its)}", "shown in the shop")
         audit(
             session,

@@ -1,7 +1,7 @@
 """An event says that an order may have changed: read it again with the shop's own token, and store what is true now.
 
 Events are hints. Reordering, duplicates and stale retries cannot matter, because nothing but the fresh read counts;
-`source_version` never goes backwards.
+an older read never takes the place of a newer one (see `newest`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
-from app.pipeline import evidence, leave, match, permission, requests
+from app.pipeline import evidence, leave, match, newest, permission, requests
 from app.pipeline.due import Claim
+from app.pipeline.newest import Begun
 from app.pipeline.receive import open_body
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
 from app.ports.errors import MerchantMustAct, OutsideError, Refused, TryLater
@@ -37,6 +38,8 @@ UNREADABLE_AFTER = 5
 """Reads that say that an order is not as it should be, until a person is told."""
 TRIES = (5, 15, 60, 300, 900, 3600)
 """Seconds until the next try when the shop cannot be read; the last one repeats for ever: nothing is dropped."""
+ANEW = 4
+"""Reads in a row that others may overtake, until it is left for later. One finds out whose part an event names."""
 
 
 def run(container: Container, claim: Claim) -> None:
@@ -166,8 +169,25 @@ def refresh(
 ) -> tuple[int | None, str]:
     """Re-read one order and store it: (our order id or None, what happened). Raises the port's errors.
 
-    `only_changes`: an order that is as we know it has nothing derived from it anew.
+    `read_at`: a moment before this by the database's clock. `only_changes`: an order that is as we know it has nothing
+    derived from it anew. Raises `TryLater` as well while it cannot be told whether what is read is the newest.
     """
+    order_id: int | None = None
+    for anew in range(ANEW):
+        begun = newest.begin(container, shop_id, external_id, order_id)
+        if not anew:
+            begun = replace(begun, at=read_at)
+        order_id, result = _read(container, shop_id, external_id, begun, only_changes=only_changes)
+        if result == newest.OLDER:
+            raise TryLater("told_older", result, operation="order", retry_after=newest.LAGS.total_seconds())
+        if result != newest.OVERTAKEN:
+            return order_id, result
+    raise TryLater("read_by_others", newest.OVERTAKEN, operation="order")
+
+
+def _read(
+    container: Container, shop_id: int, external_id: str, begun: Begun, *, only_changes: bool
+) -> tuple[int | None, str]:
     with container.calls.story() as story:
         fresh = with_shop(container, shop_id, lambda shop: shop.order(external_id))
         if fresh is None:
@@ -175,7 +195,7 @@ def refresh(
         if fresh is not None and not fresh.fits:
             raise Refused("unreadable_order", "a number too large to be true")
         with container.database.transaction() as session:
-            return store(container, session, shop_id, external_id, fresh, read_at, story, only_changes=only_changes)
+            return store(container, session, shop_id, external_id, fresh, begun, story, only_changes=only_changes)
 
 
 def _demand_not_hidden(container: Container, shop_id: int, external_id: str) -> None:
@@ -195,24 +215,28 @@ def store(
     shop_id: int,
     external_id: str,
     fresh: FreshOrder | None,
-    read_at: datetime,
+    begun: Begun,
     story: Story,
     *,
     only_changes: bool = False,
 ) -> tuple[int | None, str]:
-    """Write what was read in the caller's transaction, then derive what is to be bought from it."""
+    """Write what was read in the caller's transaction, then derive what is to be bought from it.
+
+    Writes nothing of the order if that may be older than what is known (`newest.OVERTAKEN`, `newest.OLDER`).
+    """
     if fresh is None or fresh.ignored:
         shop = session.get_one(Shop, shop_id)
-        return _absent(container, session, shop, external_id, fresh.ignored if fresh else "")
+        return _absent(container, session, shop, external_id, begun, fresh.ignored if fresh else "")
     order = _locked(session, shop_id, fresh)
     story.order_id = order.id
     story.write(session)
-    if (fresh.version, read_at) < (order.source_version, order.read_at):
-        return order.id, "older than what is known"
+    doubt = newest.doubt(order, begun, fresh.version, newest.LAGS / container.settings.time_scale)
+    if doubt:
+        return order.id, doubt
     first = order.source_version == 0
     moved = _copy(container, order, fresh)
     changed_order = session.is_modified(order)
-    order.read_at = read_at
+    newest.stored(order, begun)
     _readable_again(session, f"unreadable:{shop_id}:{external_id[:60]}")
     lines, new_request, changed_lines = _lines(session, order, fresh, first=first)
     if only_changes and not (changed_order or changed_lines):
@@ -241,7 +265,7 @@ def _readable_again(session: Session, key: str) -> None:
 
 
 def _absent(
-    container: Container, session: Session, shop: Shop, external_id: str, ignored: str
+    container: Container, session: Session, shop: Shop, external_id: str, begun: Begun, ignored: str
 ) -> tuple[int | None, str]:
     order = session.scalar(
         sa.select(StoreOrder)
@@ -254,7 +278,10 @@ def _absent(
         audit(session, "shop", shop.id, "hint_without_order", actor="import", detail={"ref": external_id[:60]})
         return None, "this shop has no such order"
     if not order.gone and not ignored:
-        order.gone = True
+        doubt = newest.doubt(order, begun, None, timedelta(0))
+        if doubt:
+            return order.id, doubt
+        order.gone, order.reads = True, order.reads + 1
         lines = session.scalars(sa.select(SourceLine).where(SourceLine.order_id == order.id).with_for_update()).all()
         match.derive(container, session, shop, order, lines)
     return order.id, "gone from the shop" if not ignored else f"ignored: {ignored}"
@@ -275,6 +302,7 @@ def _made(session: Session, shop_id: int, fresh: FreshOrder, known: sa.Select[St
             external_id=fresh.id,
             number=fresh.number,
             source_version=0,
+            reads=0,
             currency=fresh.currency,
             paid=False,
             unpaid_reason="",

@@ -83,14 +83,15 @@ def told_anew(session: Session, shop_id: int) -> None:
 
 def _shops_with_tasks(session: Session, scale: float) -> list[tuple[int, str]]:
     rows = session.execute(
-        sa.select(Task.shop_id, sa.func.max(Task.id))
+        sa.select(Task.shop_id, sa.func.min(Task.id), sa.func.max(Task.id))
         .join(Shop, Shop.id == Task.shop_id)
         .where(Task.turn == "merchant", Task.done_at.is_(None), Task.mailed_at.is_(None), Shop.contact_email != "")
         .where(_quiet(Shop.id, SHOP_GAP / scale))
         .group_by(Task.shop_id)
         .having(sa.func.max(Task.created_at) < sa.func.now() - GATHER / scale)
     )
-    return [(int(shop_id or 0), f"t{newest}") for shop_id, newest in rows]
+    # A mail tells the oldest: what is left over has the same newest one, and is another mail all the same.
+    return [(int(shop_id or 0), f"t{oldest}-{newest}") for shop_id, oldest, newest in rows]
 
 
 def _held(scale: float) -> sa.ColumnElement[bool]:

@@ -11,10 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import is_away
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Inbox, Shop, StoreOrder
-from app.pipeline import hooks, permission
+from app.pipeline import failing, hooks, permission
 from app.pipeline.due import Claim, claim
 from app.pipeline.import_order import POLLED
 from app.pipeline.receive import seal_body
@@ -61,27 +62,50 @@ def run(container: Container, claimed: Claim, *, pages: int = PAGES) -> None:
         unread = shop.poll_cursor - timers.poll_overlap
         since = min(since, unread) if nightly else unread
     walk = _Walk(container, shop, since, now, pages)
-    error = ""
     refused: MerchantMustAct | None = None
+    error = ""
     try:
         walk.go()
     except MerchantMustAct as fault:
         error, refused = fault.reason, fault
     except (OutsideError, NotFound) as fault:
         error = fault.code
+    except Exception as fault:
+        # A fault of ours stands in the shop's row as well: else nobody would hear that it is not read.
+        if not is_away(fault):
+            _end(container, shop.id, walk, type(fault).__name__, now, nightly=nightly, unforeseen=True)
+        raise
+    _end(container, shop.id, walk, error, now, nightly=nightly, refused=refused)
+
+
+def _end(
+    container: Container,
+    shop_id: int,
+    walk: _Walk,
+    error: str,
+    now: datetime,
+    *,
+    nightly: bool,
+    refused: MerchantMustAct | None = None,
+    unforeseen: bool = False,
+) -> None:
+    """Keep what a walk came to, and when the next one is due."""
+    timers = container.timers
     with container.database.transaction() as session:
         # Before the shop is locked: these touch tasks and purchases, and whoever holds one may go on to the shop.
         if refused is not None:
-            permission.told(session, shop.id, refused)
-        elif not error and session.get_one(Shop, shop.id).poll_failing_since is not None:
-            permission.granted(session, shop.id, "poll")
-        row = session.get_one(Shop, shop.id, with_for_update={"key_share": True}, populate_existing=True)
+            permission.told(session, shop_id, refused)
+        elif not error and session.get_one(Shop, shop_id).poll_failing_since is not None:
+            permission.granted(session, shop_id, "poll")
+        row = session.get_one(Shop, shop_id, with_for_update={"key_share": True}, populate_existing=True)
+        if unforeseen and row.poll_failing_since is not None:
+            failing.tell(session, "poll", shop_id, error, shop_id=shop_id)
         row.poll_lease_until, row.poll_error = None, error
         _tell(container, session, row, now)
         goes_on = not error and walk.read_until < now
-        usual = min(timers.poll, timers.poll_alone) if hooks.are_off(session, shop.id) else timers.poll
+        usual = min(timers.poll, timers.poll_alone) if hooks.are_off(session, shop_id) else timers.poll
         row.poll_run_at = sa.func.clock_timestamp() + (timedelta(0) if goes_on else usual)
-        if walk.read_until > since:
+        if walk.read_until > walk.since:
             # The next walk begins the overlap before the cursor: as late as what may have been told late allows.
             row.poll_cursor = min(now, walk.read_until + timers.poll_overlap)
             # A night's walk that was not finished goes on from there too. Begun anew it might never come to its end.
@@ -96,6 +120,7 @@ def _tell(container: Container, session: Session, shop: Shop, now: datetime) -> 
         if shop.poll_failing_since is not None:
             shop.poll_failing_since = None
             end_alerts(session, key)
+            failing.worked(session, "poll", shop.id)
         return
     shop.poll_failing_since = shop.poll_failing_since or now
     if now - shop.poll_failing_since >= container.timers.poll_alert:
@@ -114,7 +139,7 @@ class _Walk:
     """
 
     def __init__(self, container: Container, shop: Shop, since: datetime, until: datetime, pages: int) -> None:
-        self.read_until = since
+        self.since = self.read_until = since
         self._container, self._shop, self._until, self._most = container, shop, until, pages
         usual = container.timers.poll_overlap + container.timers.poll
         self._thorough = until - since > 2 * usual
@@ -204,6 +229,7 @@ def note(container: Container, shop: Shop, refs: Sequence[OrderRef], *, thorough
 
 
 def _may_be_new(ref: OrderRef, known: sa.Row[str, datetime, datetime] | None, *, thorough: bool) -> bool:
-    if known is None or ref.updated_at > known.changed_at:
+    # Another time, not a later one: the clocks of a shop may disagree, or be set back.
+    if known is None or ref.updated_at != known.changed_at:
         return True
     return thorough and known.read_at <= ref.updated_at + WITHIN

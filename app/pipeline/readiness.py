@@ -22,6 +22,7 @@ from app.models import (
     SupplierAccount,
 )
 from app.pipeline.record import move
+from app.ports.storefront import UNKNOWN_STATUS
 
 CHECKED_LATER = frozenset(
     [
@@ -93,7 +94,7 @@ def readiness(
         (shop.state == "UNINSTALLED", "uninstalled"),
         (shop.state == "PAUSED", "shop_paused"),
         (order.test and not shop.buy_test_orders, "test_order"),
-        (bool(order.hold), "fraud_risk" if "risk" in order.hold else "shop_hold"),
+        (bool(order.hold), _held_by_shop(order.hold)),
         (not mapped, "mapping_missing"),
         (account.id is None, "account_missing"),
         (bool(account.reason), account.reason),
@@ -104,6 +105,12 @@ def readiness(
         if stopped:
             return "HELD", reason, {"hold": order.hold} if order.hold else {}
     return "READY", "", {}
+
+
+def _held_by_shop(hold: str) -> str:
+    if hold.startswith(UNKNOWN_STATUS):
+        return "status_unknown"
+    return "fraud_risk" if "risk" in hold else "shop_hold"
 
 
 def _request_open(shop: Shop, lines: Sequence[SourceLine]) -> bool:

@@ -64,12 +64,17 @@ class StoreLine:
             _clean(self, name)
 
 
+UNKNOWN_STATUS = "status:"
+"""Begins a `StoreOrder.hold` that is a status which the shop's owner or a plugin made up."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreOrder:
     """A storefront order as it stands now, read with the shop's own token.
 
-    `version` only grows: milliseconds of the shop's own last-modified time. `paid` follows the lifecycle's rule of
-    "what is paid"; `unpaid_reason` says why not. `hold` names a hold or a high fraud risk set by the shop, else None.
+    `version`: milliseconds of the shop's own last-modified time; grows, unless the shop's clock is set back. `paid` and
+    `hold` together follow the lifecycle's rule of "what is paid"; `unpaid_reason` says why not. `hold` names a hold or
+    a high fraud risk set by the shop, or after `UNKNOWN_STATUS` a status of which we cannot tell; else None.
     `gone`: trashed or deleted. `address` None: not supplied or not permitted (`address_problem` says which).
     `shipping_paid`: what was paid for shipping, without tax.
 

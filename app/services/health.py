@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from math import isinf
 from typing import Any
 
 import redis
@@ -14,6 +15,8 @@ from app import db_migrate
 from app.container import Container
 from app.models import PlacementFreeze
 from app.queue import connect
+from app.services import job_ages
+from app.services.job_ages import Age
 
 OLD_INBOX = 300.0
 """Seconds (at TIME_SCALE 1) after which an unprocessed event is a reason to look."""
@@ -88,14 +91,23 @@ def _database(container: Container) -> dict[str, Check]:
                 "SELECT extract(epoch FROM clock_timestamp() - min(received_at))::float8 FROM inbox WHERE state = 'DUE'"
             )
         )
+        ages = job_ages.read(container, session)
         frozen = session.scalar(sa.select(PlacementFreeze.reason).where(PlacementFreeze.released_at.is_(None)).limit(1))
     old = age is not None and age > OLD_INBOX / container.settings.time_scale
     return {
         "database": Check("ok"),
         "migrations": Check("ok"),
         "inbox": Check("degraded" if old else "ok", "events wait: is a worker running?" if old else "", age or 0.0),
+        "jobs": _jobs(ages),
         "placement": Check("degraded", f"frozen: {frozen}") if frozen else Check("ok"),
     }
+
+
+def _jobs(ages: list[Age]) -> Check:
+    """`value`: how long ago the one ended that is the latest, counted in its own periods."""
+    wrong = "; ".join(str(one) for one in ages if one.late or one.error)
+    value = None if isinf(ages[0].seconds) else ages[0].seconds
+    return Check("degraded" if wrong else "ok", wrong, value)
 
 
 def _mail(container: Container) -> Check:

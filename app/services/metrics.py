@@ -16,12 +16,23 @@ from sqlalchemy.orm import Session
 from app.calls import BUCKETS
 from app.container import Container
 from app.models import Breaker, CallStat, PlacementFreeze
+from app.services import job_ages
 
 # States are written out: a bound parameter would keep the planner from the partial indexes.
 _INBOX = sa.text("""
 SELECT count(*) AS due,
        coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0)::float8 AS oldest
 FROM inbox WHERE state = 'DUE'
+""")
+_OUTBOX = sa.text("""
+SELECT count(*) AS due, count(*) FILTER (WHERE attempts > 3 AND (result NOT LIKE 'waits for the merchant: %'
+    OR result = 'waits for the merchant: shop_permission')) AS failing
+FROM outbox WHERE state = 'DUE'
+""")
+# Each act that was given up has a task: open tasks are read from their index, the outbox of years has none for it.
+_STUCK = sa.text("""
+SELECT count(*) FROM task WHERE NOT over AND done_at IS NULL AND kind = 'shop_refused'
+    AND dedupe_key ~>=~ 'outbox:' AND dedupe_key ~<~ 'outbox;'
 """)
 _UNCLEAR = sa.text("""
 SELECT CASE WHEN state = 'SENDING' AND sent_deadline <= clock_timestamp() THEN 'UNKNOWN' ELSE state END AS state,
@@ -55,7 +66,7 @@ def render(container: Container, refusals: Counter[tuple[str, str]]) -> str:
     try:
         with container.database.transaction() as session:
             session.execute(sa.text("SET LOCAL statement_timeout = '5s'"))
-            metrics += list(_read(session))
+            metrics += list(_read(container, session))
         up.add_metric([], 1)
     except (sa.exc.OperationalError, sa.exc.TimeoutError):
         up.add_metric([], 0)
@@ -79,11 +90,16 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return family
 
 
-def _read(session: Session) -> Iterator[Metric]:
+def _read(container: Container, session: Session) -> Iterator[Metric]:
     inbox = session.execute(_INBOX).one()
     yield _gauge("waybill_inbox_due", "Events that are stored and not yet dealt with", inbox.due)
     yield _gauge("waybill_inbox_oldest_seconds", "Age of the oldest of them", inbox.oldest)
+    acts = session.execute(_OUTBOX).one()
+    yield _gauge("waybill_outbox_due", "Acts in shops and mails that are not done yet", acts.due)
+    yield _gauge("waybill_outbox_failing", "Those of them that failed more than three times", acts.failing)
+    yield _gauge("waybill_outbox_stuck", "Acts that a shop refused and nobody did by hand", session.scalar(_STUCK) or 0)
     yield from _purchases(session)
+    yield from _jobs(container, session)
     yield from _calls(session)
     breakers = GaugeMetricFamily("waybill_breaker_open", "1 open, 0.5 on trial, 0 closed", labels=["scope"])
     for scope, state in session.execute(sa.select(Breaker.scope, Breaker.state).order_by(Breaker.scope)):
@@ -109,6 +125,16 @@ def _purchases(session: Session) -> Iterator[Metric]:
         "Orders sent of which it is not known whether they were executed",
         unclear["UNKNOWN"] + unclear["HUMAN"],
     )
+
+
+def _jobs(container: Container, session: Session) -> Iterator[Metric]:
+    age = GaugeMetricFamily("waybill_job_age_periods", "Since a job last ended, in its periods", labels=["job"])
+    failed = GaugeMetricFamily("waybill_job_failed", "Whether its last run failed", labels=["job"])
+    for one in sorted(job_ages.read(container, session), key=lambda one: one.name):
+        age.add_metric([one.name], one.periods)
+        failed.add_metric([one.name], 1.0 if one.error else 0.0)
+    yield age
+    yield failed
 
 
 def _pairs(session: Session, query: sa.TextClause) -> dict[str, int]:

@@ -1,13 +1,15 @@
 """Parcels in the shop: by the fulfilments endpoint where the shop has it, else by note, meta and status.
 
 Every step looks first whether it has been done, because neither notes nor fulfilments are idempotent: a parcel is
-known by its key in our meta, a note by its tracking number. Nothing is written when nothing is missing, so the
-`order.updated` that our own writes cause finds nothing left to do.
+known by its key in our meta, a note by its tracking number. A fulfilment of somebody else with that number counts for
+the pieces that it names; one of ours with another key is another parcel, whose number may be the same. Nothing is
+written when nothing is missing, so the `order.updated` that our own writes cause finds nothing left to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.ports.errors import Refused
@@ -87,24 +89,40 @@ def fulfil(shop: ShopClient, order_id: str, parcel: Parcel) -> Fulfilment:
     rows = _existing(shop, order_id)
     if rows is None:
         return notes.show(shop, order_id, parcel)
-    for row in rows:
-        ours = payload.meta(row.get("meta_data")).get(_marker(shop)) == parcel.key
-        if ours or parcel.tracking_number in _read(row).tracking_numbers:
-            return _read(row)
-    body = {"status": "fulfilled", "meta_data": _meta(shop, parcel)}
+    marks = [payload.text(payload.meta(row.get("meta_data")).get(_marker(shop))) for row in rows]
+    if parcel.key in marks:
+        return _read(rows[marks.index(parcel.key)])
+    theirs, missing = _shown_by_others([_read(row) for row, mark in zip(rows, marks, strict=True) if not mark], parcel)
+    if theirs is not None and not missing:
+        return theirs
+    body = {"status": "fulfilled", "meta_data": _meta(shop, replace(parcel, lines=missing))}
     return _write(shop, "fulfilments.create", "POST", f"orders/{order_id}/fulfillments", body)
 
 
+def _shown_by_others(found: Sequence[Fulfilment], parcel: Parcel) -> tuple[Fulfilment | None, tuple[ParcelLine, ...]]:
+    """The first of these with the parcel's number and lines, and what all such leave of the parcel to be shown."""
+    missing = {line.line_id: line.quantity for line in parcel.lines}
+    first: Fulfilment | None = None
+    for fulfilment in found:
+        same = [line for line in fulfilment.lines if line.line_id in missing]
+        if not same or parcel.tracking_number not in fulfilment.tracking_numbers:
+            continue
+        first = first or fulfilment
+        for line in same:
+            missing[line.line_id] = max(0, missing[line.line_id] - line.quantity)
+    return first, tuple(ParcelLine(line_id, quantity) for line_id, quantity in missing.items() if quantity)
+
+
 def update_tracking(shop: ShopClient, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment:
-    """Replace number, carrier and link; writes nothing if they are there already."""
+    """Replace number, carrier and link, not the pieces; writes nothing if they are there already."""
     rows = _existing(shop, order_id)
     if rows is None:
         return notes.renumber(shop, order_id, fulfilment_id, parcel)
     row = next((row for row in rows if payload.text(row.get("id")) == fulfilment_id), None)
     if row is None:
         raise Refused("fulfilment_gone", vendor=VENDOR, operation="fulfilments.update")
-    wanted = _meta(shop, parcel)
     present = payload.meta(row.get("meta_data"))
+    wanted = _meta(shop, replace(parcel, lines=_read(row).lines or parcel.lines))
     if all(present.get(entry["key"]) == entry["value"] for entry in wanted):
         return _read(row)
     ids = {entry.get("key"): entry.get("id") for entry in payload.rows(row.get("meta_data"))}

@@ -25,8 +25,9 @@ class WooCommerceSettings(BaseModel):
     """Environment variables of the same names in capitals.
 
     `allow_http`: shops without TLS (OAuth 1.0a), development only. `paid_statuses`: order statuses that count as paid
-    when the shop also tells a time of payment. `allow_cod`: cash on delivery counts as paid. `meta_prefix`: of the
-    keys that we write into orders. `identifier_meta`: `meta key=our name` pairs, the first one found wins.
+    when the shop also tells a time of payment; those that plugins made stand there too. `allow_cod`: cash on delivery
+    counts as paid. `meta_prefix`: of the keys that we write into orders. `identifier_meta`: `meta key=our name` pairs,
+    the first one found wins.
     """
 
     model_config = ConfigDict(frozen=True)

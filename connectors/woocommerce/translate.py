@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.ports.storefront import Address, StoreLine, StoreOrder
+from app.ports.storefront import UNKNOWN_STATUS, Address, StoreLine, StoreOrder
 from connectors.woocommerce import money, payload, states
 from connectors.woocommerce.payload import Unreadable
 from connectors.woocommerce.settings import WooCommerceSettings
 from connectors.woocommerce.webhooks import DRAFTS
 
+_OWN = frozenset(("pending", "processing", "on-hold", "completed", "cancelled", "refunded", "failed", "trash")) | DRAFTS
+"""WooCommerce's own statuses; plugins add theirs."""
 _WHO_AND_WHERE = ("first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postcode")
 
 
@@ -36,7 +38,8 @@ def order(
         raise Unreadable("id or date_modified_gmt")
     status = payload.text(raw.get("status"))
     currency = payload.text(raw.get("currency")).upper()
-    unpaid = _unpaid_reason(raw, status, settings)
+    hold = _hold(raw, status, settings)
+    unpaid = "" if hold else _unpaid_reason(raw, status, settings)
     address = _address(raw, settings)
     return StoreOrder(
         id=number,
@@ -49,8 +52,7 @@ def order(
         unpaid_reason=unpaid,
         cancelled=status in {"cancelled", "refunded"},
         gone=status == "trash",
-        # A paid order that goes on-hold was put there by somebody, often a fraud plugin.
-        hold="on-hold" if status == "on-hold" and raw.get("date_paid_gmt") else None,
+        hold=hold,
         test=False,
         total=money.amount(raw, "total", currency),
         shipping_paid=money.amount(raw, "shipping_total", currency),
@@ -62,9 +64,23 @@ def order(
     )
 
 
+def _hold(raw: Mapping[str, Any], status: str, settings: WooCommerceSettings) -> str | None:
+    """What holds up an order whose money is there: somebody, often a fraud plugin, or a status that a plugin made."""
+    if status in settings.paid_statuses or _no_money(raw, settings):
+        return None
+    if status == "on-hold":
+        return status
+    return f"{UNKNOWN_STATUS}{status[:40]}" if status and status not in _OWN else None
+
+
 def _unpaid_reason(raw: Mapping[str, Any], status: str, settings: WooCommerceSettings) -> str:
     if status not in settings.paid_statuses:
         return f"status is {status[:40] or 'unknown'}"
+    return _no_money(raw, settings)
+
+
+def _no_money(raw: Mapping[str, Any], settings: WooCommerceSettings) -> str:
+    """Why nothing shows that the buyer has paid, whatever the status; "" if something does."""
     if payload.text(raw.get("payment_method")) == "cod":
         return "" if settings.woocommerce_allow_cod else "cash on delivery"
     return "" if payload.moment(raw.get("date_paid_gmt")) else "no time of payment"

@@ -85,7 +85,7 @@ def test_whole_way_by_commands(world: World, shell: Shell) -> None:
     for words in (
         ("shop", "list"), ("shop", "show", shop), ("account", "list"), ("rate", "list"), ("link", "list"),
         ("order", "list"), ("purchase", "list"), ("purchase", "list", "--state", "PLACED_UNPAID"), ("paylist",),
-        ("placement", "status"), ("inbox", "list"), ("alerts",), ("tasks",), ("alerts", "--all"), ("tasks", "--all"),
+        ("placement", "status"), ("inbox", "list"), ("outbox", "list"), ("alerts",), ("tasks",), ("alerts", "--all"), ("tasks", "--all"),
         ("order", "address", row["id"]),
     ):  # fmt: skip
         assert shell.text(*words).strip()
@@ -134,6 +134,7 @@ def test_faults_are_one_line_or_json_and_exit_1(world: World, shell: Shell) -> N
         ("account", "refresh", "1"),
         ("shop", "show", "7"),
         ("inbox", "replay", "7"),
+        ("outbox", "retry", "7"),
         ("link", "remove", "7"),
         ("tasks", "--done", "7"),
         ("order", "address", "1", "--set", "city"),
@@ -154,7 +155,7 @@ def test_wrong_values_are_refused_before_anything_happens(shell: Shell) -> None:
 
 
 def test_every_command_takes_json_and_explains_itself(shell: Shell) -> None:
-    groups = ("shop", "account", "rate", "link", "order", "purchase", "placement", "inbox", "db")
+    groups = ("shop", "account", "rate", "link", "order", "purchase", "placement", "inbox", "outbox", "db")
     for group in groups:
         told = shell.text(group, "--help")
         for line in told.split("Commands:")[1].strip().splitlines():

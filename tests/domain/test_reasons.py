@@ -13,7 +13,7 @@ from app.domain.reasons import GENERIC, NOTHING, REASONS, TURNS, explain, facts_
 ASKED_FOR = """
 token_dead ds_center margin price_unknown money_unknown out_of_stock partial_stock promotion_limit address_refused address_invalid
 address_missing customs_id cap_order cap_day mapping_missing mapping_changed account_missing product_gone
-not_shippable shipping_service currency fraud_risk shop_hold uninstalled shop_paused shop_token_dead
+not_shippable shipping_service currency fraud_risk shop_hold status_unknown uninstalled shop_paused shop_token_dead
 shop_permission order_too_old shop_frozen shop_gone breaker_open placement_frozen interlocked waiting_request
 request_cancelled fulfilment_not_requested
 fulfilment_on_hold unpaid changed account_blocked call_limit config needs_person outcome_unknown expired_unpaid

@@ -89,6 +89,19 @@ def test_what_happens_together_is_one_mail_and_is_told_once(world: World, box: M
     assert [row["state"] for row in mails.listed(world.container)] == ["SENT", "SENT"]
 
 
+def test_more_tasks_than_one_mail_holds_are_told_by_the_next_one(world: World, box: Mailbox) -> None:
+    owned(world)
+    for number in range(60):
+        give_task(world, str(number), f"Pay number {number}.")
+    for _ in range(3):
+        time_passes(world)
+        tick(world)
+    told = [
+        {number for number in range(60) if f"Pay number {number}." in box.text(mail)} for mail in range(len(box.mails))
+    ]
+    assert told == [set(range(50)), set(range(50, 60))], "each once, the oldest first"
+
+
 def test_a_mail_server_that_is_down_costs_no_order_and_mails_later_once(world: World, box: Mailbox) -> None:
     variant = owned(world)
     box.after = "451 come back"

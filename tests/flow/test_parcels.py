@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.pipeline import fulfil, import_order, reconcile
+from app.pipeline import fulfil, import_order, newest, reconcile
 from app.shop_access import with_shop
 from tests.flow.test_order_changes import order as bottles
 from tests.flow.test_order_changes import shop
@@ -66,6 +66,41 @@ def test_provisional_number_is_replaced_and_never_added(world: World) -> None:
     world.settle(until=lambda: world.shown_numbers() == ["UA000000001CN"], seconds=20)
 
 
+def renumber(world: World, order: dict[str, Any], old: str, new: str) -> None:
+    """A parcel gets another number at the supplier, who tells nobody."""
+    world.aliexpress.control("renumber", {"order_id": order["order_id"], "old": old, "new": new})
+
+
+def test_any_number_may_be_replaced(world: World) -> None:
+    """Both bags hold the same, and neither number looked as if it would not stay."""
+    order = bought(world)
+    ship(world, order, "CN-1", 1)
+    ship(world, order, "CN-2", 1)
+    world.settle(until=lambda: world.shown_numbers() == ["CN-1", "CN-2"], seconds=20)
+    renumber(world, order, "CN-1", "US-1")
+    renumber(world, order, "CN-2", "US-2")
+    world.read_again()
+    world.settle(until=lambda: world.shown_numbers() == ["US-1", "US-2"], seconds=20)
+    assert world.tasks() == []
+    texts = notes(world)
+    assert len(texts) == 4
+    assert "US-1" in texts[2]
+    assert "US-2" in texts[3]
+
+
+def test_a_number_that_the_shop_cannot_show_is_the_merchant_s(world: World) -> None:
+    order = bought(world)
+    ship(world, order, "CN-1", 2)
+    world.settle(until=lambda: world.shown_numbers() == ["CN-1"], seconds=20)
+    with world.container.database.transaction() as session:  # what has arrived keeps its number
+        session.execute(sa.text("UPDATE shipped_parcel SET delivered = true"))
+    renumber(world, order, "CN-1", "US-1")
+    world.read_again()
+    world.settle(until=lambda: world.tasks() == ["parcel_not_shown"], seconds=20)
+    assert "US-1" in world.task_texts()[0]
+    assert world.shown_numbers() == ["CN-1", ""]
+
+
 def test_supplier_cancels_after_payment_and_the_merchant_orders_again(world: World) -> None:
     order = bought(world)
     world.aliexpress.control("cancel", {"order_id": order["order_id"]})
@@ -105,14 +140,14 @@ def test_what_was_read_before_a_parcel_was_shown_does_not_count_its_pieces_twice
     made, number = paid_bottles(world, 3)
     with world.container.database.transaction() as session:  # the merchant shipped one of four from his own shelf
         session.execute(sa.text("UPDATE source_line SET quantity = 4"))
-    read_at = world.container.clock.now()
+    begun = newest.begin(world.container, made, number)
     fresh = with_shop(world.container, made, lambda opened: opened.order(number))
     assert fresh is not None
     fresh = replace(fresh, lines=tuple(replace(line, quantity=4) for line in fresh.lines))
     ship(world, world.created()[0], "PARCEL-1", 1)
     world.settle(until=lambda: world.shown_numbers() == ["PARCEL-1"], seconds=20)
     with world.container.calls.story() as story, world.container.database.transaction() as session:
-        told = import_order.store(world.container, session, made, number, fresh, read_at, story)
+        told = import_order.store(world.container, session, made, number, fresh, begun, story)
     assert told[1] == "read again"
     assert world.quantities() == [3]
 

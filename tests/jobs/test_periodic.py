@@ -1,12 +1,18 @@
-"""A worker that dies in the middle of a periodic job does not keep it for long."""
+"""Periodic jobs go on, whoever dies: a worker in the middle of one, or the scheduler."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import sqlalchemy as sa
 
-from app.jobs.periodic import claim_due, make_due
+from app.container import Container
+from app.jobs.drain import KINDS, Drain
+from app.jobs.periodic import claim_due, make_due, make_overdue_due
 from app.jobs.schedule import JOBS
 from app.models import PeriodicJob
 from tests.flow.conftest import world
@@ -29,3 +35,59 @@ def test_a_job_of_a_dead_worker_is_run_by_another_soon(world: World) -> None:
         earlier = PeriodicJob.lease_until - timedelta(seconds=5)
         session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == "leases").values(lease_until=earlier))
     assert claim_due(container, 50) == ["leases"]
+
+
+@contextmanager
+def worker(container: Container) -> Iterator[None]:
+    """One that does periodic jobs, as long as it is wanted."""
+    loop = Drain(container, threads=4, kinds=[kind for kind in KINDS if kind.name == "job"])
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.stop()
+        thread.join(20)
+
+
+def finished(container: Container) -> set[str]:
+    with container.database.transaction() as session:
+        return set(session.scalars(sa.select(PeriodicJob.name).where(PeriodicJob.last_finished_at.is_not(None))))
+
+
+def until_all_ran(container: Container) -> None:
+    deadline = time.monotonic() + 20
+    while finished(container) != set(JOBS):
+        assert time.monotonic() < deadline, set(JOBS) - finished(container)
+        time.sleep(0.05)
+
+
+def test_workers_do_all_jobs_without_a_scheduler_again_and_again(world: World) -> None:
+    with worker(world.container):
+        until_all_ran(world.container)  # there was no row of any
+        with world.container.database.transaction() as session:
+            long_ago = sa.func.now() - timedelta(hours=1)
+            session.execute(sa.update(PeriodicJob).values(last_finished_at=None, due=False, next_at=long_ago))
+        until_all_ran(world.container)
+
+
+def test_a_worker_leaves_it_to_a_scheduler_that_runs(world: World) -> None:
+    container = world.container
+    make_due(container)
+    with container.database.transaction() as session:
+        session.execute(sa.update(PeriodicJob).values(due=False, next_at=sa.func.now() - timedelta(seconds=1)))
+    assert make_overdue_due(container) == 0, "the scheduler looks twice a second"
+    with container.database.transaction() as session:
+        session.execute(sa.update(PeriodicJob).values(next_at=sa.func.now() - timedelta(seconds=3)))
+    assert make_overdue_due(container) == len(JOBS)
+    with container.database.transaction() as session:
+        assert set(session.scalars(sa.select(PeriodicJob.due))) == {True}
+
+
+def test_its_look_is_one_statement(world: World) -> None:
+    container = world.container
+    make_due(container)
+    statements: list[str] = []
+    sa.event.listen(container.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    assert make_overdue_due(container) == 0
+    assert [text.split()[0] for text in statements] == ["SELECT"]

@@ -20,7 +20,7 @@ from app.models import (
     Task,
 )
 from tests.machine.holds import holds
-from tests.machine.shops import SHOPIFY, WOOCOMMERCE, Order
+from tests.machine.shops import SHOPIFY, SLUG, WOOCOMMERCE, Order
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
@@ -29,6 +29,8 @@ NIGHT = (130, 310, 700, 2700, 3700, 1900)
 """Seconds between two looks while nobody is awake whom Waybill could ask."""
 PAUSES = (15, 45, 130, 310, 310, 700, 1000, 1900, 3700, 3700, 1900, 1900, 3700, 3700, 1900, 3700)
 """Seconds between two looks: through the checks of an unclear purchase, its quarantine, and what comes after it."""
+UNTOLD = 6 * 3600 + 60
+"""Seconds until what the supplier tells nobody of, a new tracking number, has been read."""
 OPEN = frozenset(("DRAFT", "READY", "CLAIMED", "SENDING", "UNKNOWN"))
 """States in which no paid line may be once all is quiet (I11)."""
 
@@ -51,6 +53,9 @@ def end(play: Play) -> None:
             break
         before = after
         play.pass_time(pause)
+    if any(bought.renumbered for bought in play.ledger.orders.values()):
+        play.pass_time(UNTOLD)
+        _machines(play)
     play.poll_now()
     play.work(400)
     play.after_step()
@@ -192,10 +197,21 @@ def _shown(play: Play) -> None:
     for number, times in shown.items():
         holds(number in shipped, f"I13: a shop shows parcel {number}, which nobody shipped")
         holds(times == 1, f"I13: parcel {number} is shown {times} times")
+    there = _numbers_now(play)
     untouched = {order.name_hash for order in play.shops.orders if len(order.history) == 1 and not order.changed}
     for bought in play.ledger.orders.values():
         for number in bought.parcels if bought.name_hash in untouched and not bought.closed else ():
             holds(shown[number] == 1, f"I13: parcel {number} was shipped and is not shown")
+            holds(number in there | bought.too_late, f"I13: parcel {number} is shown by a number that is no more")
+
+
+def _numbers_now(play: Play) -> set[str]:
+    """Tracking numbers as both shops show them in the end."""
+    orders = play.world.shopify.control("state")["orders"]
+    shopify = {info["number"] for order in orders for one in order["fulfillments"] for info in one["tracking"]}
+    rows = play.world.woocommerce.control("state")["shops"][SLUG]["fulfilments"].values()
+    metas = [meta for row in rows for meta in row["meta_data"] if meta["key"] == "_tracking_number"]
+    return {str(number) for number in shopify} | {str(meta["value"]) for meta in metas}
 
 
 def _newest(number: str, renumbered: dict[str, str]) -> str:

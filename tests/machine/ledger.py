@@ -32,6 +32,9 @@ class Bought:
     """Pieces by SKU of each tracking number."""
     renumbered: dict[str, str] = field(default_factory=dict)
     """Tracking numbers of former times, and those that took their places."""
+    delivered: bool = False
+    too_late: set[str] = field(default_factory=set)
+    """Tracking numbers that were given after everything had arrived: nobody looks for such any more."""
 
     @property
     def live(self) -> Counter[str]:
@@ -91,8 +94,12 @@ class Ledger:
                 counts = order.parcels.setdefault(str(parcel["tracking_number"]), Counter())
                 for item in parcel["items"]:
                     counts[str(item["sku_id"])] += int(item["quantity"])
+        elif line["op"] == "deliver":
+            order.delivered = True
         elif line["op"] == "renumber":
             old, new = str(line["old"]), str(line["new"])
+            if order.delivered:
+                order.too_late.add(new)
             order.parcels[new] = order.parcels.pop(old)
             order.renumbered[old] = new
 

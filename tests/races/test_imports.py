@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from app.pipeline import import_order, poll
+import pytest
+import sqlalchemy as sa
+
+from app.models import StoreOrder
+from app.pipeline import import_order, newest, poll
 from app.pipeline.due import INBOX, Claim, claim_due
 from app.pipeline.receive import receive
+from app.ports.errors import TryLater
 from app.ports.inbound import Delivery
 from tests.flow.world import World
 from tests.races.barrier import Scene, every_order
 from tests.races.scene import SHOP, Shop
+from tests.races.woo import WooShop
 
-STORING = ("pipeline.import_order.", "pipeline.poll.", "pipeline.due.", "call shopify.")
+STORING = ("pipeline.import_order.", "pipeline.poll.", "pipeline.due.", "call shopify.", "call woocommerce.")
 """Points of those who read it."""
 
 
@@ -71,3 +77,44 @@ def test_what_was_read_before_an_edit_and_stored_after_it(shop: Shop, shared_wor
 
     scene = pair(shop, 2, 1, shop.read, edited)
     assert every_order(shared_world, scene, at=STORING, both=False) > 2
+
+
+@pytest.fixture(scope="module")
+def woo(shared_world: World) -> Iterator[WooShop]:
+    """A WooCommerce shop whose clocks disagree; paused, so that other races do not buy what waits there."""
+    made = WooShop(shared_world, fulfilments=False)
+    shared_world.pause_shop(made.id)
+    yield made
+    made.close()
+
+
+def test_what_was_read_before_a_payment_with_a_lower_stamp_and_stored_after_it(
+    woo: WooShop, shared_world: World
+) -> None:
+    """The stamp tells the wrong order of the two; and who is told to come later comes later."""
+    control = shared_world.woocommerce.control
+
+    def known(order: str) -> StoreOrder:
+        with shared_world.container.database.transaction() as session:
+            mine = sa.select(StoreOrder).where(StoreOrder.shop_id == woo.id, StoreOrder.external_id == order)
+            return session.scalars(mine).one()
+
+    def paid(order: str) -> None:
+        control("settings", {"shop": woo.slug, "clock_ahead": -60})
+        control(f"orders/{order}/pay", {"shop": woo.slug})
+        try:
+            woo.read(order)
+        except TryLater:
+            import_order.refresh(shared_world.container, woo.id, order, known(order).read_at + newest.LAGS)
+
+    def scene() -> Scene:
+        control("settings", {"shop": woo.slug, "clock_ahead": 2})
+        lines = [{"product_id": int(woo.variant), "quantity": 1}]
+        order = str(shared_world.woocommerce_order(woo.slug, lines, status="pending")["id"])
+
+        def problems() -> list[str]:
+            return [] if known(order).paid and woo.states(order) == ["HELD"] else ["the payment was not heard"]
+
+        return lambda: woo.read(order), lambda: paid(order), problems
+
+    assert every_order(shared_world, scene, at=STORING) > 4

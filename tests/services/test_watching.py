@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import container as containers
 from app.container import Container
-from app.models import Alert, Breaker, CallStat, Inbox
+from app.models import Alert, Breaker, CallStat, Inbox, PeriodicJob
 from app.services import health, metrics, placement
+from app.services.periods import PERIODS
 from tests.flow.world import VAULT
 
 
@@ -43,7 +46,16 @@ def parts(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Contain
     made.close()
 
 
+def jobs_ended(parts: Container, seconds: float = 0.0) -> None:
+    """As if every periodic job had ended so long ago."""
+    with parts.database.transaction() as session:
+        ended = sa.func.now() - timedelta(seconds=seconds)
+        session.execute(sa.delete(PeriodicJob))
+        session.add_all(PeriodicJob(name=name, last_finished_at=ended, last_error="") for name in PERIODS)
+
+
 def test_ready_when_all_is_there(parts: Container) -> None:
+    jobs_ended(parts)
     report = health.readiness(parts)
     assert report.ready
     assert report.as_dict()["status"] == "ok"
@@ -52,10 +64,38 @@ def test_ready_when_all_is_there(parts: Container) -> None:
         "migrations",
         "redis",
         "inbox",
+        "jobs",
         "state_dir",
         "placement",
         "mail",
     }
+
+
+def test_jobs_that_nobody_does_are_told(parts: Container) -> None:
+    def told() -> dict[str, Any]:
+        report = health.readiness(parts)
+        assert report.ready, "requests are stored all the same"
+        return dict(report.as_dict()["checks"]["jobs"])
+
+    assert "retention has never run" in told()["detail"]
+    assert 'waybill_job_age_periods{job="leases"} +Inf' in metrics.render(parts, Counter())
+    jobs_ended(parts, 50)
+    assert told() == {"state": "ok", "seconds": pytest.approx(50, abs=5)}, "workers may be busy"
+    jobs_ended(parts, 100)
+    check = told()
+    assert (check["state"], check["seconds"]) == ("degraded", pytest.approx(100, abs=5))
+    assert "leases ended 100 s ago, due every 5 s: is a worker running?" in check["detail"]
+    assert "retention" not in check["detail"]
+    assert 'waybill_job_failed{job="mails"} 0.0' in metrics.render(parts, Counter())
+
+
+def test_a_job_that_fails_is_told(parts: Container) -> None:
+    jobs_ended(parts)
+    with parts.database.transaction() as session:
+        session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == "mails").values(last_error="KeyError"))
+    check = health.readiness(parts).as_dict()["checks"]["jobs"]
+    assert (check["state"], check["detail"]) == ("degraded", "mails failed (KeyError)")
+    assert 'waybill_job_failed{job="mails"} 1.0' in metrics.render(parts, Counter())
 
 
 def test_redis_away_is_degraded_but_ready(database_url: str, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def _twice(plain: str) -> str:
 
 
 def _once(shop: Shop, key: str, timestamp: str, nonce: str) -> None:
-    now = int(time.time()) + int(shop.setting("clock_ahead") or 0)
+    now = int(time.time()) + shop.clock_ahead
     if not timestamp.isdigit() or abs(now - int(timestamp)) > _WINDOW:
         raise _fault("Invalid timestamp.")
     name = f"{key}:{nonce}"

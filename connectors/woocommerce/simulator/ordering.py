@@ -12,7 +12,7 @@ from connectors.woocommerce.simulator.charges import amount
 from connectors.woocommerce.simulator.deliveries import emit
 from connectors.woocommerce.simulator.refusal import Refusal, invalid_param, no_order
 from connectors.woocommerce.simulator.render import order_total, refunds_of
-from connectors.woocommerce.simulator.world import Row, Shop, now_gmt
+from connectors.woocommerce.simulator.world import Row, Shop
 
 STATUSES = (
     "pending",
@@ -129,7 +129,7 @@ def create(shop: Shop, wish: Mapping[str, Any], via: str, gift_card: object = "0
 
 
 def _build(shop: Shop, wish: Mapping[str, Any], via: str) -> Row:
-    number, at = shop.next_id("post"), now_gmt()
+    number, at = shop.next_id("post"), shop.now_gmt()
     method = str(wish.get("payment_method") or "")
     status = str(wish.get("status") or _first_status(method, via))
     lines = [new_line(shop, line) for line in wish.get("line_items", [])]
@@ -176,7 +176,7 @@ def _take_stock(shop: Shop, row: Row) -> tuple[dict[str, Row], list[int]]:
             product["stock"] -= line["quantity"]
             reduced = {"key": "_reduced_stock", "value": str(line["quantity"])}
             line["meta_data"] = meta(shop, line["meta_data"], [reduced])
-            product["date_modified_gmt"] = now_gmt()
+            product["date_modified_gmt"] = shop.now_gmt()
             changed[str(product["id"])] = product
     return changed, [int(number) for number in changed]
 
@@ -190,9 +190,9 @@ def update(shop: Shop, order_id: object, wish: Mapping[str, Any]) -> Row:
         row = find(shop, order_id)
         before = row["status"]
         if "status" in wish:
-            set_status(row, str(wish["status"]))
+            set_status(shop, row, str(wish["status"]))
         if wish.get("set_paid") and row["status"] in {"pending", "failed"}:
-            set_status(row, "processing")
+            set_status(shop, row, "processing")
         for name in ("customer_note", "transaction_id", "payment_method"):
             if name in wish:
                 row[name] = str(wish[name])
@@ -205,7 +205,7 @@ def update(shop: Shop, order_id: object, wish: Mapping[str, Any]) -> Row:
         row["meta_data"] = meta(shop, row["meta_data"], wish.get("meta_data", []))
         for line in wish.get("line_items", []):
             _edit_line(shop, row, line)
-        row["date_modified_gmt"] = now_gmt()
+        row["date_modified_gmt"] = shop.now_gmt()
         queue = {} if before == "trash" else emit(shop, "order.updated", row["id"])
         event = (
             "order_status_changed"
@@ -220,19 +220,24 @@ def update(shop: Shop, order_id: object, wish: Mapping[str, Any]) -> Row:
         return row
 
 
-def set_status(row: Row, status: str) -> None:
+def statuses(shop: Shop) -> tuple[str, ...]:
+    """WooCommerce's own statuses and those of the shop's plugins (the setting `more_statuses`)."""
+    return (*STATUSES, *(shop.setting("more_statuses") or ()))
+
+
+def set_status(shop: Shop, row: Row, status: str) -> None:
     """A new status with its times. `processing` sets the time of payment, unless it is there."""
     status = status.removeprefix("wc-")
-    if status not in STATUSES:
-        raise invalid_param(status=f"status is not one of {', '.join(STATUSES)}.")
+    if status not in statuses(shop):
+        raise invalid_param(status=f"status is not one of {', '.join(statuses(shop))}.")
     if (
         status in PAID
         and row["date_paid_gmt"] is None
         and not (row["payment_method"] == "cod" and status == "processing")
     ):
-        row["date_paid_gmt"] = now_gmt()
+        row["date_paid_gmt"] = shop.now_gmt()
     if status == "completed":
-        row["date_completed_gmt"] = now_gmt()
+        row["date_completed_gmt"] = shop.now_gmt()
     row["status"] = status
 
 
@@ -264,7 +269,7 @@ def trash(shop: Shop, order_id: object, *, force: bool) -> Row:
             return row
         if row["status"] == "trash":
             raise Refusal(410, "woocommerce_rest_already_trashed", "The Order has already been deleted.")
-        row |= {"trashed_from": row["status"], "status": "trash", "date_modified_gmt": now_gmt()}
+        row |= {"trashed_from": row["status"], "status": "trash", "date_modified_gmt": shop.now_gmt()}
         put = {"orders": {str(row["id"]): row}, "queue": emit(shop, "order.deleted", row["id"])}
         shop.commit("order_trashed", put, order=row["id"])
         return row
@@ -275,7 +280,7 @@ def restore(shop: Shop, order_id: object) -> Row:
     with shop.lock:
         row = find(shop, order_id)
         row["status"] = row.pop("trashed_from", row["status"])
-        row["date_modified_gmt"] = now_gmt()
+        row["date_modified_gmt"] = shop.now_gmt()
         put = {"orders": {str(row["id"]): row}, "queue": emit(shop, "order.restored", row["id"])}
         shop.commit("order_restored", put, order=row["id"])
         return row
@@ -296,12 +301,12 @@ def refund(shop: Shop, order_id: object, wish: Mapping[str, Any]) -> Row:
             text = "The payment gateway for this order does not support automatic refunds."
             raise Refusal(500, "woocommerce_rest_cannot_create_order_refund", text, 500)
         made = {
-            "id": shop.next_id("post"), "order_id": row["id"], "amount": str(value), "date_created_gmt": now_gmt(),
+            "id": shop.next_id("post"), "order_id": row["id"], "amount": str(value), "date_created_gmt": shop.now_gmt(),
             "reason": str(wish.get("reason") or ""), "line_items": lines, "meta_data": [],
         }  # fmt: skip
         if value + before == total:
             row["status"] = "refunded"
-        row["date_modified_gmt"] = now_gmt()
+        row["date_modified_gmt"] = shop.now_gmt()
         put = {"refunds": {str(made["id"]): made}, "orders": {str(row["id"]): row}}
         facts = {"order": row["id"], "refund": made["id"], "amount": str(value), "status": row["status"]}
         shop.commit("refund_created", {**put, "queue": emit(shop, "order.updated", row["id"])}, **facts)

@@ -53,8 +53,8 @@ def _create(call: Call) -> Reply:
 
 
 @route("GET", "orders/statuses", "orders.statuses")
-def _statuses(_call: Call) -> Reply:
-    return Reply([{"slug": name, "name": name.title()} for name in ordering.STATUSES])
+def _statuses(call: Call) -> Reply:
+    return Reply([{"slug": name, "name": name.title()} for name in ordering.statuses(call.shop)])
 
 
 @route("GET", "orders/N", "orders.get")
@@ -202,7 +202,7 @@ def _save(shop: Shop, order: Row, row: Row, event: str) -> None:
     done = all(sent.get(line["id"], 0) >= line["quantity"] for line in order["line_items"])
     status = {"key": "_fulfillment_status", "value": "fulfilled" if done else "partially_fulfilled"}
     order["meta_data"] = ordering.meta(shop, order["meta_data"], [status])
-    order["date_modified_gmt"] = now_gmt()
+    order["date_modified_gmt"] = shop.now_gmt()
     put: dict[str, dict[str, Any]] = {
         "fulfilments": {str(row["id"]): row},
         "orders": {str(order["id"]): order},

@@ -6,7 +6,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ TABLES = (
 )
 
 
-def now_gmt() -> str:
-    """Now as WooCommerce writes it: UTC, whole seconds, no zone."""
-    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+def now_gmt(ahead: int = 0) -> str:
+    """Now as WooCommerce writes it: UTC, whole seconds, no zone. `ahead`: by a clock that is wrong by so many."""
+    return (datetime.now(UTC).replace(tzinfo=None) + timedelta(seconds=ahead)).isoformat(timespec="seconds")
 
 
 class Shop:
@@ -60,6 +60,18 @@ class Shop:
     def rest_base(self) -> str:
         """The REST base, no slash at its end."""
         return f"{self.home}/wp-json"
+
+    @property
+    def clock_ahead(self) -> int:
+        """Seconds by which the clock of the front-end that answers at present is wrong; negative: behind.
+
+        The setting of that name may change at any time, as where several front-ends take turns.
+        """
+        return int(self.setting("clock_ahead") or 0)
+
+    def now_gmt(self) -> str:
+        """Now by that clock, as it is written into orders."""
+        return now_gmt(self.clock_ahead)
 
     def next_id(self, sequence: str, start: int = 1) -> int:
         """The next number; orders, products and refunds share the sequence `post`."""

@@ -106,10 +106,53 @@ def test_a_write_that_was_answered_neither_way_is_unclear(modern: Shop, status: 
     assert len(modern.simulated.events("fulfillment_created")) == 1
 
 
+def pieces(session: Any, made: Any) -> list[tuple[str, dict[str, int]]]:
+    """What the shop shows: (number, pieces by line) of each fulfilment."""
+    shown = session.fulfilments(str(made["id"]))
+    return [(one.tracking_numbers[0], {line.line_id: line.quantity for line in one.lines}) for one in shown]
+
+
 def test_a_fulfilment_of_somebody_else_with_our_number_is_adopted(modern: Shop) -> None:
     made, session = modern.order(), modern.session()
-    first = session.fulfil(str(made["id"]), parcel(made, "p1"))
-    assert session.fulfil(str(made["id"]), parcel(made, "other-key")).id == first.id
+    first = modern.session(woocommerce_meta_prefix="_someone_").fulfil(str(made["id"]), parcel(made, "7"))
+    assert session.fulfil(str(made["id"]), parcel(made, "p1")).id == first.id
+    assert len(modern.simulated.events("fulfillment_created")) == 1
+
+
+@pytest.mark.parametrize("second", [slice(1, 2), slice(0, 1)])
+def test_two_parcels_of_ours_with_one_number_are_both_shown(modern: Shop, second: slice) -> None:
+    """Two AliExpress orders may be shipped together under one number; each may even hold pieces of the same line."""
+    made, session = modern.order(), modern.session()
+    other = parcel(made, "p2", lines=second)
+    one = ParcelLine(str(made["line_items"][0]["id"]), 1)
+    other = replace(other, lines=(one,)) if second.start == 0 else other
+    shown = [session.fulfil(str(made["id"]), each) for each in (replace(parcel(made), lines=(one,)), other) * 2]
+    assert len({each.id for each in shown}) == 2
+    assert shown[:2] == shown[2:]
+    assert shown[1].lines == other.lines
+    assert len(modern.simulated.events("fulfillment_created")) == 2
+
+
+def test_a_fulfilment_of_somebody_else_for_other_lines_hides_no_parcel(modern: Shop) -> None:
+    made, session = modern.order(), modern.session()
+    theirs = modern.session(woocommerce_meta_prefix="_someone_").fulfil(
+        str(made["id"]), parcel(made, lines=slice(1, 2))
+    )
+    shown = session.fulfil(str(made["id"]), parcel(made, lines=slice(0, 1)))
+    assert shown.id != theirs.id
+    assert [line.to_ship for line in session.order(str(made["id"])).lines] == [0, 0]
+
+
+def test_what_somebody_else_shows_of_a_parcel_is_not_shown_twice(modern: Shop) -> None:
+    made, session = modern.order(), modern.session()
+    first, second = (str(line["id"]) for line in made["line_items"])
+    theirs = replace(parcel(made), lines=(ParcelLine(first, 1),))
+    modern.session(woocommerce_meta_prefix="_someone_").fulfil(str(made["id"]), theirs)
+    shown = session.fulfil(str(made["id"]), parcel(made))
+    assert session.fulfil(str(made["id"]), parcel(made)) == shown
+    assert pieces(session, made) == [("LP00123456CN", {first: 1}), ("LP00123456CN", {first: 1, second: 1})]
+    session.update_tracking(str(made["id"]), shown.id, parcel(made, number="YT999"))
+    assert pieces(session, made) == [("LP00123456CN", {first: 1}), ("YT999", {first: 1, second: 1})]
 
 
 def test_what_anyone_has_shipped_is_no_longer_open(modern: Shop) -> None:

@@ -66,10 +66,11 @@ def test_paid_later() -> None:
         ("cancelled", False, True, False, None, ""),
         ("refunded", False, True, False, None, ""),
         ("trash", False, False, True, None, ""),
-        ("on-hold", False, False, False, "on-hold", ""),
+        ("on-hold", True, False, False, "on-hold", ""),
         ("failed", False, False, False, None, ""),
         ("checkout-draft", False, False, False, None, "checkout-draft"),
-        ("awaiting-parts", False, False, False, None, ""),
+        ("awaiting-parts", True, False, False, "status:awaiting-parts", ""),
+        ("", False, False, False, None, ""),
     ],
 )
 def test_statuses(status: str, paid: bool, cancelled: bool, gone: bool, hold: str | None, ignored: str) -> None:
@@ -82,6 +83,28 @@ def test_statuses(status: str, paid: bool, cancelled: bool, gone: bool, hold: st
         hold,
         ignored,
     )
+
+
+@pytest.mark.parametrize("status", ["on-hold", "awaiting-parts"])
+def test_what_was_never_paid_is_not_held(status: str) -> None:
+    raw = {**body_of("webhook-order.updated-paid-later"), "status": status, "date_paid_gmt": None}
+    order = translate.order(raw, [], SETTINGS)
+    assert (order.paid, order.unpaid_reason, order.hold) == (False, f"status is {status}", None)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "paid", "hold"), [(False, False, None), (True, True, "status:awaiting-parts")], ids=["no", "opt-in"]
+)
+def test_cash_on_delivery_in_a_status_of_a_plugin(*, allowed: bool, paid: bool, hold: str | None) -> None:
+    raw = {**body_of("rest-order-get"), "status": "awaiting-parts"}
+    order = translate.order(raw, [], WooCommerceSettings(woocommerce_allow_cod=allowed))
+    assert (order.paid, order.hold) == (paid, hold)
+
+
+def test_a_status_that_the_settings_call_paid_is_no_hold() -> None:
+    raw = {**body_of("webhook-order.updated-paid-later"), "status": "awaiting-parts"}
+    order = translate.order(raw, [], WooCommerceSettings(woocommerce_paid_statuses="processing,wc-awaiting-parts"))
+    assert (order.paid, order.hold) == (True, None)
 
 
 def test_left_to_ship_after_two_refunds() -> None:

@@ -1,0 +1,30 @@
+"""What fails again and again in a way that nobody foresaw: staff are told from the second time on, until it works.
+
+A fault of ours is logged each time (`step_failed`), but a log is read by nobody at night.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.models import Alert
+from app.pipeline.record import alert, end_alerts
+
+
+def tell(session: Session, kind: str, key: object, error: str, *, shop_id: int | None = None) -> None:
+    """It failed once more. `error`: the fault's type, nothing that it says: that may be personal."""
+    text = f"{kind} {key} fails again and again ({error}), which nobody foresaw: see `step_failed` in the log."
+    alert(session, f"step_failed:{kind}:{key}", "step_failed", text, shop_id=shop_id)
+
+
+def worked(session: Session, kind: str, key: object) -> None:
+    """It did not fail this time."""
+    end_alerts(session, f"step_failed:{kind}:{key}")
+
+
+def told(session: Session, kind: str) -> frozenset[str]:
+    """Keys of this kind of which staff were told, and which have not worked since."""
+    open_ones = sa.select(Alert.dedupe_key).where(Alert.ended_at.is_(None), Alert.kind == "step_failed")
+    begins = f"step_failed:{kind}:"
+    return frozenset(key.removeprefix(begins) for key in session.scalars(open_ones) if key.startswith(begins))

@@ -1,0 +1,220 @@
+"""A row whose work raises what nobody foresaw stands in nobody's way, and staff hear of it when it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.jobs import periodic, sweep
+from app.jobs import rows as one_by_one
+from app.models import Alert, Credential, PeriodicJob, Purchase, Shop
+from app.pipeline import accounting, day_book, generation, hooks, poll
+from app.services import shops
+from tests.flow.test_order_changes import order, shop
+from tests.flow.world import World
+
+
+class Fault(Exception):
+    """Says something that may be personal."""
+
+    def __str__(self) -> str:
+        return "ada@example.com"
+
+
+def told(world: World, kind: str = "step_failed") -> list[str]:
+    """Texts of open alerts of this kind."""
+    with world.container.database.transaction() as session:
+        query = sa.select(Alert.text).where(Alert.kind == kind, Alert.ended_at.is_(None)).order_by(Alert.id)
+        return list(session.scalars(query))
+
+
+def stored(world: World, column: Any) -> list[Any]:
+    with world.container.database.transaction() as session:
+        return list(session.scalars(sa.select(column).order_by(column.class_.id)))
+
+
+def raising(at: int, whole: Callable[..., Any], place: int) -> Callable[..., Any]:
+    """As `whole`, but for the row of this number among its arguments."""
+
+    def act(*given: Any, **more: Any) -> Any:
+        row = given[place]
+        if (row if isinstance(row, int) else row.id) == at:
+            raise Fault
+        return whole(*given, **more)
+
+    return act
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(one_by_one, "_failed", {})
+
+
+def test_a_poll_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _ = shop(world)
+
+    def look() -> None:
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Shop).values(poll_run_at=sa.func.now()))
+        [claimed] = poll.due(world.container, 5)
+        poll.run(world.container, claimed)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(poll, "note", raising(made, poll.note, 1))
+        with pytest.raises(Fault):
+            look()
+        assert (stored(world, Shop.poll_error), told(world)) == (["Fault"], [])
+        assert stored(world, Shop.poll_lease_until) == [None]
+        with pytest.raises(Fault):
+            look()
+        [text] = told(world)
+        assert text.startswith(f"poll {made} fails again and again (Fault)")
+        hour = world.container.timers.poll_alert
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Shop).values(poll_failing_since=Shop.poll_failing_since - hour))
+        with pytest.raises(Fault):
+            look()
+        assert len(told(world, "shop_unread")) == 1
+    look()
+    assert (stored(world, Shop.poll_error), told(world), told(world, "shop_unread")) == ([""], [], [])
+
+
+def test_a_comparison_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _ = shop(world)
+
+    def look() -> None:
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Shop).values(account_run_at=sa.func.now()))
+        [claimed] = accounting.due(world.container, 5)
+        accounting.run(world.container, claimed)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(day_book, "read", raising(made, day_book.read, 1))
+        for alerts in ([], [f"account {made} fails again and again (Fault), which nobody foresaw"]):
+            with pytest.raises(Fault):
+                look()
+            assert stored(world, Shop.account_error) == ["Fault"]
+            assert [text.partition(":")[0] for text in told(world)] == alerts
+        hour = world.container.timers.gap_alert
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Shop).values(account_failing_since=Shop.account_failing_since - hour))
+        with pytest.raises(Fault):
+            look()
+        assert len(told(world, "shop_uncompared")) == 1
+    look()
+    assert (told(world), told(world, "shop_uncompared")) == ([], [])
+
+
+def test_a_held_purchase_that_breaks_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, variant = shop(world)
+    shops.set_policy(world.container, made, {"order_cap": 1}, actor="test")
+    order(world, variant)
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["cap_order"] * 2)
+    with world.container.database.transaction() as session:  # unseen by what looks at once when a limit changes
+        session.execute(sa.update(Shop).values(order_cap=10**6))
+
+    def sweep_again() -> None:
+        with world.container.database.transaction() as session:
+            long_ago = sa.func.now() - timedelta(days=1)
+            session.execute(sa.update(Purchase).where(Purchase.state == "HELD").values(run_at=long_ago))
+        sweep.recheck_held(world.container)
+
+    monkeypatch.setattr(sweep, "BATCH", 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(generation, "reconsider", raising(1, generation.reconsider, 1))
+        with world.container.database.transaction() as session:
+            session.execute(
+                sa.update(Purchase).values(run_at=sa.func.now() - timedelta(days=1) + Purchase.id * timedelta(hours=1))
+            )
+        sweep.recheck_held(world.container)
+        sweep.recheck_held(world.container)
+        world.settle(until=lambda: world.states() == ["HELD", "PLACED_UNPAID"])
+        assert told(world) == [], "once is nothing to tell of"
+        sweep_again()
+        [text] = told(world)
+        assert text.startswith("held 1 fails again and again (Fault)")
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Purchase).where(Purchase.id == 1).values(state="CANCELLED"))
+        sweep_again()
+        assert told(world) == [], "nobody looks at it any more"
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Purchase).where(Purchase.id == 1).values(state="HELD"))
+        sweep_again()
+        assert len(told(world)) == 1
+    sweep_again()
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2)
+    assert told(world) == []
+
+
+def test_a_token_that_breaks_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop(world)
+    refreshed: list[int] = []
+    broken = raising(1, lambda _, opened: refreshed.append(opened.credential_id), 1)
+
+    def renew(container: Any, opened: Any) -> None:
+        if opened.credential_id == stored(world, Credential.id)[0]:
+            raise Fault
+        broken(container, type("Row", (), {"id": 0, "credential_id": opened.credential_id})())
+
+    monkeypatch.setattr(sweep, "renew", renew)
+    monkeypatch.setattr(sweep, "BATCH", 1)
+    first, second = stored(world, Credential.id)
+    with world.container.database.transaction() as session:
+        due = sa.func.now() - timedelta(days=1) + Credential.id * timedelta(hours=1)
+        session.execute(sa.update(Credential).values(refresh_due_at=due))
+    sweep.refresh_tokens(world.container)
+    assert refreshed == []
+    sweep.refresh_tokens(world.container)
+    assert refreshed == [second]
+    monkeypatch.setattr(sweep, "BATCH", 200)
+    sweep.refresh_tokens(world.container)
+    [text] = told(world)
+    assert text.startswith(f"token {first} fails again and again (Fault)")
+
+
+def test_a_shop_whose_webhooks_break_the_check_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = world.shopify_shop()
+    second = world.woocommerce_shop()
+    checked: list[int] = []
+    monkeypatch.setattr(hooks, "check", raising(first, lambda _, shop: checked.append(shop.id), 1))
+    monkeypatch.setattr(sweep, "BATCH", 1)
+    with world.container.database.transaction() as session:
+        session.execute(
+            sa.update(Shop).values(hooks_checked_at=sa.func.now() - timedelta(days=1) + Shop.id * timedelta(hours=1))
+        )
+    sweep.check_hooks(world.container)
+    sweep.check_hooks(world.container)
+    assert checked == [second]
+
+
+def test_one_look_that_breaks_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop(world)
+
+    def broken(*_: Any) -> None:
+        raise Fault
+
+    monkeypatch.setattr(sweep, "_watch_inbox", broken)
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE credential SET state = 'DEAD' WHERE account_id IS NOT NULL"))
+    with pytest.raises(Fault):
+        sweep.watch(world.container)
+    assert world.tasks() == ["token_dead"]
+
+
+def test_a_job_that_fails_again_and_again_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    periodic.make_due(world.container)
+    with monkeypatch.context() as broken:
+        broken.setattr(sweep, "_watch_inbox", raising(0, lambda *_: None, 0))
+        for alerts in (0, 1):
+            with pytest.raises(AttributeError):
+                periodic.run_job(world.container, "watch")
+            assert len(told(world)) == alerts
+        with world.container.database.transaction() as session:
+            assert session.get_one(PeriodicJob, "watch").last_error == "AttributeError"
+    periodic.run_job(world.container, "watch")
+    assert told(world) == []
