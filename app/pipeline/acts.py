@@ -48,11 +48,12 @@ def run(container: Container, claimed: Claim) -> None:
         try:
             with holding(lease.renew):
                 result = ACTS.get(row.kind, _unknown)(container, row)
-            _done(container, row, "DONE", result, story)
+            if _done(container, row, lease, "DONE", result, story):
+                _now_permitted(container, row)
         except LeaseLost:
             log.info("lease_lost", kind=row.kind, key=row.id)  # somebody else does it
         except Refused as error:
-            _done(container, row, "STUCK", f"refused: {error.code}", story)
+            _done(container, row, lease, "STUCK", f"refused: {error.code}", story)
         except MerchantMustAct as error:
             _wait(container, row, lease, error, story)
         except (OutsideError, NotFound) as error:
@@ -103,17 +104,16 @@ def _unknown(_: Container, row: Outbox) -> str:
     raise NotFound("unknown_act", f"The outbox holds an act of unknown kind {row.kind!r}.")
 
 
-def _done(container: Container, row: Outbox, state: str, result: str, story: Story) -> None:
+def _done(container: Container, row: Outbox, lease: _Lease, state: str, result: str, story: Story) -> bool:
+    """Whether that was the end of it: it may have been asked for again meanwhile, and then it stays due."""
     with container.database.transaction() as session:
         story.write(session)
         mine = sa.update(Outbox).where(Outbox.id == row.id)
         done = {"state": state, "result": result[:300], "done_at": sa.func.clock_timestamp(), "lease_until": None}
         if not changed(session, mine.where(Outbox.run_at == row.run_at).values(**done)):
-            session.execute(mine.values(lease_until=None))  # asked for again meanwhile: it stays due
-            return
+            session.execute(mine.where(Outbox.lease_until == lease.until).values(lease_until=None))
+            return False
         end_tasks(session, f"outbox:{row.id}", "done")
-        if state == "DONE" and row.result.endswith(permission.LACKING) and row.shop_id is not None:
-            permission.granted(session, row.shop_id, "outbox")
         if state == "STUCK":
             task(
                 session,
@@ -124,6 +124,17 @@ def _done(container: Container, row: Outbox, state: str, result: str, story: Sto
                 shop_id=row.shop_id,
                 order_id=row.order_id,
             )
+        return True
+
+
+def _now_permitted(container: Container, row: Outbox) -> None:
+    """What it had waited for was granted.
+
+    In a transaction of its own: this takes purchases, and whoever holds one may ask for an act.
+    """
+    if row.result.endswith(permission.LACKING) and row.shop_id is not None:
+        with container.database.transaction() as session:
+            permission.granted(session, row.shop_id, "outbox")
 
 
 UNTOLD = frozenset(("fulfilment_not_requested", "fulfilment_on_hold"))

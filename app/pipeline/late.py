@@ -222,6 +222,7 @@ def spare(session: Session, order: SupplierOrder, purchase: Purchase, *, by: str
     its = sa.select(Purchase.order_id).where(Purchase.id == order.purchase_id)
     if order.role != "duplicate" or order.purchase_id == purchase.id or session.scalar(its) != purchase.order_id:
         return
+    audit(session, "supplier_order", order.id, "detached", actor=by, detail={"purchase": order.purchase_id})
     order.purchase_id, order.role = None, "orphan"
     end_tasks(session, f"duplicate:{order.id}", by)
     end_alerts(session, f"duplicate:{order.id}")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from app import boot
 from app.errors import Conflict
 from app.jobs import sweep
-from app.models import Alert, PlacementFreeze, ProductLink
+from app.models import Alert, Audit, PlacementFreeze, ProductLink
 from app.pipeline import evidence, import_order, match, not_there
 from app.pipeline.buy.claim import claim
 from app.pipeline.buy.commit import commit
@@ -242,6 +242,9 @@ def test_late_evidence_stops_the_part_that_took_its_place(world: World) -> None:
     world.settle()
     assert world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"]
     assert (len(world.created()), "duplicate" in world.tasks()) == (2, False)
+    with world.container.database.transaction() as session:
+        told = session.scalars(sa.select(Audit.actor).where(Audit.action == "detached")).all()
+    assert told == ["merchant:1"]
 
 
 def test_an_order_that_is_closed_unpaid_is_no_partial_closing(world: World) -> None:

@@ -169,3 +169,18 @@ def test_whoever_lost_its_lease_neither_puts_it_off_nor_asks_anybody(stage: Stag
             acts._wait(stage.container, mine, lease, error, story)
     assert claimed.id == mine.id
     assert (row(stage, "a").lease_until, row(stage, "a").waits, stage.tasks()) == (later, False, [])
+
+
+def test_what_was_asked_for_again_leaves_the_lease_of_the_next_one_alone(stage: Stage, done: list[str]) -> None:
+    order, _ = stage.new_order(1)
+    ask(stage, order, "a")
+    with stage.outside():
+        acts.due(stage.container, 9)
+    mine = row(stage, "a")
+    stage.session.expunge(mine)
+    lease, later = acts._Lease(stage.container, mine), stage.now + timedelta(hours=1)
+    anew = {"lease_until": later, "run_at": stage.now - timedelta(minutes=1)}
+    stage.session.execute(sa.update(Outbox).values(**anew))
+    with stage.outside(), stage.container.calls.story() as story:
+        assert not acts._done(stage.container, mine, lease, "DONE", "done", story)
+    assert (row(stage, "a").state, row(stage, "a").lease_until) == ("DUE", later)
