@@ -55,7 +55,8 @@ class Roles:
     """Web, worker and scheduler of one run; whoever dies is started again.
 
     `together`: the shots of the plan come in any order, and each takes its whole role along, as when a machine dies.
-    Else a worker's supervisor lives on and replaces it, later each time.
+    Else a worker's supervisor lives on and replaces it, later each time; but the first death of several takes all roles
+    along, as when the only machine dies, so that the next one can be met at any point of a start.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Roles:
             for number, shot in enumerate(plan)
             if together and shot.kind != EXCEPTION
         ]
+        self._first = folder / "fired-0" if len(plan) > 1 and not together else None
         self._pids = {role: self._start(role) for role in roles}
         self.restarts = 0
         self._over = threading.Event()
@@ -99,6 +101,10 @@ class Roles:
                 self._deaths.remove((role, fired))
                 if role in self._pids:
                     kill(self._pids[role])
+            if self._first is not None and self._first.exists():
+                self._first = None
+                for pid in self._pids.values():
+                    kill(pid)
             for role, pid in self._pids.items():
                 if not _alive(pid):
                     kill(pid)  # what it had forked
