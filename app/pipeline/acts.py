@@ -15,10 +15,10 @@ from app.domain.reasons import explain
 from app.errors import NotFound
 from app.held import LeaseLost, holding
 from app.logs import logger
-from app.models import Outbox, StoreOrder
+from app.models import Outbox, StoreOrder, Task
 from app.pipeline import fulfil, letters, permission, requests
 from app.pipeline.due import OUTBOX, Claim, claim_due
-from app.pipeline.record import end_tasks, task
+from app.pipeline.record import end_all_tasks, end_tasks, task
 from app.ports.errors import MerchantMustAct, OutsideError, Refused
 
 log = logger(__name__)
@@ -48,8 +48,8 @@ def run(container: Container, claimed: Claim) -> None:
         try:
             with holding(lease.renew):
                 result = ACTS.get(row.kind, _unknown)(container, row)
-            if _done(container, row, lease, "DONE", result, story):
-                _now_permitted(container, row)
+            _now_permitted(container, row, story)
+            _done(container, row, lease, "DONE", result, story)
         except LeaseLost:
             log.info("lease_lost", kind=row.kind, key=row.id)  # somebody else does it
         except Refused as error:
@@ -105,12 +105,18 @@ def _unknown(_: Container, row: Outbox) -> str:
 
 
 def _done(container: Container, row: Outbox, lease: _Lease, state: str, result: str, story: Story) -> bool:
-    """Whether that was the end of it: it may have been asked for again meanwhile, and then it stays due."""
+    """Whether that was the end of it: it may have been asked for again meanwhile, and then it stays due.
+
+    What was done is done whoever has the lease by now; that it cannot be done is for whoever has it to say.
+    """
     with container.database.transaction() as session:
         story.write(session)
         mine = sa.update(Outbox).where(Outbox.id == row.id)
         done = {"state": state, "result": result[:300], "done_at": sa.func.clock_timestamp(), "lease_until": None}
-        if not changed(session, mine.where(Outbox.run_at == row.run_at).values(**done)):
+        open_still = mine.where(Outbox.run_at == row.run_at, Outbox.state != "DONE")
+        if state == "STUCK":
+            open_still = open_still.where(Outbox.state == "DUE", Outbox.lease_until == lease.until)
+        if not changed(session, open_still.values(**done)):
             session.execute(mine.where(Outbox.lease_until == lease.until).values(lease_until=None))
             return False
         end_tasks(session, f"outbox:{row.id}", "done")
@@ -127,18 +133,22 @@ def _done(container: Container, row: Outbox, lease: _Lease, state: str, result: 
         return True
 
 
-def _now_permitted(container: Container, row: Outbox) -> None:
-    """What it had waited for was granted.
+def _now_permitted(container: Container, row: Outbox, story: Story) -> None:
+    """The shop let it be done: if an act was told to lack a permission there, it was granted.
 
-    In a transaction of its own: this takes purchases, and whoever holds one may ask for an act.
+    In a transaction of its own: this takes purchases, and whoever holds one may ask for an act. Before the act is
+    recorded: whoever stops in between does it again.
     """
-    if row.result.endswith(permission.LACKING) and row.shop_id is not None:
+    lacked = row.result.endswith(permission.LACKING)
+    if row.shop_id is not None and (lacked or story.calls):
         with container.database.transaction() as session:
-            permission.granted(session, row.shop_id, "outbox")
+            permission.worked(session, row.shop_id, lacked=lacked)
 
 
 UNTOLD = frozenset(("fulfilment_not_requested", "fulfilment_on_hold"))
 """What only a write in the shop finds out; dead connections and shops that left are told where they are noticed."""
+WAITS = "shop_waits"
+"""Kind of the task that tells the merchant what an act waits for."""
 
 
 def _wait(container: Container, row: Outbox, lease: _Lease, error: MerchantMustAct, story: Story) -> None:
@@ -148,14 +158,17 @@ def _wait(container: Container, row: Outbox, lease: _Lease, error: MerchantMustA
         if not _again(container, session, row, lease, said, 900, story, waits=True):
             return
         if row.shop_id is not None:
-            permission.told(session, row.shop_id, error)
+            permission.told(session, row.shop_id, error, order_id=row.order_id)
+        key = f"outbox:{row.id}"
+        # The shop refuses it no longer; such a task, done or not, would keep the merchant from being told.
+        end_all_tasks(session, (Task.dedupe_key == key) & (Task.kind != WAITS), "waits for the merchant")
         if error.reason not in UNTOLD:
             return
         number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == row.order_id))
         task(
             session,
-            f"outbox:{row.id}",
-            "shop_waits",
+            key,
+            WAITS,
             turn="merchant",
             text=f"Order {number}: {explain(error.reason, code=error.code).text}",
             shop_id=row.shop_id,

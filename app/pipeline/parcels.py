@@ -12,7 +12,16 @@ from collections.abc import Callable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, SupplierOrder, SupplierOrderItem
+from app.models import (
+    Outbox,
+    ParcelItem,
+    Purchase,
+    PurchaseItem,
+    ShippedParcel,
+    SupplierOrder,
+    SupplierOrderItem,
+    Task,
+)
 from app.pipeline.record import audit, end_tasks, outbox
 from app.ports.supplier import SupplierParcel, SupplierParcelItem
 
@@ -184,16 +193,26 @@ class _Reading:
             self._ask(row)
 
     def _ask(self, row: ShippedParcel) -> None:
+        key = f"fulfil:{row.id}:{row.tracking_number}"
+        if row.id not in self._again and _done_by_hand(self._session, key):
+            return
         purchase = self._session.get_one(Purchase, self._order.purchase_id)
         outbox(
             self._session,
-            f"fulfil:{row.id}:{row.tracking_number}",
+            key,
             "fulfil",
             shop_id=purchase.shop_id,
             order_id=purchase.order_id,
             payload={"parcel_id": row.id},
             repeat=row.id in self._again,
         )
+
+
+def _done_by_hand(session: Session, key: str) -> bool:
+    """Whether the shop refused this act and a person has said that they did it."""
+    said = sa.and_(Task.dedupe_key == sa.func.concat("outbox:", Outbox.id), ~Task.over, Task.done_at.is_not(None))
+    stuck = sa.select(Outbox.id).join(Task, said).where(Outbox.dedupe_key == key, Outbox.state == "STUCK")
+    return session.scalar(stuck) is not None
 
 
 def _same(parcel: ShippedParcel, read: SupplierParcel) -> bool:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.domain.reasons import explain
-from app.models import Inbox, Outbox, Purchase, Shop
+from app.models import Inbox, Outbox, Purchase, Shop, Task
 from app.pipeline.record import end_tasks, task
 from app.ports.errors import MerchantMustAct
 
@@ -14,25 +14,37 @@ LACKING = "shop_permission"
 TOO_OLD = "order_too_old"
 
 
-def told(session: Session, shop_id: int, error: MerchantMustAct) -> None:
-    """A task for the merchant if it is a permission that is lacking."""
+def told(session: Session, shop_id: int, error: MerchantMustAct, *, order_id: int | None = None) -> None:
+    """A task for the merchant if it is a permission that is lacking. `order_id`: whose act lacks it."""
     if error.reason == LACKING:
         name = session.get_one(Shop, shop_id).name
         text = f"{name}: {explain(LACKING, detail=error.detail).text}"
-        task(session, f"permission:{shop_id}", LACKING, turn="merchant", text=text, shop_id=shop_id)
+        key = f"permission:{shop_id}"
+        task(session, key, LACKING, turn="merchant", text=text, shop_id=shop_id, order_id=order_id)
+
+
+def worked(session: Session, shop_id: int, *, lacked: bool) -> None:
+    """An act was done in the shop, after it `lacked` a permission or not.
+
+    If an act is what was told to lack one, it was granted. What only reading lacks an act does not show.
+    """
+    is_told = sa.exists().where(Task.dedupe_key == f"permission:{shop_id}", ~Task.over)
+    if session.scalar(sa.select(is_told if lacked else is_told.where(Task.order_id.is_not(None)))):
+        granted(session, shop_id, "outbox")
 
 
 def granted(session: Session, shop_id: int, by: str) -> None:
     """Permissions have changed: whatever waits for one is tried at once, and says so again if it still lacks one."""
     now = sa.func.clock_timestamp()
     end_tasks(session, f"permission:{shop_id}", by)
+    # Purchases first, in the order in which all take them: whoever holds one may go on to its acts.
+    held = sa.select(Purchase.id).where(
+        Purchase.shop_id == shop_id, Purchase.state == "HELD", Purchase.reason.in_((LACKING, TOO_OLD))
+    )
+    ids = session.scalars(held.order_by(Purchase.id).with_for_update()).all()
+    session.execute(sa.update(Purchase).where(Purchase.id.in_(ids)).values(run_at=now))
     for row in (Inbox, Outbox):
         session.execute(
             sa.update(row).where(row.shop_id == shop_id, row.state == "DUE", row.run_at > now).values(run_at=now)
         )
-    session.execute(
-        sa.update(Purchase)
-        .where(Purchase.shop_id == shop_id, Purchase.state == "HELD", Purchase.reason.in_((LACKING, TOO_OLD)))
-        .values(run_at=now)
-    )
     session.execute(sa.update(Shop).where(Shop.id == shop_id).values(poll_run_at=now))
