@@ -35,6 +35,7 @@ def show(container: Container, parcel_id: int) -> str:
         shop = session.get_one(Shop, purchase.shop_id)
         store_order = session.get_one(StoreOrder, purchase.order_id)
         lines = _lines(session, parcel)
+        others = _others(session, parcel, purchase.order_id)
     if parcel.shown_number == parcel.tracking_number:
         return "shown already"
     if shop.state == "UNINSTALLED":
@@ -48,6 +49,7 @@ def show(container: Container, parcel_id: int) -> str:
         tracking_url=parcel.tracking_url,
         lines=lines,
         notify=shop.notify_customer,
+        others=others,
     )
     if parcel.fulfilment_ref:
         ref = parcel.fulfilment_ref
@@ -96,6 +98,21 @@ def _first(container: Container, shop_id: int, order_ref: str, parcel_id: int, g
         unmarked = sa.update(ShippedParcel).where(ShippedParcel.id == parcel_id, ShippedParcel.show_began_at.is_(None))
         session.execute(unmarked.values(show_began_at=sa.func.clock_timestamp()))
     return with_shop(container, shop_id, lambda session: session.fulfil(order_ref, given))
+
+
+def _others(session: sa.orm.Session, parcel: ShippedParcel, order_id: int) -> tuple[Fulfilment, ...]:
+    """The order's other parcels that the shop shows, with the pieces that are in them."""
+    query = (
+        sa.select(ShippedParcel)
+        .join(SupplierOrder, SupplierOrder.id == ShippedParcel.supplier_order_id)
+        .join(Purchase, Purchase.id == SupplierOrder.purchase_id)
+        .where(Purchase.order_id == order_id, ShippedParcel.id != parcel.id, ShippedParcel.fulfilment_ref.is_not(None))
+        .order_by(ShippedParcel.id)
+    )
+    return tuple(
+        Fulfilment(one.fulfilment_ref or "", (one.shown_number,), _lines(session, one))
+        for one in session.scalars(query)
+    )
 
 
 def _lines(session: sa.orm.Session, parcel: ShippedParcel) -> tuple[ParcelLine, ...]:

@@ -162,7 +162,11 @@ class ParcelLine:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One parcel to be shown in the shop. `carrier` as the supplier names it; `key` is our stable id of the parcel."""
+    """One parcel to be shown in the shop. `carrier` as the supplier names it; `key` is our stable id of the parcel.
+
+    `others`: the order's other parcels that are shown, as their fulfilments, each with the pieces that it holds. Its
+    number may be the same: what shows another one does not show this one.
+    """
 
     key: str
     tracking_number: str
@@ -170,6 +174,7 @@ class Parcel:
     tracking_url: str
     lines: tuple[ParcelLine, ...]
     notify: bool = False
+    others: tuple[Fulfilment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

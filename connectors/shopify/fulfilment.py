@@ -7,9 +7,10 @@ it repeatable here is the tracking number, looked for before each write.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from app.ports.adoption import plain, shown_already
 from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
 from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from connectors.shopify.addresses import gid, number_of
@@ -84,26 +85,18 @@ def _show(client: GraphQLClient, order_id: str, parcel: Parcel, handle: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """`first`: a fulfilment that carries the parcel's number; `missing`: pieces that none such covers."""
+    """`first`: a fulfilment that carries the parcel's number and shows it; `missing`: pieces that none such covers."""
 
     first: Fulfilment | None
     missing: dict[str, int]
 
 
 def _look(client: GraphQLClient, order_id: str, parcel: Parcel) -> _Shown:
-    missing: dict[str, int] = {}
-    for line in parcel.lines:
-        missing[number_of(line.line_id)] = missing.get(number_of(line.line_id), 0) + line.quantity
-    number = _plain(parcel.tracking_number)
-    first: Fulfilment | None = None
-    for found in fulfilments(client, order_id):
-        ours = [line for line in found.lines if line.line_id in missing]
-        if not ours or number not in {_plain(text) for text in found.tracking_numbers}:
-            continue
-        first = first or found
-        for line in ours:
-            missing[line.line_id] = max(0, missing[line.line_id] - line.quantity)
-    return _Shown(first, {line_id: quantity for line_id, quantity in missing.items() if quantity})
+    wanted = replace(parcel, lines=tuple(replace(line, line_id=number_of(line.line_id)) for line in parcel.lines))
+    number = plain(parcel.tracking_number)
+    with_it = [one for one in fulfilments(client, order_id) if number in {plain(text) for text in one.tracking_numbers}]
+    first, missing = shown_already(wanted, with_it)
+    return _Shown(first, {line.line_id: line.quantity for line in missing})
 
 
 def _ready(client: GraphQLClient, share: Allocation) -> Allocation:
@@ -154,16 +147,19 @@ def _appeared(client: GraphQLClient, order_id: str, parcel: Parcel, before: _Sho
 
 
 def update_tracking(client: GraphQLClient, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment:
-    """Replace number, carrier and link. Setting the same values twice is harmless unless the buyer is told."""
+    """Replace number, carrier and link, unless the number is there already: the buyer may be told with each write."""
+    there = _with_number(client, order_id, fulfilment_id, parcel)
+    if there is not None:
+        return there
     wanted = tracking_input(parcel)
     try:
         payload = client.run("track", id=gid("Fulfillment", fulfilment_id), tracking=wanted, notify=parcel.notify).data[
             "fulfillmentTrackingInfoUpdate"
         ]
     except OutcomeUnknown as error:
-        for found in fulfilments(client, order_id):
-            if found.id == number_of(fulfilment_id) and found.tracking_numbers == (wanted["number"],):
-                return found
+        there = _with_number(client, order_id, fulfilment_id, parcel)
+        if there is not None:
+            return there
         if parcel.notify:
             raise
         raise TryLater(error.code, vendor=error.vendor, operation=error.operation) from error
@@ -172,11 +168,14 @@ def update_tracking(client: GraphQLClient, order_id: str, fulfilment_id: str, pa
     raise Refused("user_error", user_errors(payload))
 
 
+def _with_number(client: GraphQLClient, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment | None:
+    """This fulfilment, if it has the parcel's number and no other."""
+    wanted = (tracking_input(parcel)["number"],)
+    found = (one for one in fulfilments(client, order_id) if one.id == number_of(fulfilment_id))
+    return next((one for one in found if one.tracking_numbers == wanted), None)
+
+
 def user_errors(payload: Mapping[str, Any] | None) -> str:
     """The texts of `userErrors`; they name fields and states of the API."""
     errors: Sequence[Mapping[str, Any]] = (payload or {}).get("userErrors") or []
     return "; ".join(str(error.get("message", "")) for error in errors)[:300] or "no fulfillment in the answer"
-
-
-def _plain(number: str) -> str:
-    return "".join(number.split()).upper()

@@ -2,8 +2,9 @@
 
 Every step looks first whether it has been done, because neither notes nor fulfilments are idempotent: a parcel is
 known by its key in our meta, a note by its tracking number. A fulfilment of somebody else with that number counts for
-the pieces that it names; one of ours with another key is another parcel, whose number may be the same. Nothing is
-written when nothing is missing, so the `order.updated` that our own writes cause finds nothing left to do.
+the pieces that it names and that no other parcel of ours holds; one of ours with another key is another parcel, whose
+number may be the same. Nothing is written when nothing is missing, so the `order.updated` that our own writes cause
+finds nothing left to do.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from app.ports.adoption import shown_already
 from app.ports.errors import Refused
 from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from connectors.woocommerce import notes, payload
@@ -92,25 +94,13 @@ def fulfil(shop: ShopClient, order_id: str, parcel: Parcel) -> Fulfilment:
     marks = [payload.text(payload.meta(row.get("meta_data")).get(_marker(shop))) for row in rows]
     if parcel.key in marks:
         return _read(rows[marks.index(parcel.key)])
-    theirs, missing = _shown_by_others([_read(row) for row, mark in zip(rows, marks, strict=True) if not mark], parcel)
+    found = [(_read(row), mark) for row, mark in zip(rows, marks, strict=True)]
+    with_it = [one for one, _ in found if parcel.tracking_number in one.tracking_numbers]
+    theirs, missing = shown_already(parcel, with_it, marked={one.id for one, mark in found if mark})
     if theirs is not None and not missing:
         return theirs
     body = {"status": "fulfilled", "meta_data": _meta(shop, replace(parcel, lines=missing))}
     return _write(shop, "fulfilments.create", "POST", f"orders/{order_id}/fulfillments", body)
-
-
-def _shown_by_others(found: Sequence[Fulfilment], parcel: Parcel) -> tuple[Fulfilment | None, tuple[ParcelLine, ...]]:
-    """The first of these with the parcel's number and lines, and what all such leave of the parcel to be shown."""
-    missing = {line.line_id: line.quantity for line in parcel.lines}
-    first: Fulfilment | None = None
-    for fulfilment in found:
-        same = [line for line in fulfilment.lines if line.line_id in missing]
-        if not same or parcel.tracking_number not in fulfilment.tracking_numbers:
-            continue
-        first = first or fulfilment
-        for line in same:
-            missing[line.line_id] = max(0, missing[line.line_id] - line.quantity)
-    return first, tuple(ParcelLine(line_id, quantity) for line_id, quantity in missing.items() if quantity)
 
 
 def update_tracking(shop: ShopClient, order_id: str, fulfilment_id: str, parcel: Parcel) -> Fulfilment:

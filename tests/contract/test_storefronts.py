@@ -13,7 +13,7 @@ import pytest
 from app.ports.errors import BadDelivery, MerchantMustAct
 from app.ports.inbound import HintKind, InboundRequest
 from app.ports.money import Money
-from app.ports.storefront import Parcel, ParcelLine, StorefrontSession, StoreOrder
+from app.ports.storefront import Fulfilment, Parcel, ParcelLine, StorefrontSession, StoreOrder
 from app.registry import find
 from app.shop_access import with_shop
 from tests.contract.nasties import NASTY_BODIES
@@ -106,6 +106,22 @@ def test_parcel_is_shown_once_however_often_it_is_asked(world: World, player: St
     assert len(shop(lambda session: session.fulfilments(number))) == 1
     after = shop(lambda session: session.order(number))
     assert [line.to_ship for line in after.lines] == [0]
+
+
+def test_two_parcels_of_one_number_and_one_line_are_both_shown(
+    world: World, player: StorefrontPlayer, shop: Any
+) -> None:
+    """Two supplier orders in one bag, each with a piece of the line."""
+    number = player.order(world, player.product(world, "SKU-1"), 2)
+    order = shop(lambda session: session.order(number))
+    piece = (ParcelLine(order.lines[0].id, 1),)
+    first = replace(parcel(order), lines=piece)
+    made = shop(lambda session: session.fulfil(number, first))
+    its = Fulfilment(made.id, (first.tracking_number,), piece)
+    second = replace(first, key="p2", others=(its,))
+    shown = {shop(lambda session: session.fulfil(number, second)).id for _ in range(2)}
+    assert len({made.id, *shown}) == 2
+    assert [line.to_ship for line in shop(lambda session: session.order(number)).lines] == [0]
 
 
 def test_new_number_updates_and_never_adds(world: World, player: StorefrontPlayer, shop: Any) -> None:

@@ -204,6 +204,17 @@ def test_a_new_tracking_number(simulated: Simulated) -> None:
         session.update_tracking(order.id, "1", parcel(order, "LP9"))
 
 
+def test_a_number_that_is_there_already_is_not_written_again(simulated: Simulated) -> None:
+    """The buyer is mailed with each write; whoever stopped right after it does it again."""
+    session = simulated.session()
+    order = read(session, simulated.order()["id"])
+    old = session.fulfil(order.id, parcel(order))
+    for _ in range(2):
+        new = session.update_tracking(order.id, old.id, parcel(order, "LP9", notify=True))
+        assert (new.id, new.tracking_numbers) == (old.id, ("LP9",))
+    assert len(simulated.events("fulfillment_updated")) == 1
+
+
 def test_a_lost_answer_to_a_new_tracking_number(simulated: Simulated) -> None:
     session = simulated.session()
     order = read(session, simulated.order()["id"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.ports.errors import OutcomeUnknown, OutsideError, Refused, TryLater
-from app.ports.storefront import Parcel, ParcelLine
+from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from tests.connectors.woocommerce.harness import Receiver, Shop, Simulated, until
 
 
@@ -117,6 +117,19 @@ def test_a_fulfilment_of_somebody_else_with_our_number_is_adopted(modern: Shop) 
     first = modern.session(woocommerce_meta_prefix="_someone_").fulfil(str(made["id"]), parcel(made, "7"))
     assert session.fulfil(str(made["id"]), parcel(made, "p1")).id == first.id
     assert len(modern.simulated.events("fulfillment_created")) == 1
+
+
+def test_two_parcels_of_ours_do_not_adopt_the_same_fulfilment(modern: Shop) -> None:
+    made, session = modern.order(), modern.session()
+    piece = (ParcelLine(str(made["line_items"][0]["id"]), 1),)
+    first = replace(parcel(made), lines=piece)
+    theirs = modern.session(woocommerce_meta_prefix="_someone_").fulfil(str(made["id"]), first)
+    adopted = session.fulfil(str(made["id"]), first)
+    its = Fulfilment(adopted.id, adopted.tracking_numbers, piece)
+    second = session.fulfil(str(made["id"]), replace(first, key="p2", others=(its,)))
+    assert adopted.id == theirs.id
+    assert second.id != theirs.id
+    assert second.lines == piece
 
 
 @pytest.mark.parametrize("second", [slice(1, 2), slice(0, 1)])
