@@ -2,6 +2,10 @@
 
 The supplier tells only numbers and, perhaps, contents. A number that is no longer told while another one came is the
 same parcel under a new number: it updates what the shop shows and never adds to it.
+
+Not promised: a final number that is told beside a provisional one of equal contents, while as many pieces are in no
+parcel, is taken for a second bag. If it was the same one, the shop shows a bag that was not sent yet, until that one's
+number comes: then it takes the place of the provisional one.
 """
 
 from __future__ import annotations
@@ -142,6 +146,8 @@ class _Reading:
     def _add(self, read: SupplierParcel) -> None:
         """A parcel of its own, or the new number of one whose pieces it would hold."""
         row = self._rows.get(read.tracking_number)
+        if row is None and read.provisional and read.tracking_number in self._former:
+            return  # told on beside what took its place
         pieces = self._pieces(read)
         if not pieces:
             before = self._replaced_by(read)

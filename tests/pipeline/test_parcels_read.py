@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, SupplierOrder, Task
 from app.pipeline import fulfil, track
+from app.ports.storefront import Fulfilment, Parcel, ParcelLine
 from app.ports.supplier import OrderPayment, OrderShipping, SupplierParcel, SupplierParcelItem
 from tests.pipeline.stage import ONE, TWO, Items, Stage
 
@@ -131,6 +133,28 @@ def test_a_provisional_number_may_be_told_on_beside_the_final_one(stage: Stage) 
         read(stage, stage.again(order), *both)
         show_all(stage)
     assert (shows(stage), asked(stage)) == ([("UA1", "UA1")], [])
+
+
+def test_a_provisional_number_that_was_replaced_takes_no_piece_that_is_left(stage: Stage) -> None:
+    order = bought(stage)
+    read(stage, order, parcel("LP1", BAG, provisional=True))
+    read(stage, stage.again(order), parcel("UA1", BAG))
+    read(stage, stage.again(order), parcel("LP1", BAG, provisional=True), parcel("UA1", BAG))
+    assert shared(stage, order) == {"UA1": [1]}
+    read(stage, stage.again(order), parcel("UA1", BAG), parcel("UA2", BAG))
+    assert shared(stage, order) == {"UA1": [1], "UA2": [1]}
+
+
+@pytest.mark.parametrize("told_on", [False, True])
+def test_a_final_number_that_was_taken_for_a_second_bag_is_right_once_that_one_comes(
+    stage: Stage, told_on: bool
+) -> None:
+    order = bought(stage)
+    first = parcel("LP1", BAG, provisional=True)
+    read(stage, order, first)
+    read(stage, stage.again(order), first, parcel("UA1", BAG))
+    read(stage, stage.again(order), *([first] if told_on else []), parcel("UA1", BAG), parcel("UA2", BAG))
+    assert shared(stage, order) == {"UA2": [1], "UA1": [1]}
 
 
 def test_an_old_answer_does_not_bring_the_provisional_number_back(stage: Stage) -> None:
@@ -302,6 +326,63 @@ def test_a_provisional_parcel_is_not_lost_to_another_one_that_tells_as_little(st
     show_all(stage)
     assert shared(stage, order) == {"LP1": [2], "UA2": [0]}
     assert len(asked(stage)) == 1
+
+
+def refused_and_done_by_hand(stage: Stage) -> None:
+    """The shop refuses every act, and a person has done what was refused."""
+    for one in stage.session.scalars(sa.select(Outbox)):
+        one.state = "STUCK"
+        key = f"outbox:{one.id}"
+        stage.add(Task(dedupe_key=key, kind="shop_refused", turn="us", text="?", done_at=stage.now, done_by="ann"))
+
+
+def acts(stage: Stage) -> list[tuple[str, str]]:
+    """Each act's number and state."""
+    query = sa.select(Outbox.dedupe_key, Outbox.state).order_by(Outbox.id)
+    return [(key.rpartition(":")[2], state) for key, state in stage.session.execute(query)]
+
+
+def test_what_a_person_did_by_hand_is_asked_for_again_only_by_a_new_number(stage: Stage) -> None:
+    order = bought(stage)
+    read(stage, order, parcel("CN1", ONE))
+    refused_and_done_by_hand(stage)
+    read(stage, stage.again(order), parcel("CN1", ONE))
+    assert acts(stage) == [("CN1", "STUCK")]
+    read(stage, stage.again(order), parcel("US1", ONE))
+    assert acts(stage) == [("CN1", "STUCK"), ("US1", "DUE")]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_nobody_did_by_hand_is_asked_for_again(stage: Stage, done: bool) -> None:
+    """Nor if the task is over: it was of an earlier refusal."""
+    order = bought(stage)
+    read(stage, order, parcel("CN1", ONE))
+    refused_and_done_by_hand(stage)
+    stage.session.execute(sa.update(Task).values(over=True) if done else sa.update(Task).values(done_at=None))
+    read(stage, stage.again(order), parcel("CN1", ONE))
+    assert acts(stage) == [("CN1", "DUE")]
+
+
+def test_the_shop_hears_what_the_order_s_other_parcels_hold(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One purchase that became two supplier orders, sent in one bag; another order's parcel is none of it."""
+    order, strange = bought(stage), bought(stage)
+    stage.stored(order)[0].quantity = 1
+    other = stage.supplier_order("99", stage.session.get_one(Purchase, order.purchase_id), BAG, payment="paid")
+    given = list[Parcel]()
+
+    def fulfil_there(_: object, __: int, act: Callable[[Any], Fulfilment]) -> Fulfilment:
+        shown = Fulfilment(f"f{len(given)}", (), ())
+        return act(SimpleNamespace(fulfil=lambda _, parcel: (given.append(parcel), shown)[1]))
+
+    monkeypatch.setattr(fulfil, "with_shop", fulfil_there)
+    for one, items in ((strange, ONE), (order, BAG), (other, BAG)):
+        read(stage, one, parcel("CN1"), items=items)
+    made = stage.session.scalars(sa.select(ShippedParcel.id).order_by(ShippedParcel.id)).all()
+    with stage.outside():
+        for parcel_id in made:
+            fulfil.show(stage.container, parcel_id)
+    line = given[1].lines[0].line_id
+    assert [one.others for one in given] == [(), (), (Fulfilment("f1", ("CN1",), (ParcelLine(line, 1),)),)]
 
 
 def test_an_act_for_a_row_that_became_another_s_number_does_nothing(stage: Stage) -> None:
