@@ -113,9 +113,10 @@ def track(
         purchase = locks.purchase(session, purchase_id)
         demand(container, session, purchase, by=by, confirm_by=confirm_by)
         order = _order(session, purchase, ref)
-        parcel = ShippedParcel(
-            supplier_order_id=order.id, tracking_number=number.strip(), carrier=carrier.strip()[:60], items=[]
-        )
+        its = {"supplier_order_id": order.id, "tracking_number": number.strip()}
+        if session.scalar(sa.select(ShippedParcel.id).filter_by(**its)) is not None:
+            raise Conflict("known_number", f"Parcel {number.strip()} of order {order.external_id} is known already.")
+        parcel = ShippedParcel(**its, carrier=carrier.strip()[:60], items=[])
         parcel.shown_number = ""
         session.add(parcel)
         session.flush()  # its contents and the act below name it

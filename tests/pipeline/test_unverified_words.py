@@ -124,6 +124,13 @@ def test_a_tracking_number_is_shown_in_the_shop_with_every_piece_that_is_in_no_p
     assert code(stage, unverified.track, mine.id, "LP2") == "nothing_left"
 
 
+def test_a_number_that_the_order_has_already_is_refused_in_words(stage: Stage) -> None:
+    mine, other = stage.purchase("PLACED_UNPAID", outcome="PLACED"), stage.purchase("PLACED_UNPAID", outcome="PLACED")
+    stage.supplier_order("81", mine, ONE)
+    stage.supplier_order("82", other, ONE)
+    assert [code(stage, unverified.track, one.id, "LP1 ") for one in (mine, other, mine)] == ["", "", "known_number"]
+
+
 @pytest.mark.parametrize(
     ("number", "refused"), [("", "bad_number"), ("  ", "bad_number"), ("x" * 65, "bad_number"), ("x" * 64, "")]
 )
