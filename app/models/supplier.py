@@ -129,7 +129,10 @@ class ShippedParcel(Base):
     shown_at: Mapped[datetime | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
 
-    __table_args__ = (sa.UniqueConstraint("supplier_order_id", "tracking_number"),)
+    __table_args__ = (
+        sa.UniqueConstraint("supplier_order_id", "tracking_number"),
+        sa.Index("ix_shipped_parcel_unshown", "seen_at", postgresql_where=sa.text("shown_number <> tracking_number")),
+    )
 
 
 class ParcelItem(Base):

@@ -610,6 +610,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_shipped_parcel_supplier_order_id'), 'shipped_parcel', ['supplier_order_id'], unique=False)
     op.create_index(op.f('ix_shipped_parcel_tracking_number'), 'shipped_parcel', ['tracking_number'], unique=False)
+    op.create_index('ix_shipped_parcel_unshown', 'shipped_parcel', ['seen_at'], unique=False, postgresql_where=sa.text('shown_number <> tracking_number'))
     op.create_table('spend',
     sa.Column('attempt_id', sa.BigInteger(), nullable=False),
     sa.Column('shop_id', sa.BigInteger(), nullable=False),
@@ -659,6 +660,7 @@ def downgrade() -> None:
     op.drop_table('supplier_order_item')
     op.drop_index('ix_spend_day', table_name='spend')
     op.drop_table('spend')
+    op.drop_index('ix_shipped_parcel_unshown', table_name='shipped_parcel', postgresql_where=sa.text('shown_number <> tracking_number'))
     op.drop_index(op.f('ix_shipped_parcel_tracking_number'), table_name='shipped_parcel')
     op.drop_index(op.f('ix_shipped_parcel_supplier_order_id'), table_name='shipped_parcel')
     op.drop_table('shipped_parcel')

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from app.db import Database
 from app.errors import Conflict, NotFound, WaybillError
 from app.jobs import sweep
 from app.models import Alert, Audit, Outbox, ShippedParcel, Shop, Task
@@ -224,8 +225,26 @@ def test_a_parcel_that_nobody_sees_is_told_and_ends(world: World, shown: int) ->
     [text] = told(world, "parcel_unshown")
     assert "Parcels of shop bottles are not shown there since" in text
     assert "order(s) #1001." in text
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(state="UNINSTALLED"))
+    assert told(world, "parcel_unshown") == [], "a shop that left"
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Shop).values(state="ACTIVE"))
+    assert len(told(world, "parcel_unshown")) == 1
     hide(world.parcel_numbers()[0])
     assert told(world, "parcel_unshown") == []
+
+
+def test_parcels_that_are_not_shown_are_read_from_an_index_of_their_own(database_url: str) -> None:
+    """They are looked for each minute, among those of years."""
+    database = Database(database_url)
+    with database.transaction() as session:
+        session.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        query = outbox._not_shown(sa.literal("")).where(ShippedParcel.shown_number != ShippedParcel.tracking_number)
+        text = str(query.compile(database.engine, compile_kwargs={"literal_binds": True}))
+        plan = session.scalars(sa.text(f"EXPLAIN {text}")).all()
+    database.dispose()
+    assert "Index Scan using ix_shipped_parcel_unshown" in "\n".join(plan)
 
 
 def test_a_parcel_whose_act_was_lost_is_told_and_one_that_waits_or_holds_nothing_is_not(
