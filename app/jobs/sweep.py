@@ -100,7 +100,16 @@ def recheck_held(container: Container) -> int:
         ).all()
     held = sa.select(Purchase.id).where(Purchase.state == "HELD")
     rows.each(container, "held", due, partial(_recheck, container), partial(_look_later, container), among=held)
-    unverified.recheck(container)  # the last thing here: what it raises stops nothing else
+    recheck_words(container)
+    return len(due)
+
+
+def recheck_words(container: Container) -> int:
+    """What people said of accounts that can be read again. Gives how many words were looked into."""
+    with container.database.transaction() as session:
+        due = session.scalars(unverified.unchecked(BATCH)).all()
+    act = partial(unverified.check, container)
+    rows.each(container, "word", due, act, unverified.look_later, among=unverified.unchecked())
     return len(due)
 
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from app.jobs import periodic, sweep
 from app.jobs import rows as one_by_one
-from app.models import Alert, Credential, PeriodicJob, Purchase, Shop
-from app.pipeline import accounting, day_book, generation, hooks, poll
+from app.models import Alert, Credential, PeriodicJob, Purchase, Shop, SupplierOrder
+from app.pipeline import accounting, day_book, generation, hooks, poll, track
 from app.services import shops
 from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World
@@ -81,6 +81,30 @@ def test_a_poll_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: py
         assert len(told(world, "shop_unread")) == 1
     look()
     assert (stored(world, Shop.poll_error), told(world), told(world, "shop_unread")) == ([""], [], [])
+
+
+def test_a_supplier_order_whose_read_breaks_is_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parcels, its closing and its payment would be seen by nobody."""
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+
+    def look() -> None:
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(SupplierOrder).values(track_run_at=sa.func.now(), track_lease_until=None))
+        [claimed] = track.due(world.container, 5)
+        track.run(world.container, claimed)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(track, "apply_read", lambda *_: {}["x"])
+        for texts in ([], ["track 1 fails again and again (KeyError), which nobody foresaw"]):
+            with pytest.raises(KeyError):
+                look()
+            assert stored(world, SupplierOrder.track_error) == ["KeyError"]
+            assert stored(world, SupplierOrder.track_lease_until) == [None]
+            assert [text.partition(":")[0] for text in told(world)] == texts
+    look()
+    assert (stored(world, SupplierOrder.track_error), told(world)) == ([""], [])
 
 
 def test_a_comparison_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
