@@ -705,4 +705,7 @@ def test_what_nobody_can_check_needs_two_persons_and_an_account_dead_for_a_week(
     else:
         stage.session.execute(change, {"s": state, "d": since, "a": stage.account.id})
     stage.session.expire_all()
-    assert code(unverified.demand, stage.container, stage.session, mine.account_id, by="Ada", confirm_by=confirm) == refused
+    assert (
+        code(unverified.demand, stage.container, stage.session, mine.account_id, by="Ada", confirm_by=confirm)
+        == refused
+    )
