@@ -23,8 +23,9 @@ def list_orphans(container: Container, limit: int) -> Answer:
 
 @command(orphan, "dismiss")
 @click.argument("supplier_order", metavar="NUMBER")
+@click.option("--confirm-by", default="", help="The second person, for an unpaid duplicate in a dead account.")
 @by_option
-def dismiss(container: Container, supplier_order: str, by: str) -> Answer:
+def dismiss(container: Container, supplier_order: str, confirm_by: str, by: str) -> Answer:
     """It was made by hand for something else: let it hold nothing up."""
-    data = orphans.dismiss(container, supplier_order, by=by)
+    data = orphans.dismiss(container, supplier_order, by=by, confirm_by=confirm_by)
     return Answer(data, f"Supplier order {data['supplier_order']} counts as foreign from now on.")

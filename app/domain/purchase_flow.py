@@ -33,6 +33,9 @@ UNCLEAR = frozenset(("SENDING", "UNKNOWN", "HUMAN"))
 PLACED = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"))
 """At least one supplier order exists and is alive."""
 
+LIVE = UNSENT | UNCLEAR | PLACED
+"""What it holds is bought, may be, or is about to be."""
+
 FOLLOWED = frozenset(("VOID", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"))
 """States that a new generation may follow (I10)."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.container import Container
@@ -49,7 +50,8 @@ KINDS = (
     Kind("track", track.due, track.run, 0.5),
     Kind("poll", poll.due, poll.run, 0.25),
     Kind("account", accounting.due, accounting.run, 0.25),
-    Kind("job", claim_due, run_job, 0.25),
+    Kind("job", partial(claim_due, long=False), run_job, 0.25),
+    Kind("long_job", partial(claim_due, long=True), run_job, 0.25),
 )
 """In order of urgency."""
 PAUSE = 0.05

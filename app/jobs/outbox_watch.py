@@ -23,7 +23,7 @@ def acts(container: Container, session: Session) -> None:
         key = f"outbox-late:{one.shop_id or 'mail'}"
         texts[key] = _of_acts(one)
         alert(session, key, "outbox_late", texts[key], shop_id=one.shop_id)
-    _keep(session, "outbox_late", texts)
+    keep(session, "outbox_late", texts)
 
 
 def parcels(container: Container, session: Session) -> None:
@@ -33,10 +33,10 @@ def parcels(container: Container, session: Session) -> None:
         key = f"unshown:{one.shop_id}"
         texts[key] = _of_parcels(one)
         alert(session, key, "parcel_unshown", texts[key], shop_id=one.shop_id)
-    _keep(session, "parcel_unshown", texts)
+    keep(session, "parcel_unshown", texts)
 
 
-def _keep(session: Session, kind: str, texts: Mapping[str, str]) -> None:
+def keep(session: Session, kind: str, texts: Mapping[str, str]) -> None:
     """Open alerts of this kind say how it is now; those whose cause is over end."""
     mine = (Alert.kind == kind, Alert.ended_at.is_(None))
     session.execute(sa.update(Alert).where(*mine, Alert.dedupe_key.not_in(texts)).values(ended_at=sa.func.now()))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.container import Container
@@ -13,9 +17,22 @@ from app.jobs import guarded
 from app.outage import outage
 from app.pipeline import failing
 
-MOST_KNOWN = 1000
-_failed: dict[tuple[str, int], None] = {}
-"""Rows that failed when this process last worked them, oldest first: one fault is no reason to tell anybody."""
+MOST_TOLD = 10
+"""When more rows of a kind fail, one alert tells of all of them."""
+WATCHED = timedelta(hours=1)
+"""For how long a process must have seen few failures before it ends what another one told of many."""
+
+
+@dataclass
+class _Seen:
+    """What this process saw of a kind. `failed`: rows that did when it last worked them."""
+
+    since: float = field(default_factory=time.monotonic)
+    failed: set[int] = field(default_factory=set)
+    many: bool = False
+
+
+_seen: dict[str, _Seen] = {}
 
 
 def each(
@@ -26,17 +43,21 @@ def each(
     behind: Callable[[Session, int], object],
     *,
     among: sa.Select[int],
+    within: timedelta | None = None,
 ) -> None:
     """Do `act` with every key. `behind` puts a row that raised where it is not the first one the next time too.
 
-    `among`: all keys that may ever come. Of one that is none of them any more nobody need be told.
+    `among`: all keys that may ever come. Of one that is none of them any more nobody need be told. `within`: after it
+    nothing more is begun; what is left comes the next time.
     """
-    with container.database.transaction() as session:
-        told = failing.told(session, kind)
-        if told:
-            for gone in told - {str(key) for key in session.scalars(among)}:
-                failing.worked(session, kind, gone)
+    seen = _seen.setdefault(kind, _Seen())
+    told = _still(container, kind, seen, among)
+    faults = {}
+    again = set()
+    until = time.monotonic() + within.total_seconds() if within is not None else float("inf")
     for key in keys:
+        if time.monotonic() >= until:
+            break
         fault = ""
 
         def once(key: int = key) -> None:
@@ -49,26 +70,60 @@ def each(
 
         if guarded(kind, key, once):
             _worked(container, kind, key, told)
+            told -= {str(key)}
+            seen.failed.discard(key)
         elif outage.recent:
-            return  # the others would fail as well
+            break  # the others would fail as well
         else:
-            guarded(kind, key, partial(_raised, container, kind, key, fault, behind))
+            if key in seen.failed:
+                again.add(key)
+            faults[key] = fault
+            seen.failed.add(key)
+            guarded(kind, key, partial(_put_behind, container, key, behind))
+    _tell(container, kind, seen, told, faults, again)
+
+
+def _still(container: Container, kind: str, seen: _Seen, among: sa.Select[int]) -> frozenset[str]:
+    """Forget rows that never come again. Gives those that staff were told of, one by one."""
+    with container.database.transaction() as session:
+        told = failing.told(session, kind)
+        known = {*seen.failed.copy(), *map(int, told)}
+        if known:
+            column = among.subquery().c[0]
+            asked = sa.literal([*known], ARRAY(sa.BigInteger))
+            gone = known.difference(session.scalars(sa.select(column).where(column == sa.any_(asked))))
+            seen.failed.difference_update(gone)
+            for key in gone:
+                if str(key) in told:
+                    failing.worked(session, kind, key)
+            told -= {str(key) for key in gone}
+    return told
 
 
 def _worked(container: Container, kind: str, key: int, told: frozenset[str]) -> None:
-    _failed.pop((kind, key), None)
     if str(key) in told:  # by any process
         with container.database.transaction() as session:
             failing.worked(session, kind, key)
 
 
-def _raised(container: Container, kind: str, key: int, fault: str, behind: Callable[[Session, int], object]) -> None:
+def _put_behind(container: Container, key: int, behind: Callable[[Session, int], object]) -> None:
     with container.database.transaction() as session:
         behind(session, key)
-    if (kind, key) in _failed:
+
+
+def _tell(
+    container: Container, kind: str, seen: _Seen, told: frozenset[str], faults: dict[int, str], again: set[int]
+) -> None:
+    """A few that failed twice are told one by one. `faults`: of this run; `again`: those that failed before as well."""
+    if len(faults) > MOST_TOLD or (again and len(told.union(map(str, again))) > MOST_TOLD):
+        seen.many = True
         with container.database.transaction() as session:
-            failing.tell(session, kind, key, fault)
+            failing.tell_many(session, kind, next(iter(faults.values())))
         return
-    if len(_failed) >= MOST_KNOWN:
-        del _failed[next(iter(_failed))]
-    _failed[kind, key] = None
+    watched = time.monotonic() - seen.since >= WATCHED.total_seconds() / container.settings.time_scale
+    with container.database.transaction() as session:
+        for key in sorted(again):
+            failing.tell(session, kind, key, faults[key])
+        if len(seen.failed) <= MOST_TOLD and (seen.many or watched):
+            failing.many_worked(session, kind)
+            seen.many = False

@@ -30,11 +30,12 @@ from app.models import (
     SupplierOrder,
     Task,
 )
-from app.pipeline import breaker, generation, hooks, locks, unverified, waiting
+from app.pipeline import breaker, generation, hooks, leave, locks, unverified, waiting
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert, end_alerts, end_all_tasks, next_look, task
 from app.ports.errors import OutsideError, TryLater
+from app.services.periods import PERIODS
 from app.shop_access import open_account, open_shop, renew, with_account
 
 log = logger(__name__)
@@ -80,27 +81,36 @@ def replay_journal(container: Container) -> int:
 def recheck_held(container: Container) -> int:
     """HELD purchases whose reason may be gone: by now, tokens, mappings, prices, caps."""
     before = sa.orm.aliased(Purchase)
+    swept = sa.and_(
+        Purchase.state == "HELD",
+        Purchase.reason.not_in(("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")),
+        # What the supplier refused is sent again only after a repair, not because time went by. Once it was
+        # claimed, it had been repaired: what it is held for since then may pass by itself.
+        Purchase.previous_id.is_(None)
+        | (Purchase.fence > 0)
+        | (sa.select(before.state).where(before.id == Purchase.previous_id).scalar_subquery() != "REJECTED"),
+    )
     with container.database.transaction() as session:
         due = session.scalars(
             sa.select(Purchase.id)
-            .where(
-                Purchase.state == "HELD",
-                Purchase.reason.not_in(
-                    ("uninstalled", "needs_person", "expired_unpaid", "address_refused", "address_invalid")
-                ),
-                Purchase.run_at <= sa.func.clock_timestamp(),
-                # What the supplier refused is sent again only after a repair, not because time went by. Once it was
-                # claimed, it had been repaired: what it is held for since then may pass by itself.
-                Purchase.previous_id.is_(None)
-                | (Purchase.fence > 0)
-                | (sa.select(before.state).where(before.id == Purchase.previous_id).scalar_subquery() != "REJECTED"),
-            )
+            .where(swept, Purchase.run_at <= sa.func.clock_timestamp())
             .order_by(Purchase.run_at)
             .limit(BATCH)
         ).all()
-    held = sa.select(Purchase.id).where(Purchase.state == "HELD")
-    rows.each(container, "held", due, partial(_recheck, container), partial(_look_later, container), among=held)
-    unverified.recheck(container)  # the last thing here: what it raises stops nothing else
+    among = sa.select(Purchase.id).where(swept)
+    look, later = partial(_recheck, container), partial(_look_later, container)
+    within = PERIODS["held"].work(container)
+    rows.each(container, "held", due, look, later, among=among, within=within)
+    recheck_words(container, within / 2)
+    return len(due)
+
+
+def recheck_words(container: Container, within: timedelta | None = None) -> int:
+    """What people said of accounts that can be read again. Gives how many words are due."""
+    with container.database.transaction() as session:
+        due = session.scalars(unverified.unchecked(BATCH)).all()
+    act, later, among = partial(unverified.check, container), unverified.look_later, unverified.unchecked()
+    rows.each(container, "word", due, act, later, among=among, within=within)
     return len(due)
 
 
@@ -142,7 +152,8 @@ def refresh_tokens(container: Container) -> int:
                 behind(session, credential_id)
 
     alive = sa.select(Credential.id).where(Credential.state == "LIVE")
-    rows.each(container, "token", due, refresh, behind, among=alive)
+    within = PERIODS["refresh_tokens"].work(container)
+    rows.each(container, "token", due, refresh, behind, among=alive, within=within)
     return len(due)
 
 
@@ -200,7 +211,8 @@ def check_hooks(container: Container) -> None:
         ).all()
     shops = {shop.id: shop for shop in found}
     check = partial(_check_hooks, container, shops)
-    rows.each(container, "hooks", shops, check, _looked_at, among=sa.select(Shop.id).where(*asked))
+    among, within = sa.select(Shop.id).where(*asked), PERIODS["hooks"].work(container)
+    rows.each(container, "hooks", shops, check, _looked_at, among=among, within=within)
 
 
 def _check_hooks(container: Container, shops: Mapping[int, Shop], shop_id: int) -> None:
@@ -225,6 +237,7 @@ def watch(container: Container) -> None:
     """Alerts for what stands still: old events, acts, parcels, unsealed audit rows, …; they end with their cause."""
     waiting.note(container)
     looks = (
+        leave.end_alerts_of_left,
         _watch_inbox,
         partial(outbox_watch.acts, container),
         partial(outbox_watch.parcels, container),
@@ -243,16 +256,26 @@ def _alone(container: Container, look: Callable[[Session], object]) -> None:
 
 
 def _watch_inbox(session: Session) -> None:
+    """One alert for each shop, and one for suppliers' pushes: what stays broken in one hides nothing of another."""
     since = sa.func.now() - timedelta(minutes=15)
-    old = session.scalar(
-        sa.select(sa.func.count())
-        .select_from(Inbox)
+    rows = session.execute(
+        sa.select(
+            Inbox.shop_id, Shop.name, sa.func.count().label("many"), sa.func.min(Inbox.received_at).label("since")
+        )
+        .outerjoin(Shop, Shop.id == Inbox.shop_id)
         .where(Inbox.state == "DUE", Inbox.attempts > MANY_TRIES, Inbox.received_at < since)
-    )
-    if old:
-        alert(session, "inbox:old", "inbox_old", f"{old} events could not be worked off for 15 minutes.")
-    else:
-        end_alerts(session, "inbox:old")
+        .group_by(Inbox.shop_id, Shop.name)
+    ).all()
+    texts = {}
+    for row in rows:
+        key = f"inbox-old:{row.shop_id or 'push'}"
+        whose = f"of shop {row.name}" if row.shop_id is not None else "of suppliers"
+        texts[key] = (
+            f"{row.many} events {whose} could not be worked off for 15 minutes, the oldest since "
+            f"{row.since:%Y-%m-%d %H:%M} UTC."
+        )
+        alert(session, key, "inbox_old", texts[key], shop_id=row.shop_id)
+    outbox_watch.keep(session, "inbox_old", texts)
 
 
 def _watch_audit(container: Container, session: Session) -> None:

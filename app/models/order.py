@@ -79,6 +79,8 @@ class SourceLine(Base):
     request: Mapped[str] = mapped_column(default="none")
     withdrawn: Mapped[int] = mapped_column(default=0)
     """Pieces that the merchant took back from our location before they were ordered, and has not asked for anew."""
+    requested: Mapped[int] = mapped_column(default=0)
+    """Pieces that the merchant asks our location for, as far as they are open."""
     source_version: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
@@ -87,9 +89,9 @@ class SourceLine(Base):
     )
 
     @property
-    def still_to_ship(self) -> int:
-        """Pieces that are open in the shop, without those taken back; while that is asked the shop leaves them out."""
-        return max(self.to_ship - (0 if self.request == "cancel_requested" else self.withdrawn), 0)
+    def for_us(self) -> int:
+        """Pieces for us to ship in all. Those taken back are the first that are refunded, or that others ship."""
+        return max(self.quantity - self.refunded - self.withdrawn, 0)
 
 
 class OrderGap(Base):

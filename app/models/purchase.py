@@ -81,6 +81,7 @@ class Purchase(Base):
         sa.Index(
             "ix_purchase_payable", "state", "id", postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')")
         ),
+        sa.Index("ix_purchase_account", "account_id", "sent_at"),
         sa.Index("ix_purchase_held", "shop_id", "reason", postgresql_where=sa.text("state = 'HELD'")),
     )
 
@@ -186,6 +187,8 @@ class Evidence(Base):
     supplier_order_ref: Mapped[str] = mapped_column(default="", index=True)
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
     at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    looked_at: Mapped[datetime | None]
+    """When what a person said was last looked into."""
 
     __table_args__ = (sa.Index("ix_evidence_human", "account_id", postgresql_where=sa.text("kind = 'human'")),)
 

@@ -70,6 +70,8 @@ class SupplierOrder(Base):
     track_run_at: Mapped[datetime | None] = mapped_column(server_default=sa.func.now())
     track_lease_until: Mapped[datetime | None]
     tracks: Mapped[int] = mapped_column(sa.Integer, default=0)
+    track_error: Mapped[str] = mapped_column(default="", server_default="")
+    """The fault that nobody foresaw at its last read."""
 
     __table_args__ = (
         sa.UniqueConstraint("account_id", "external_id"),

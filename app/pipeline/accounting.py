@@ -21,7 +21,7 @@ from app.models import OrderGap, Shop
 from app.pipeline import day_book, failing, poll
 from app.pipeline.day_book import DayBook
 from app.pipeline.due import Claim, claim
-from app.pipeline.record import alert, end_alerts
+from app.pipeline.record import alert, alert_growing, end_alerts
 from app.ports.errors import OutsideError
 from app.ports.storefront import OrderRef
 
@@ -152,4 +152,5 @@ def _tell(container: Container, session: Session, shop: Shop, now: datetime) -> 
         f"{len(old)} order(s) of shop {shop.name} are not accounted for since {old[0].since:%Y-%m-%d %H:%M} UTC: "
         f"{named}{more}. `flask reconcile --shop {shop.id} --day {old[0].day}` shows the day."
     )
-    alert(session, key, "orders_unaccounted", text, shop_id=shop.id)
+    newest = max(one.since for one in old) + container.timers.gap_alert
+    alert_growing(session, key, "orders_unaccounted", text, newest=newest, now=now, shop_id=shop.id)

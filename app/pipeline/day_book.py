@@ -18,10 +18,9 @@ from sqlalchemy.orm import Session, aliased
 
 from app.container import Container
 from app.domain.accounting import Gap, Line, OrderFacts, Share, judge
-from app.domain.purchase_flow import FOLLOWED
+from app.domain.purchase_flow import FOLLOWED, LIVE
 from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, Shop, SourceLine, StoreOrder
 from app.pipeline import requests
-from app.pipeline.match import LIVE
 from app.ports.errors import TryLater
 from app.ports.storefront import PlacedPage, StorefrontSession
 from app.shop_access import with_shop
@@ -201,8 +200,7 @@ class _Books:
         held = self._items.get(line.id, ())
         purchases = [self._purchases[item.purchase_id] for item in held]
         unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
-        bought = max(line.quantity - line.refunded, 0)
-        expected = 0 if unwanted else min(line.still_to_ship + self._shown.get(line.id, 0), bought)
+        expected = 0 if unwanted else min(line.to_ship + self._shown.get(line.id, 0), line.for_us)
         covered = sum(item.quantity for item in held if self._stands(self._purchases[item.purchase_id]))
         return Line(expected, covered)
 

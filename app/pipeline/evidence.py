@@ -11,6 +11,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import db
 from app.calls import Story
 from app.container import Container
 from app.domain.purchase_flow import FOLLOWED, PLACED, UNCLEAR
@@ -30,6 +31,7 @@ from app.pipeline.adopt import apply_read, belongs, coverage, open_attempt, row
 from app.pipeline.record import task
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
+from app.ports.supplier import OrderShipping
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.shop_access import with_account
 
@@ -38,6 +40,8 @@ DEAD_MOST = timedelta(days=30)
 LATE_MOST = timedelta(days=7)
 """How long the accounts of sends that were given up are asked about pushes that name no buyer; longer while nobody
 could check that the order was not there."""
+ORPHAN_FOR = timedelta(days=30)
+"""How long an order that belongs to nobody is looked at again: by then it is paid and shipped, or closed."""
 ACCOUNTS_MOST = 20
 """Accounts that are asked about one push at a time; the next try asks the next ones."""
 
@@ -178,7 +182,7 @@ def attach(
         apply_read(container, session, order, read)
         return f"attached to purchase {purchase.id}"
     order.role = "orphan"
-    order.track_run_at = sa.func.clock_timestamp() + container.timers.track_poll
+    order.track_run_at = None if _is_over(container, session, order, read) else _next_look(container)
     if candidates:
         ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
         task(
@@ -192,6 +196,16 @@ def attach(
         return f"fits several purchases: {ids}"
     forgotten.unknown_order(session, order, read)
     return "belongs to no purchase of ours"
+
+
+def _is_over(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:
+    """Nothing becomes of it any more: only a push, or a purchase that is unclear, has it read once more."""
+    old = db.now(session) - order.recorded_at > ORPHAN_FOR / container.settings.time_scale
+    return order.closed or read.shipping == OrderShipping.DELIVERED or old
+
+
+def _next_look(container: Container) -> sa.ColumnElement[datetime]:
+    return sa.func.clock_timestamp() + container.timers.track_poll
 
 
 def _in_time(session: Session, purchase: Purchase) -> bool:

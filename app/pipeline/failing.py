@@ -23,8 +23,23 @@ def worked(session: Session, kind: str, key: object) -> None:
     end_alerts(session, f"step_failed:{kind}:{key}")
 
 
+def tell_many(session: Session, kind: str, error: str) -> None:
+    """More rows of this kind fail than anybody wants to be told of one by one."""
+    text = f"Many of kind {kind} fail ({error}), which nobody foresaw: see `step_failed` in the log, it names each."
+    alert(session, f"step_failed:{kind}:{_MANY}", "step_failed", text)
+
+
+def many_worked(session: Session, kind: str) -> None:
+    """Few of them fail, or none."""
+    worked(session, kind, _MANY)
+
+
 def told(session: Session, kind: str) -> frozenset[str]:
-    """Keys of this kind of which staff were told, and which have not worked since."""
+    """Keys of this kind of which staff were told one by one, and which have not worked since."""
     open_ones = sa.select(Alert.dedupe_key).where(Alert.ended_at.is_(None), Alert.kind == "step_failed")
     begins = f"step_failed:{kind}:"
-    return frozenset(key.removeprefix(begins) for key in session.scalars(open_ones) if key.startswith(begins))
+    found = {key.removeprefix(begins) for key in session.scalars(open_ones) if key.startswith(begins)}
+    return frozenset(found - {_MANY})
+
+
+_MANY = "many"

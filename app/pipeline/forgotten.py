@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.domain.purchase_flow import PLACED
 from app.logs import logger
@@ -167,6 +167,12 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: b
     named: Counter[tuple[str, str]] = Counter()
     for child in read.items:
         named[child.product_id, child.sku_id] += child.quantity
+    products = {product for product, _ in named}
+    # Where all pieces must be the same, one of them tells which purchases to read at all.
+    one = aliased(PurchaseItem)
+    holds = sa.exists().where(
+        one.purchase_id == Purchase.id, one.product_id.in_(products) | one.order_product_id.in_(products)
+    )
     rows = session.execute(
         sa.select(Purchase, PurchaseItem)
         .join(PurchaseItem, PurchaseItem.purchase_id == Purchase.id)
@@ -176,6 +182,7 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: b
             later if bought else unsent,
             StoreOrder.placed_at <= read.created_at,
             PurchaseItem.quantity > 0,
+            holds,
         )
         .order_by(Purchase.id)
     ).all()

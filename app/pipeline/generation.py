@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
-from app.pipeline import numbers
+from app.pipeline import numbers, order_book
 from app.pipeline.readiness import Links, account_of, items_of, map_items, settle
 from app.pipeline.record import audit, outbox
 
@@ -30,8 +30,9 @@ def next_generation(
         sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.position == 1)
     ).all()
     by_id = {line.id: line for line in lines}
+    book = order_book.read(session, order)
     keep = [
-        (by_id[item.source_line_id], min(item.quantity, by_id[item.source_line_id].still_to_ship))
+        (by_id[item.source_line_id], min(item.quantity, book.to_order(by_id[item.source_line_id])))
         for item in old
         if item.source_line_id in by_id
     ]

@@ -20,7 +20,7 @@ from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
-from app.pipeline import evidence, leave, match, newest, permission, requests
+from app.pipeline import evidence, leave, match, newest, permission
 from app.pipeline.due import Claim
 from app.pipeline.newest import Begun
 from app.pipeline.receive import open_body
@@ -230,7 +230,7 @@ def store(
     order = _locked(session, shop_id, fresh)
     story.order_id = order.id
     story.write(session)
-    doubt = newest.doubt(order, begun, fresh.version, newest.LAGS / container.settings.time_scale)
+    doubt = newest.doubt(session, order, begun, fresh, container.settings.time_scale)
     if doubt:
         return order.id, doubt
     first = order.source_version == 0
@@ -278,7 +278,7 @@ def _absent(
         audit(session, "shop", shop.id, "hint_without_order", actor="import", detail={"ref": external_id[:60]})
         return None, "this shop has no such order"
     if not order.gone and not ignored:
-        doubt = newest.doubt(order, begun, None, timedelta(0))
+        doubt = newest.doubt(session, order, begun, None, container.settings.time_scale)
         if doubt:
             return order.id, doubt
         order.gone, order.reads = True, order.reads + 1
@@ -382,13 +382,8 @@ def _lines(
         line.withdrawn = max((line.withdrawn or 0) - max(item.refunded - (line.refunded or 0), 0), 0)
         line.refunded, line.paid = item.refunded, item.paid.minor
         new_request |= item.request == "submitted" != line.request
-        line.requires_shipping, line.at_our_location, line.request = (
-            item.requires_shipping,
-            item.at_our_location,
-            item.request,
-        )
-        if line.request in requests.WANTED:
-            line.withdrawn = 0
+        line.requires_shipping, line.at_our_location = item.requires_shipping, item.at_our_location
+        line.request, line.requested = item.request, item.requested
         line.source_version = order.source_version
     present = {item.id for item in fresh.lines}
     for external_id, line in known.items():

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.errors import NotFound
-from app.models import Credential, Shop
+from app.models import Alert, Credential, Shop
 from app.pipeline.holding import hold_unsent
-from app.pipeline.record import audit
+from app.pipeline.record import audit, end_tasks
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.shop_access import open_shop, with_shop
 
 GONE = frozenset(("shop_token_dead", "shop_gone", "shop_permission"))
+
+_OF_READING = (
+    "shop_unread",
+    "shop_uncompared",
+    "orders_unaccounted",
+    "order_unreadable",
+    "webhooks_off",
+    "step_failed",
+)
+"""Alerts that only another read of the shop would end. Those about purchases and mails stay."""
 
 
 def uninstalled(container: Container, shop_id: int) -> str:
@@ -41,6 +52,16 @@ def uninstalled(container: Container, shop_id: int) -> str:
             audit(session, "shop", shop_id, "uninstalled", actor="import", before=shop.state, after="UNINSTALLED")
             shop.state, shop.state_since = "UNINSTALLED", sa.func.now()
             session.execute(sa.delete(Credential).where(Credential.shop_id == shop_id))
+            session.flush()
+            end_alerts_of_left(session)
+            end_tasks(session, f"webhooks:{shop_id}", "import")
     # From here on nothing passes the point of no return; a crash here is made good when the event is worked off again.
     hold_unsent(container, shop_id, reason="uninstalled", actor="import")
     return "left already" if left else "the shop left"
+
+
+def end_alerts_of_left(session: Session) -> None:
+    """Nobody reads shops that left: what reading them would end is over. A read under way may still have told some."""
+    left = sa.select(Shop.id).where(Shop.state == "UNINSTALLED")
+    mine = (Alert.kind.in_(_OF_READING), Alert.shop_id.in_(left), Alert.ended_at.is_(None))
+    session.execute(sa.update(Alert).where(*mine).values(ended_at=sa.func.now()))

@@ -7,15 +7,17 @@ the last one; `send` is the outbox's act. A task or alert is told once; held ord
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
@@ -32,7 +34,30 @@ SHOP_GAP, STAFF_GAP = timedelta(hours=1), timedelta(minutes=10)
 HELD_AGE, HELD_AGAIN = timedelta(minutes=10), timedelta(days=1)
 """How long an order is held before its owner is told, and when again."""
 MOST = 50
-"""Rows of one kind in a mail."""
+"""Rows of one kind in a mail to a shop."""
+NAMED = 10
+"""Alerts of one kind that a mail to staff names; of the others it gives the number."""
+GRAVEST = (
+    "duplicate",
+    "attribution",
+    "unverified_wrong",
+    "outcome_unknown_old",
+    "outcome_unknown",
+    "partly_placed",
+    "placement_frozen",
+    "journal_strange",
+    "journal_not_written",
+    "orders_unaccounted",
+    "order_unreadable",
+    "shop_uncompared",
+    "shop_unread",
+    "autopay_over_limit",
+    "order_unread",
+    "supplier_clock",
+    "supplier_down",
+    "config",
+)
+"""Kinds that staff read of first: bought twice, unclear, lost; the rest comes behind them."""
 _WAITS = [name for name, reason in REASONS.items() if reason.turn in {"merchant", "buyer"}]
 
 
@@ -44,7 +69,7 @@ class _Draft:
     subject: str
     values: dict[str, Any]
     tasks: Sequence[int] = ()
-    alerts: Sequence[int] = ()
+    alerts: Sequence[sa.Row[Any]] = ()
     held: Sequence[int] = ()
 
 
@@ -150,13 +175,15 @@ def send(container: Container, row: Outbox) -> str:
 
 
 def _told(session: Session, draft: _Draft) -> None:
-    for table, ids, column in (
-        (Task, draft.tasks, "mailed_at"),
-        (Alert, draft.alerts, "mailed_at"),
-        (Purchase, draft.held, "held_told_at"),
-    ):
+    for table, ids, column in ((Task, draft.tasks, "mailed_at"), (Purchase, draft.held, "held_told_at")):
         if ids:
             session.execute(sa.update(table).where(table.id.in_(ids)).values({column: sa.func.clock_timestamp()}))
+    if draft.alerts:  # any number, each as it was told: one that was raised anew meanwhile is not
+        keys = sa.literal([one.id for one in draft.alerts], ARRAY(sa.BigInteger))
+        raised = sa.literal([one.raised_at for one in draft.alerts], ARRAY(sa.DateTime(timezone=True)))
+        told = sa.func.unnest(keys, raised).table_valued("id", "raised_at").render_derived(name="told")
+        same = (Alert.id == told.c.id, Alert.raised_at == told.c.raised_at)
+        session.execute(sa.update(Alert).where(*same).values(mailed_at=sa.func.clock_timestamp()))
 
 
 def _logged(container: Container, session: Session, row: Outbox, draft: _Draft) -> tuple[int, Letter]:
@@ -204,7 +231,7 @@ def _for_shop(container: Container, session: Session, shop_id: int) -> _Draft | 
         sa.select(Purchase, StoreOrder.number)
         .join(StoreOrder, StoreOrder.id == Purchase.order_id)
         .where(Purchase.shop_id == shop_id, _held(container.settings.time_scale))
-        .order_by(Purchase.id)
+        .order_by(Purchase.held_told_at.nulls_first(), Purchase.id)
         .limit(MOST)
     ).all()
     if not shop.contact_email or not (tasks or held):
@@ -256,29 +283,46 @@ def _held_rows(held: Sequence[sa.Row[Purchase, str]], shop: Shop) -> list[dict[s
 
 
 def _for_staff(container: Container, session: Session) -> _Draft | None:
-    alerts = session.scalars(
-        sa.select(Alert).where(Alert.mailed_at.is_(None), Alert.ended_at.is_(None)).order_by(Alert.id).limit(MOST)
+    place = sa.func.row_number().over(partition_by=Alert.kind, order_by=(Alert.raised_at.desc(), Alert.id.desc()))
+    gravity = sa.case({kind: at for at, kind in enumerate(GRAVEST)}, value=Alert.kind, else_=len(GRAVEST))
+    untold = session.execute(
+        sa.select(Alert.id, Alert.raised_at, Alert.kind, place.label("place"))
+        .where(Alert.mailed_at.is_(None), Alert.ended_at.is_(None))
+        .order_by(gravity, Alert.kind, place)
     ).all()
-    if not alerts or not container.mailer.staff:
+    if not untold or not container.mailer.staff:
         return None
-    rows = [
-        {
-            "text": one.text,
-            "act": f"flask purchase list --shop {one.shop_id}" if one.shop_id else "flask alerts",
-            "since": f"{one.kind}, {_when(one.raised_at, 'UTC')}",
-        }
-        for one in alerts
-    ]
-    title = "1 alert" if len(rows) == 1 else f"{len(rows)} alerts"
+    count = Counter(one.kind for one in untold)
+    named = [one.id for one in untold if one.place <= NAMED]
+    alerts = {one.id: one for one in session.scalars(sa.select(Alert).where(Alert.id.in_(named)))}
+    title = "1 alert" if len(untold) == 1 else f"{len(untold)} alerts"
     values = {
         "about": "for staff",
         "title": title,
         "lead": "What each kind means and what to do stands in docs/operations.md under “Alerts”.",
-        "groups": [{"title": "Open now", "rows": rows}],
+        "groups": [{"title": "Open now", "rows": _alert_rows([alerts[key] for key in named if key in alerts], count)}],
         "foot": f"Sent by {urlsplit(container.settings.public_url).hostname}. All open alerts: flask alerts.",
     }
-    subject = f"Waybill: {title} ({', '.join(sorted({one.kind for one in alerts}))})"[:150]
-    return _Draft(container.mailer.staff, subject, values, alerts=[one.id for one in alerts])
+    return _Draft(container.mailer.staff, f"Waybill: {title} ({', '.join(count)})"[:150], values, alerts=untold)
+
+
+def _alert_rows(alerts: Sequence[Alert], count: Mapping[str, int]) -> list[dict[str, str]]:
+    """One row for each, and behind those of a kind of which there are more, one that says how many."""
+    rows: list[dict[str, str]] = []
+    for kind, same in groupby(alerts, key=lambda one: one.kind):
+        of_kind = [
+            {
+                "text": one.text,
+                "act": f"flask purchase list --shop {one.shop_id}" if one.shop_id else "flask alerts",
+                "since": f"{kind}, {_when(one.raised_at, 'UTC')}",
+            }
+            for one in same
+        ]
+        more = count[kind] - len(of_kind)
+        if more > 0:
+            of_kind.append({"text": f"And {more} more of {kind}, older than these.", "act": "flask alerts"})
+        rows += of_kind
+    return rows
 
 
 def _plain(name: str) -> str:

@@ -7,25 +7,15 @@ the order; those that were are never changed: a difference becomes a task for a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import FOLLOWED, PLACED, UNCLEAR, UNSENT
-from app.models import (
-    ParcelItem,
-    Purchase,
-    PurchaseItem,
-    ShippedParcel,
-    Shop,
-    SourceLine,
-    StoreOrder,
-    SupplierOrder,
-    Task,
-)
-from app.pipeline import numbers, requests
+from app.domain.purchase_flow import FOLLOWED, UNSENT
+from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder, SupplierOrder, Task
+from app.pipeline import numbers, order_book, requests
+from app.pipeline.order_book import Book, Pieces
 from app.pipeline.readiness import Account, Links, account_of, settle, was_sent
 from app.pipeline.record import audit, end_tasks, move, task
 
@@ -37,7 +27,6 @@ REJECTED_FOR = {
     "address_invalid": "incorrect_address",
 }
 """Final refusals before anything was sent: the fulfilment request is turned down, with this reason of the port."""
-LIVE = UNSENT | UNCLEAR | PLACED
 
 
 def derive(
@@ -56,11 +45,12 @@ def derive(
     `first`: the order was stored just now, so it has none yet.
     `new_request`: the merchant asks our location (again) to fulfil, which lifts what the last request was rejected for.
     """
-    book = _Book([], [], {}) if first else _book(session, order)
-    wanted = {line.id: _wanted(order, line, book) for line in lines}
+    book = Book() if first else order_book.read(session, order, lock=True)
+    for line in lines:
+        requests.asked_anew(line, book.shown(line).least)
+    wanted = {line.id: book.wanted(order, line) for line in lines}
     _follow(session, order, lines, book, wanted)
-    shown = {line_id: pieces.most for line_id, pieces in book.shown.items()}
-    requests.answer_cancellation(session, order, lines, book.covering, shown)
+    requests.answer_cancellation(session, order, lines, book)
     account, links = account_of(session, shop), Links(session, shop, lines)
     _leave_account(session, book, account)
     for purchase in book.purchases:
@@ -81,7 +71,7 @@ def derive_again(container: Container, session: Session, order_id: int) -> None:
     derive(container, session, session.get_one(Shop, order.shop_id), order, lines)
 
 
-def _leave_account(session: Session, book: _Book, account: Account) -> None:
+def _leave_account(session: Session, book: Book, account: Account) -> None:
     """An unsent purchase that was tried under another account ends; `_create` derives a new one for its pieces.
 
     Its sends had no effect (else it would not be unsent), so nothing is bought twice (lifecycle, section 8).
@@ -92,84 +82,8 @@ def _leave_account(session: Session, book: _Book, account: Account) -> None:
             move(session, purchase, "CANCELLED", actor="match", reason="account_changed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """How many pieces of a line, when a parcel was being shown while the order was read.
-
-    `least` without what the read may not have held, `most` with it. They are the same when nothing was going on.
-    """
-
-    least: int = 0
-    most: int = 0
-
-
-class _Book:
-    """The purchases of one order with their items. `shown`: pieces per line that the shop shows as shipped by us."""
-
-    def __init__(self, purchases: list[Purchase], items: list[PurchaseItem], shown: dict[int, _Pieces]) -> None:
-        self.purchases = purchases
-        self.by_id = {purchase.id: purchase for purchase in purchases}
-        self.items = items
-        self.shown = shown
-
-    def covering(self, line: SourceLine) -> list[tuple[Purchase, PurchaseItem]]:
-        """Live items of a line, first position only (a bundle's further items repeat the quantity)."""
-        return [
-            (self.by_id[item.purchase_id], item)
-            for item in self.items
-            if item.source_line_id == line.id and item.position == 1 and self.by_id[item.purchase_id].state in LIVE
-        ]
-
-    def of(self, line: SourceLine) -> list[Purchase]:
-        """All purchases that ever held the line."""
-        ids = {item.purchase_id for item in self.items if item.source_line_id == line.id}
-        return [self.by_id[purchase_id] for purchase_id in sorted(ids)]
-
-
-def _book(session: Session, order: StoreOrder) -> _Book:
-    purchases = session.scalars(
-        sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id).with_for_update()
-    ).all()
-    if not purchases:
-        return _Book([], [], {})
-    items = session.scalars(
-        sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_([purchase.id for purchase in purchases]))
-    ).all()
-    return _Book(list(purchases), list(items), _shown(session, order, items))
-
-
-def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -> dict[int, _Pieces]:
-    """Pieces per line that the shop shows as shipped by us, as of the moment at which the order was read."""
-    certain = ShippedParcel.shown_at <= order.read_at
-    rows = session.execute(
-        sa.select(
-            PurchaseItem.source_line_id,
-            sa.func.coalesce(sa.func.sum(ParcelItem.quantity).filter(certain), 0),
-            sa.func.sum(ParcelItem.quantity),
-        )
-        .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
-        .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
-        .where(
-            ShippedParcel.show_began_at.is_not(None),
-            PurchaseItem.id.in_([item.id for item in items]),
-            PurchaseItem.position == 1,
-        )
-        .group_by(PurchaseItem.source_line_id)
-    )
-    return {line_id: _Pieces(int(least), int(most)) for line_id, least, most in rows}
-
-
-def _wanted(order: StoreOrder, line: SourceLine, book: _Book) -> _Pieces:
-    """Pieces that the shop still expects from us in all, those we shipped already included."""
-    if order.cancelled or order.gone or not line.requires_shipping:
-        return _Pieces()
-    shown, bought = book.shown.get(line.id, _Pieces()), max(line.quantity - line.refunded, 0)
-    to_ship = line.still_to_ship
-    return _Pieces(min(to_ship + shown.least, bought), min(to_ship + shown.most, bought))
-
-
 def _follow(
-    session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: _Book, wanted: dict[int, _Pieces]
+    session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: Book, wanted: dict[int, Pieces]
 ) -> None:
     """Unsent purchases take the order's quantities; sent ones get a flag and a task when they hold too much."""
     too_much = set[str]()
@@ -177,8 +91,8 @@ def _follow(
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
         left = wanted[line.id].most - sum(item.quantity for _, item in sent)
-        still = 0 if order.cancelled or order.gone else line.quantity - line.refunded - line.withdrawn
-        over = sum(item.quantity for _, item in sent) - max(still, 0)
+        still = 0 if order.cancelled or order.gone else line.for_us
+        over = sum(item.quantity for _, item in sent) - still
         if over > 0:
             too_much.add(f"too-much:{line.id}:{over}")
             _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
@@ -193,7 +107,7 @@ def _follow(
             move(session, purchase, "CANCELLED", actor="match", reason=_why_none(order, purchase, lines, book))
 
 
-def _share(session: Session, line: SourceLine, book: _Book, left: int) -> None:
+def _share(session: Session, line: SourceLine, book: Book, left: int) -> None:
     """Unsent parts keep what they hold as long as it is wanted; the first one grows if more is.
 
     Not by pieces of a generation that died and waits for the merchant's decision, unless nothing is left to decide.
@@ -203,7 +117,7 @@ def _share(session: Session, line: SourceLine, book: _Book, left: int) -> None:
     for _, item in unsent:
         takes.append(min(item.quantity, max(left, 0)))
         left -= takes[-1]
-    settled = _settled_elsewhere(line, book)
+    settled = book.settled_elsewhere(line)
     for place, (purchase, item) in enumerate(unsent):
         more = max(left - settled, 0) if place == 0 else 0
         _set_quantity(session, book, purchase, item, takes[place] + more)
@@ -211,7 +125,7 @@ def _share(session: Session, line: SourceLine, book: _Book, left: int) -> None:
         _decided(session, line, book)
 
 
-def _decided(session: Session, line: SourceLine, book: _Book) -> None:
+def _decided(session: Session, line: SourceLine, book: Book) -> None:
     """The buyer wants no more than what the living parts hold: nothing is to be ordered again for the dead ones."""
     for purchase in book.of(line):
         alone = {item.source_line_id for item in book.items if item.purchase_id == purchase.id} == {line.id}
@@ -220,7 +134,7 @@ def _decided(session: Session, line: SourceLine, book: _Book) -> None:
             end_tasks(session, f"expired:{purchase.id}", "no longer wanted")
 
 
-def _why_none(order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine], book: _Book) -> str:
+def _why_none(order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine], book: Book) -> str:
     if order.cancelled or order.gone:
         return "cancelled_by_shop"
     ids = {item.source_line_id for item in book.items if item.purchase_id == purchase.id}
@@ -230,7 +144,7 @@ def _why_none(order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine]
     return "refunded" if any(line.refunded for line in mine) else "nothing_left"
 
 
-def _set_quantity(session: Session, book: _Book, purchase: Purchase, item: PurchaseItem, quantity: int) -> None:
+def _set_quantity(session: Session, book: Book, purchase: Purchase, item: PurchaseItem, quantity: int) -> None:
     if item.quantity == quantity:
         return
     for other in book.items:
@@ -250,15 +164,15 @@ def _set_quantity(session: Session, book: _Book, purchase: Purchase, item: Purch
     )
 
 
-def _unwanted(order: StoreOrder, lines: Sequence[SourceLine], book: _Book) -> set[int]:
+def _unwanted(order: StoreOrder, lines: Sequence[SourceLine], book: Book) -> set[int]:
     """Purchases of which the buyer wants nothing any more."""
     gone = order.cancelled or order.gone
-    live = {line.id for line in lines if not gone and line.quantity > line.refunded + line.withdrawn}
+    live = {line.id for line in lines if not gone and line.for_us}
     wanted = {item.purchase_id for item in book.items if item.source_line_id in live and item.quantity}
     return {purchase.id for purchase in book.purchases} - wanted
 
 
-def _wanted_again(session: Session, lines: Sequence[SourceLine], book: _Book, unwanted: set[int]) -> None:
+def _wanted_again(session: Session, lines: Sequence[SourceLine], book: Book, unwanted: set[int]) -> None:
     """What was cancelled after it had been sent, and was restored since: it is to be paid and followed as before.
 
     A cancellation that was asked of our own location stands as long as the shop shows it.
@@ -310,7 +224,7 @@ def _too_much(
     )
 
 
-def _lines_of(purchase: Purchase, lines: Sequence[SourceLine], book: _Book) -> list[SourceLine]:
+def _lines_of(purchase: Purchase, lines: Sequence[SourceLine], book: Book) -> list[SourceLine]:
     ids = {item.source_line_id for item in book.items if item.purchase_id == purchase.id and item.quantity}
     return [line for line in lines if line.id in ids]
 
@@ -321,8 +235,8 @@ def _create(
     shop: Shop,
     order: StoreOrder,
     lines: Sequence[SourceLine],
-    book: _Book,
-    wanted: dict[int, _Pieces],
+    book: Book,
+    wanted: dict[int, Pieces],
     links: Links,
     account: Account,
 ) -> None:
@@ -330,7 +244,7 @@ def _create(
     groups: dict[tuple[str, ...], list[tuple[SourceLine, int, int]]] = {}
     for line in lines:
         covered = sum(item.quantity for _, item in book.covering(line))
-        settled = _settled_elsewhere(line, book)
+        settled = book.settled_elsewhere(line)
         missing = wanted[line.id].least - covered - settled
         if missing <= 0 or requests.withdrawn(line, book.of(line)):
             continue
@@ -350,21 +264,6 @@ def _create(
 def _same_sku(group: list[tuple[SourceLine, int, int]], line: SourceLine, links: Links) -> bool:
     ours = {(link.product_id, link.sku_id) for link in links.of(line)}
     return any((link.product_id, link.sku_id) in ours for other, _, _ in group for link in links.of(other))
-
-
-def _settled_elsewhere(line: SourceLine, book: _Book) -> int:
-    """Pieces of dead generations that wait for a person's decision: nothing new is made for them by itself."""
-    pieces = 0
-    for item in book.items:
-        purchase = book.by_id[item.purchase_id]
-        if (
-            item.source_line_id == line.id
-            and item.position == 1
-            and purchase.state in FOLLOWED
-            and not any(other.previous_id == purchase.id and not other.gave_way for other in book.purchases)
-        ):
-            pieces += item.quantity
-    return pieces
 
 
 def _new_purchase(

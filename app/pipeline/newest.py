@@ -10,7 +10,8 @@ stored. It is looked at before a read begins, and once more, under the order's l
   anew.
 
 A newer read may still be answered from a copy of the shop's data that lags behind. So a lower version is not believed
-until what is known is older than copies lag; until then it is asked for again, and nothing is bought.
+until what is known is older than copies lag; until then it is asked for again, and nothing is bought. If believing it
+would undo what keeps us from buying (cancelled, gone, on hold, refunded), that takes an hour instead of seconds.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.models import StoreOrder
+from app.models import SourceLine, StoreOrder
+from app.ports.storefront import StoreOrder as Fresh
 
 OVERTAKEN = "another read was stored meanwhile"
 OLDER = "the shop tells an older state than before"
 LAGS = timedelta(seconds=30)
 """How long after a read a lower version is taken for that of a copy which lags behind."""
+UNDOES_AFTER = timedelta(hours=1)
+"""The same, if it would have something bought that the shop wanted no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +53,29 @@ def begin(container: Container, shop_id: int, external_id: str, order_id: int | 
     return Begun(at, reads or 0)
 
 
-def doubt(order: StoreOrder, begun: Begun, version: int | None, lags: timedelta) -> str:
+def doubt(session: Session, order: StoreOrder, begun: Begun, fresh: Fresh | None, time_scale: float) -> str:
     """Why this read must not be stored; "" if it is the newer one. The caller has locked `order`.
 
-    `version` None: the shop has no such order any more. A copy that lags behind would still have it.
+    `fresh` None: the shop has no such order any more. A copy that lags behind would still have it.
     """
     if order.reads != begun.reads:
         return OVERTAKEN
-    if version is not None and version < order.source_version and begun.at < order.read_at + lags:
-        return OLDER
-    return ""
+    if fresh is None or fresh.version >= order.source_version:
+        return ""
+    lags = UNDOES_AFTER if _undoes(session, order, fresh) else LAGS
+    return OLDER if begun.at < order.read_at + lags / time_scale else ""
+
+
+def _undoes(session: Session, order: StoreOrder, fresh: Fresh) -> bool:
+    """Whether it says that something is wanted which the shop wanted no more."""
+    known = sa.select(SourceLine.external_id, SourceLine.refunded).where(SourceLine.order_id == order.id)
+    refunded = {line.external_id: line.refunded for line in session.execute(known)}
+    return (
+        (order.cancelled and not fresh.cancelled)
+        or order.gone
+        or (order.hold != "" and not fresh.hold)
+        or any(line.refunded < refunded.get(line.id, 0) for line in fresh.lines)
+    )
 
 
 def stored(order: StoreOrder, begun: Begun) -> None:

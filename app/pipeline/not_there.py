@@ -75,7 +75,7 @@ def give_up(
                 "supplier by hand and give its number (--found), or refund your buyer.",
             )
         if unverified_account:
-            unverified.demand(container, session, purchase, by=by, confirm_by=confirm_by)
+            unverified.demand(container, session, purchase.account_id, by=by, confirm_by=confirm_by)
         _alone(session, purchase, by=by, confirm_by=confirm_by)
         now: datetime = session.scalar(sa.select(sa.func.clock_timestamp()))  # type: ignore[assignment]
         if purchase.quarantine_until is None or now < purchase.quarantine_until:

@@ -208,6 +208,30 @@ def alert(
     )
 
 
+def alert_growing(
+    session: Session, key: str, kind: str, text: str, *, newest: datetime, now: datetime, shop_id: int | None = None
+) -> None:
+    """As `alert`, of a cause that others may join: the text is kept as it is now, and told again when one joined.
+
+    `newest`: when the last one joined; `now`: before it all of them had joined of which the text speaks.
+    """
+    columns = table(Alert).c
+    anew = sa.or_(columns.ended_at.is_not(None), columns.raised_at <= newest)
+    session.execute(
+        _ALERT.on_conflict_do_update(
+            index_elements=["dedupe_key"],
+            set_={
+                "text": _ALERT.excluded.text,
+                "ended_at": None,
+                "raised_at": sa.case((anew, _ALERT.excluded.raised_at), else_=columns.raised_at),
+                "mailed_at": sa.case((anew, None), else_=columns.mailed_at),
+            },
+            where=sa.or_(anew, columns.text != _ALERT.excluded.text),
+        ),
+        {"dedupe_key": key, "kind": kind, "text": text, "shop_id": shop_id, "raised_at": now},
+    )
+
+
 def end_alerts(session: Session, key: str) -> None:
     """The cause is gone: of the alert of this key and of those of keys below it, as in `end_tasks`."""
     mine = _at_or_below(table(Alert).c.dedupe_key, key)

@@ -6,7 +6,7 @@ it is answered: accepted if nothing of a line was sent, else rejected, with a fl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.domain.purchase_flow import UNSENT
 from app.models import Outbox, Purchase, PurchaseItem, SourceLine, StoreOrder
+from app.pipeline.order_book import Book
 from app.pipeline.record import audit, outbox, task
 from app.ports.storefront import Request
 from app.shop_access import with_shop
@@ -21,7 +22,6 @@ from app.shop_access import with_shop
 ASKED = "cancel_requested"
 WANTED = frozenset(("submitted", "accepted"))
 """States of a request in which the merchant wants the pieces from us."""
-Covering = Callable[[SourceLine], Sequence[tuple[Purchase, PurchaseItem]]]
 
 
 def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
@@ -33,23 +33,27 @@ def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
     )
 
 
-def answer_cancellation(
-    session: Session, order: StoreOrder, lines: Sequence[SourceLine], covering: Covering, shown: Mapping[int, int]
-) -> None:
-    """Have the open cancellation requests of this order answered. Order, lines and purchases are locked.
+def asked_anew(line: SourceLine, shown: int) -> None:
+    """What is asked of us is not taken back any more. `shown`: pieces of it that are in parcels of ours."""
+    line.withdrawn = min(line.withdrawn, max(line.quantity - line.refunded - line.requested - shown, 0))
 
-    `shown`: pieces by line that the shop shows as shipped.
-    """
+
+def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: Book) -> None:
+    """Have the open cancellation requests of this order answered. Order, lines and purchases are locked."""
     asked = [line for line in lines if line.at_our_location and line.request == ASKED]
     if not asked:
         return
-    sent = {line.id: [purchase for purchase, _ in covering(line) if purchase.state not in UNSENT] for line in asked}
+    late: dict[int, list[Purchase]] = {}
     for line in asked:
-        # What the line has beyond this may be asked of another location.
-        back = line.quantity - line.refunded - shown.get(line.id, 0) - line.to_ship
-        line.withdrawn = 0 if sent[line.id] else max(back, 0)
-    for purchase in {purchase.id: purchase for found in sent.values() for purchase in found}.values():
-        _too_late(session, order, purchase, lines, covering)
+        sent = [(purchase, item) for purchase, item in book.covering(line) if purchase.state not in UNSENT]
+        # The shop leaves out what is asked back. What it leaves in may be asked of us, or of another location.
+        stays = line.to_ship + book.shown(line).most
+        if sum(item.quantity for _, item in sent) > stays:
+            late[line.id] = [purchase for purchase, _ in sent]
+        else:
+            line.withdrawn = max(line.quantity - line.refunded - stays, 0)
+    for purchase in {purchase.id: purchase for found in late.values() for purchase in found}.values():
+        _too_late(session, order, purchase, lines, book)
     outbox(
         session,
         f"cancellation:{order.id}",
@@ -57,18 +61,16 @@ def answer_cancellation(
         shop_id=order.shop_id,
         order_id=order.id,
         payload={
-            "reject": [line.external_id for line in asked if sent[line.id]],
-            "accept": [line.external_id for line in asked if not sent[line.id]],
+            "reject": [line.external_id for line in asked if line.id in late],
+            "accept": [line.external_id for line in asked if line.id not in late],
         },
         repeat=True,
     )
 
 
-def _too_late(
-    session: Session, order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine], covering: Covering
-) -> None:
+def _too_late(session: Session, order: StoreOrder, purchase: Purchase, lines: Sequence[SourceLine], book: Book) -> None:
     """What was sent is never taken back by us: a flag and a task say what the merchant can do."""
-    mine = [line for line in lines if any(found.id == purchase.id for found, _ in covering(line))]
+    mine = [line for line in lines if any(found.id == purchase.id for found, _ in book.covering(line))]
     nothing_wanted = all(line.request == ASKED and not line.to_ship for line in mine)
     if nothing_wanted and purchase.cancel_requested_at is None:
         purchase.cancel_requested_at = sa.func.now()

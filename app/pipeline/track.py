@@ -13,8 +13,8 @@ from app import db
 from app.container import Container
 from app.domain.timing import pick
 from app.errors import NotFound
-from app.models import Purchase, ShippedParcel, StoreOrder, SupplierOrder
-from app.pipeline import breaker, evidence, fit, late, locks, standstill, unverified
+from app.models import Alert, Purchase, ShippedParcel, StoreOrder, SupplierOrder
+from app.pipeline import breaker, evidence, failing, fit, late, locks, standstill, unverified
 from app.pipeline.adopt import apply_read, follow
 from app.pipeline.due import Claim, claim
 from app.pipeline.parcels import store as store_parcels
@@ -29,6 +29,7 @@ REMINDERS = (0.25, 0.5, 0.75, 0.9)
 
 ASSUMED_WINDOW = timedelta(days=20)
 """How long an order may wait to be paid where the supplier does not tell; only to remind, never to conclude."""
+AGAIN = timedelta(minutes=15)
 UNREAD_AFTER = timedelta(days=1)
 """Supplier orders that could be read and cannot for so long are told."""
 
@@ -48,7 +49,25 @@ def due(container: Container, most: int) -> Sequence[Claim]:
 
 
 def run(container: Container, claimed: Claim) -> None:
-    """Read one supplier order and its parcels, and store what is new."""
+    """Read one supplier order and its parcels, and store what is new. A fault that nobody foresaw stands in its row."""
+    try:
+        _read(container, claimed)
+    except Exception as fault:
+        if not db.is_away(fault):
+            _failed(container, claimed.id, type(fault).__name__)
+        raise
+
+
+def _failed(container: Container, order_id: int, error: str) -> None:
+    with container.database.transaction() as session:
+        order = session.get_one(SupplierOrder, order_id, with_for_update=True)
+        if order.track_error:
+            failing.tell(session, "track", order_id, error)
+        order.track_error, order.track_lease_until = error, None
+        order.track_run_at = sa.func.clock_timestamp() + AGAIN / container.settings.time_scale
+
+
+def _read(container: Container, claimed: Claim) -> None:
     with container.database.reading() as session:
         found = session.execute(
             sa.select(SupplierOrder, Purchase.order_id, Purchase.supplier)
@@ -67,7 +86,7 @@ def run(container: Container, claimed: Claim) -> None:
                     container, order.account_id, lambda supplier: supplier.parcels(order.external_id)
                 )
         except (MerchantMustAct, NotFound):
-            _again(container, order, timedelta(minutes=15) / container.settings.time_scale)
+            _again(container, order, AGAIN / container.settings.time_scale)
             return
         except OutsideError as error:
             if supplier is not None and breaker.is_outage(error):
@@ -127,6 +146,9 @@ def _store(
     order = session.get_one(SupplierOrder, before.id, with_for_update=True)
     asked = _asked_meanwhile(before, order)
     order.track_lease_until = None
+    if order.track_error:
+        order.track_error = ""
+        failing.worked(session, "track", order.id)
     timers = container.timers
     if order.source == unverified.SOURCE:
         unverified.check_order(container, session, order, read)
@@ -137,6 +159,7 @@ def _store(
         return
     if order.tracks > 1 or order.read_at is not None:
         end_alerts(session, f"unread:{order.id}")
+        end_alerts(session, f"unread-account:{order.account_id}")
     if order.tracks > 1 and order.read_at is None:
         end_tasks(session, f"unread:{order.id}", "track")
     if purchase is None:
@@ -199,11 +222,30 @@ def _lost_sight(container: Container, session: Session, order: SupplierOrder, un
     longest = max(UNREAD_AFTER / container.settings.time_scale, 2 * container.timers.track_poll)
     if order.purchase_id is None or order.role != "bought" or unread < longest:
         return
+    since = f"read last at {order.read_at:%Y-%m-%d %H:%M} UTC"
+    if _all_unread(session, order, longest):  # not an alert for each of its orders
+        text = (
+            f"No order of supplier account {order.account_id} can be read any more (order {order.external_id} was "
+            f"{since}): nobody sees whether they are paid, closed or shipped. Look whether it is still connected."
+        )
+        alert(session, f"unread-account:{order.account_id}", "order_unread", text)
+        return
     text = (
-        f"Supplier order {order.external_id} was read last at {order.read_at:%Y-%m-%d %H:%M} UTC and cannot be read "
-        "any more: nobody sees whether it is paid, closed or shipped. Look whether its account is still connected."
+        f"Supplier order {order.external_id} was {since} and cannot be read any more: nobody sees whether it is paid, "
+        "closed or shipped. Look for it in the account."
     )
     alert(session, f"unread:{order.id}", "order_unread", text, purchase_id=order.purchase_id)
+
+
+def _all_unread(session: Session, order: SupplierOrder, longest: timedelta) -> bool:
+    """Whether nothing else that is followed in its account was read for so long either."""
+    mine = SupplierOrder.account_id == order.account_id, SupplierOrder.track_run_at.is_not(None)
+    told = sa.exists().where(Alert.dedupe_key == f"unread-account:{order.account_id}", Alert.ended_at.is_(None))
+    if session.scalar(sa.select(told)):
+        return True
+    others = sa.select(sa.func.count(), sa.func.max(SupplierOrder.read_at)).where(*mine, SupplierOrder.id != order.id)
+    many, newest = session.execute(others).one()
+    return many > 0 and (newest is None or db.now(session) - newest >= longest)
 
 
 def _next(container: Container, session: Session, order: SupplierOrder) -> sa.ColumnElement[datetime] | None:

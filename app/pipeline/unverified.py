@@ -38,13 +38,13 @@ LONGEST_NUMBER = 64
 """Characters of a tracking number."""
 
 
-def demand(container: Container, session: Session, purchase: Purchase, *, by: str, confirm_by: str) -> None:
+def demand(container: Container, session: Session, account_id: int | None, *, by: str, confirm_by: str) -> None:
     """Raises `Conflict` unless two persons speak and the account has been unreadable for the whole time."""
     if not confirm_by.strip() or confirm_by.strip().casefold() == by.strip().casefold():
         raise Conflict("second_person", "Nobody can check this: a second person has to confirm it (--confirm-by).")
     dead = session.execute(
         sa.select(Credential.state, sa.func.clock_timestamp() - Credential.dead_since).where(
-            Credential.account_id == purchase.account_id
+            Credential.account_id == account_id
         )
     ).one_or_none()
     if dead is not None and dead[0] != "DEAD":
@@ -67,7 +67,7 @@ def found(container: Container, purchase_id: int, refs: Sequence[str], *, by: st
             raise NotFound("no_purchase", f"There is no purchase {purchase_id}. `flask purchase list` shows them.")
         locks.account(session, account_id)
         purchase = locks.purchase(session, purchase_id)
-        demand(container, session, purchase, by=by, confirm_by=confirm_by)
+        demand(container, session, purchase.account_id, by=by, confirm_by=confirm_by)
         attempt = open_attempt(session, purchase)
         if attempt is None or purchase.state not in UNCLEAR - {"SENDING"}:
             raise Conflict("not_unclear", f"Purchase {purchase_id} is {purchase.state}: there is nothing to resolve.")
@@ -111,7 +111,7 @@ def track(
         raise WaybillError("bad_number", f"A tracking number has 1 to {LONGEST_NUMBER} characters.")
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
-        demand(container, session, purchase, by=by, confirm_by=confirm_by)
+        demand(container, session, purchase.account_id, by=by, confirm_by=confirm_by)
         order = _order(session, purchase, ref)
         its = {"supplier_order_id": order.id, "tracking_number": number.strip()}
         if session.scalar(sa.select(ShippedParcel.id).filter_by(**its)) is not None:
@@ -197,30 +197,38 @@ def _wrong(session: Session, purchase: Purchase, key: str, text: str) -> None:
     )
 
 
-def recheck(container: Container) -> int:
-    """Statements that something is not there, of accounts that can be read again: look for it. Gives how many."""
-    with container.database.transaction() as session:
-        rows = session.execute(
-            sa.select(Evidence.id, Evidence.account_id, Evidence.supplier_order_ref, Evidence.purchase_id)
-            .join(Credential, Credential.account_id == Evidence.account_id)
-            .where(
-                Evidence.kind == "human",
-                Evidence.detail["verified"].as_boolean().is_(False),
-                Evidence.detail["said"].as_string() == "not there",
-                Credential.state == "LIVE",
-            )
-            .limit(50)
-        ).all()
-    return sum(_look(container, row.id, row.account_id, row.supplier_order_ref, row.purchase_id) for row in rows)
+def unchecked(most: int | None = None) -> sa.Select[int]:
+    """Statements that something is not there, of accounts that can be read again; looked for longest ago first."""
+    return (
+        sa.select(Evidence.id)
+        .join(Credential, Credential.account_id == Evidence.account_id)
+        .where(
+            Evidence.kind == "human",
+            Evidence.detail["verified"].as_boolean().is_(False),
+            Evidence.detail["said"].as_string() == "not there",
+            Credential.state == "LIVE",
+        )
+        .order_by(Evidence.looked_at.asc().nulls_first(), Evidence.id)
+        .limit(most)
+    )
 
 
-def _look(container: Container, evidence_id: int, account_id: int, ref: str, purchase_id: int) -> bool:
+def look_later(session: Session, evidence_id: int) -> None:
+    """Others first."""
+    session.execute(sa.update(Evidence).where(Evidence.id == evidence_id).values(looked_at=sa.func.clock_timestamp()))
+
+
+def check(container: Container, evidence_id: int) -> None:
+    """Look for what one of these statements says is not there. One that cannot be looked into is left for later."""
     with container.database.transaction() as session:
+        said = session.get_one(Evidence, evidence_id)
+        account_id, purchase_id, ref = said.account_id or 0, said.purchase_id or 0, said.supplier_order_ref
         sent_at = session.scalar(
             sa.select(sa.func.min(Attempt.sent_at)).where(
                 Attempt.purchase_id == purchase_id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED"))
             )
         )
+        look_later(session, evidence_id)
     try:
         empty = ref == EMPTY
         newest = None if empty else with_account(container, account_id, lambda supplier: supplier.order(ref))
@@ -231,7 +239,7 @@ def _look(container: Container, evidence_id: int, account_id: int, ref: str, pur
             for one in listed:
                 evidence.look_up(container, account_id, one.order_id, source="lookup")
     except OutsideError:
-        return False
+        return
     with container.database.transaction() as session:
         kept = session.get_one(Evidence, evidence_id, with_for_update=True)
         holds = _was_empty(session, kept) if empty else newest is not None
@@ -242,7 +250,6 @@ def _look(container: Container, evidence_id: int, account_id: int, ref: str, pur
                 "There are older orders in that account" if empty else f"Order {ref} cannot be read under that account"
             )
             _wrong(session, purchase, f"newest-{evidence_id}", text)
-    return True
 
 
 def _was_empty(session: Session, said: Evidence) -> bool:

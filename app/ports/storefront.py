@@ -42,7 +42,8 @@ class StoreLine:
     without the pieces that an open cancellation request names; `refunded` pieces refunded.
     `paid` is what the buyer paid for the whole line at `quantity`, after discounts, without tax.
     `at_our_location` True: our fulfilment service's location holds the line; `request` is the state of the merchant's
-    fulfilment request there: none, submitted, accepted, rejected, cancel_requested, cancel_rejected, cancelled.
+    fulfilment request there: none, submitted, accepted, rejected, cancel_requested, cancel_rejected, cancelled; and
+    `requested` the open pieces that are asked of us there.
     """
 
     id: str
@@ -58,6 +59,7 @@ class StoreLine:
     attributes: tuple[tuple[str, str], ...] = ()
     at_our_location: bool = False
     request: str = "none"
+    requested: int = 0
 
     def __post_init__(self) -> None:
         for name in ("id", "product_id", "variant_id", "sku", "title"):

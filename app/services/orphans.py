@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
+from app import db
 from app.container import Container
 from app.errors import Conflict, NotFound
 from app.models import SupplierOrder, SupplierOrderItem
-from app.pipeline import locks
+from app.pipeline import locks, unverified
 from app.pipeline.record import audit, end_alerts, end_tasks
+from app.pipeline.track import ASSUMED_WINDOW
 from app.ports.money import Money
 
 
@@ -44,11 +47,12 @@ def listed(container: Container, *, limit: int = 100) -> list[dict[str, Any]]:
     ]
 
 
-def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
+def dismiss(container: Container, ref: str, *, by: str, confirm_by: str = "") -> dict[str, Any]:
     """A person says that it was made by hand, for something else: it holds nothing up any more.
 
-    Or that a duplicate which was paid is kept: what is ordered later for the same order does not wait for it.
-    Raises `NotFound`, or `Conflict` if it belongs to a purchase.
+    Or that a duplicate which was paid is kept: what is ordered later for the same order does not wait for it. Of one
+    that was unpaid when its account could be read last, two persons may say so. Raises `NotFound`, or `Conflict` if it
+    belongs to a purchase.
     """
     with container.database.transaction() as session:
         known = session.scalars(
@@ -60,12 +64,15 @@ def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
             )
         locks.account(session, known.account_id)
         order = session.get_one(SupplierOrder, known.id, with_for_update=True, populate_existing=True)
-        if order.role == "duplicate" and order.payment != "paid":
-            raise Conflict(
-                "duplicate_unpaid",
-                f"Supplier order {order.external_id} is a duplicate that is not paid. Do not pay it: the supplier "
-                "closes it by itself, and then it holds nothing up.",
-            )
+        if order.role == "duplicate" and order.payment != "paid" and not _pay_time_is_over(container, session, order):
+            if not confirm_by:
+                raise Conflict(
+                    "duplicate_unpaid",
+                    f"Supplier order {order.external_id} is a duplicate that is not paid. Do not pay it: the supplier "
+                    "closes it by itself, and then it holds nothing up. If its account cannot be read any more, a "
+                    "second person may confirm that it holds nothing up (--confirm-by).",
+                )
+            unverified.demand(container, session, order.account_id, by=by, confirm_by=confirm_by)
         if order.purchase_id is not None and order.role != "duplicate":
             raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
         order.role = "foreign"
@@ -76,6 +83,12 @@ def dismiss(container: Container, ref: str, *, by: str) -> dict[str, Any]:
         end_tasks(session, f"duplicate:{order.id}", by)
         end_alerts(session, f"duplicate:{order.id}")
         end_alerts(session, f"stray:{order.id}")
-        audit(session, "supplier_order", order.id, "dismissed", actor=by)
+        audit(session, "supplier_order", order.id, "dismissed", actor=by, detail={"second": confirm_by})
         container.database.after_commit(container.bell.ring)
         return {"supplier_order": order.external_id, "role": order.role, "by": by}
+
+
+def _pay_time_is_over(container: Container, session: Session, order: SupplierOrder) -> bool:
+    """By then the supplier has closed it, though nobody could read so, or somebody has paid it."""
+    begun = order.created_at_supplier or order.recorded_at
+    return db.now(session) > (order.pay_until or begun + ASSUMED_WINDOW / container.settings.time_scale)

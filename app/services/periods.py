@@ -21,10 +21,16 @@ class Period:
     physical: bool = False
     lease: float = 300.0
     """Seconds after which another worker runs it again, if the one that had begun is gone."""
+    long: bool = False
+    """It asks the outside, row by row: it has threads of its own, so that it holds up no other job."""
 
     def hold(self, container: Container) -> timedelta:
         """For how long a worker may keep it to itself; what the machine needs is shortened ten times at most."""
         return timedelta(seconds=self.lease / min(container.settings.time_scale, PHYSICAL_MOST))
+
+    def work(self, container: Container) -> timedelta:
+        """For how long it may begin with further rows: the last one ends within its lease, too."""
+        return self.hold(container) / 2
 
     def wait(self, container: Container) -> timedelta:
         """Time between two runs."""
@@ -39,10 +45,10 @@ PERIODS = {
     for period in (
         Period("leases", 5, lease=5),
         Period("journal", "sweep", lease=60),
-        Period("held", "sweep"),
-        Period("refresh_tokens", 60),
+        Period("held", "sweep", long=True),
+        Period("refresh_tokens", 60, long=True),
         Period("probe", "sweep", lease=60),
-        Period("hooks", 900),
+        Period("hooks", 900, long=True),
         Period("audit_seal", 1, physical=True, lease=30),
         Period("mails", "sweep", lease=60),
         Period("watch", 60, lease=60),

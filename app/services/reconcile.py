@@ -21,7 +21,8 @@ from app.services.faults import said
 def days(container: Container, *, shop_id: int | None, day: date | None) -> list[dict[str, Any]]:
     """A day (None: the shop's today) of one shop or of each that has not left; read from the shops, nothing is written.
 
-    With one shop its fault is raised as a `WaybillError`; with all, a shop that cannot be read says so in `error`.
+    With one shop its fault is raised as a `WaybillError`; with all, a shop that cannot be read, or where the day has
+    not begun, says so in `error`.
     """
     with container.database.transaction() as session:
         query = sa.select(Shop).order_by(Shop.id)
@@ -35,17 +36,22 @@ def days(container: Container, *, shop_id: int | None, day: date | None) -> list
         raise WaybillError("day_too_old", f"{day} is too long ago: days are counted from {EARLIEST} to today.")
     told = []
     for shop in chosen:
-        asked = day or now.astimezone(day_book.zone_of(shop)).date()
-        if asked > now.astimezone(day_book.zone_of(shop)).date():
-            raise WaybillError("future_day", f"{asked} has not begun yet in shop {shop.name}.")
+        today = now.astimezone(day_book.zone_of(shop)).date()
+        asked = day or today
         try:
-            told.append(_told(container, day_book.read(container, shop, asked)))
+            told.append(_told(container, _read(container, shop, asked, today)))
         except (OutsideError, WaybillError) as fault:
             problem = said(fault) if isinstance(fault, OutsideError) else fault
             if shop_id is not None:
                 raise problem from fault
             told.append({"shop": shop.id, "name": shop.name, "day": asked, "error": problem.code, "text": str(problem)})
     return told
+
+
+def _read(container: Container, shop: Shop, day: date, today: date) -> DayBook:
+    if day > today:
+        raise WaybillError("future_day", f"{day} has not begun yet in shop {shop.name}.")
+    return day_book.read(container, shop, day)
 
 
 def _told(container: Container, book: DayBook) -> dict[str, Any]:

@@ -32,11 +32,12 @@ _ASKED = frozenset(("cancel_requested", "submitted", "accepted", "cancel_rejecte
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One line's place: pieces left, whether our location holds it, and the state of the request there."""
+    """One line's place: open pieces, whether our location holds it, and what is asked of it there, for how many."""
 
     remaining: int
     ours: bool
     request: str
+    requested: int = 0
 
 
 def is_ours(fulfillment_order: Node, handle: str) -> bool:
@@ -82,11 +83,13 @@ class Routing:
         live = [(found, left) for found, left in pieces if found["status"] in OPEN]
         ours = [(found, left) for found, left in live or pieces if is_ours(found, self._handle)]
         states = {request_state(found) for found, _ in ours}
-        if ours and states & _ASKED:
+        # What is asked back is not to be shipped unless the answer is no.
+        asked = [(found, left) for found, left in ours if request_state(found) in _ASKED - {"cancel_requested"}]
+        if not live:
+            asked = []
+        elif states & _ASKED:
             # A partial request splits the fulfilment order: only the pieces asked for are ours to ship.
-            # What is asked back is not to be shipped unless the answer is no.
-            asked = [(found, left) for found, left in ours if request_state(found) in _ASKED - {"cancel_requested"}]
-            theirs = [(found, left) for found, left in live if not is_ours(found, self._handle)]
-            live = asked + theirs if live else []
-        remaining = sum(left for _, left in live)
-        return Place(remaining, bool(ours), next((state for state in _URGENCY if state in states), "none"))
+            live = asked + [(found, left) for found, left in live if not is_ours(found, self._handle)]
+        remaining, requested = (sum(left for _, left in some) for some in (live, asked))
+        request = next((state for state in _URGENCY if state in states), "none")
+        return Place(remaining, bool(ours), request, requested)

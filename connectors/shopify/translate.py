@@ -89,6 +89,7 @@ def store_line(line: Node, routing: Routing) -> StoreLine:
         attributes=pairs(line.get("customAttributes")),
         at_our_location=place.ours,
         request=place.request,
+        requested=place.requested,
     )
 
 

@@ -373,6 +373,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('out_order_id', name=op.f('uq_purchase_out_order_id'))
     )
     op.create_index('ix_purchase_claimed', 'purchase', ['lease_until'], unique=False, postgresql_where=sa.text("state = 'CLAIMED'"))
+    op.create_index('ix_purchase_account', 'purchase', ['account_id', 'sent_at'], unique=False)
     op.create_index('ix_purchase_held', 'purchase', ['shop_id', 'reason'], unique=False, postgresql_where=sa.text("state = 'HELD'"))
     op.create_index(op.f('ix_purchase_order_id'), 'purchase', ['order_id'], unique=False)
     op.create_index('ix_purchase_payable', 'purchase', ['state', 'id'], unique=False, postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')"))
@@ -396,6 +397,7 @@ def upgrade() -> None:
     sa.Column('at_our_location', sa.Boolean(), nullable=False),
     sa.Column('request', sa.Text(), nullable=False),
     sa.Column('withdrawn', sa.BigInteger(), nullable=False),
+    sa.Column('requested', sa.BigInteger(), nullable=False),
     sa.Column('source_version', sa.BigInteger(), nullable=False),
     sa.CheckConstraint('to_ship >= 0 AND quantity >= 0', name=op.f('ck_source_line_quantities')),
     sa.ForeignKeyConstraint(['order_id'], ['store_order.id'], name=op.f('fk_source_line_order_id_store_order')),
@@ -489,6 +491,7 @@ def upgrade() -> None:
     sa.Column('supplier_order_ref', sa.Text(), nullable=False),
     sa.Column('detail', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('looked_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['account_id'], ['supplier_account.id'], name=op.f('fk_evidence_account_id_supplier_account')),
     sa.ForeignKeyConstraint(['purchase_id'], ['purchase.id'], name=op.f('fk_evidence_purchase_id_purchase')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_evidence'))
@@ -554,6 +557,7 @@ def upgrade() -> None:
     sa.Column('track_run_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=True),
     sa.Column('track_lease_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('tracks', sa.Integer(), nullable=False),
+    sa.Column('track_error', sa.Text(), server_default='', nullable=False),
     sa.CheckConstraint("payment IN ('checking', 'unpaid', 'paid')", name=op.f('ck_supplier_order_payment')),
     sa.CheckConstraint("role IN ('bought', 'duplicate', 'foreign', 'orphan')", name=op.f('ck_supplier_order_role')),
     sa.CheckConstraint("shipping IN ('none', 'part', 'shipped', 'delivered')", name=op.f('ck_supplier_order_shipping')),
@@ -698,6 +702,7 @@ def downgrade() -> None:
     op.drop_index('ix_purchase_ready', table_name='purchase', postgresql_where=sa.text("state = 'READY'"))
     op.drop_index('ix_purchase_payable', table_name='purchase', postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')"))
     op.drop_index(op.f('ix_purchase_order_id'), table_name='purchase')
+    op.drop_index('ix_purchase_account', table_name='purchase')
     op.drop_index('ix_purchase_held', table_name='purchase', postgresql_where=sa.text("state = 'HELD'"))
     op.drop_index('ix_purchase_claimed', table_name='purchase', postgresql_where=sa.text("state = 'CLAIMED'"))
     op.drop_table('purchase')

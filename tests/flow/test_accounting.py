@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -131,6 +132,34 @@ def test_pieces_in_no_purchase_are_a_gap_and_an_alert_after_an_hour(world: World
     assert open_alerts(world) == []
 
 
+def test_a_gap_that_joins_others_is_in_the_text_and_told_again(world: World) -> None:
+    Front(world, "shopify").order()
+    now = world.container.clock.now()
+    hour = timedelta(hours=1) / world.container.settings.time_scale
+
+    def later(hours: float) -> tuple[str, bool]:
+        """What is told as of then, and whether a mail of it is still to be sent."""
+        with world.container.database.transaction() as session:
+            accounting._tell(world.container, session, session.get_one(Shop, 1), now + hours * hour)
+        with world.container.database.transaction() as session:
+            found = session.scalars(sa.select(Alert).where(Alert.kind == "orders_unaccounted")).one()
+            untold, found.mailed_at = found.mailed_at is None, sa.func.now()
+            return found.text.partition(" not accounted")[0], untold
+
+    with world.container.database.transaction() as session:
+        for number, begins in (("1", 0.0), ("2", 0.5)):
+            session.add(OrderGap(shop_id=1, external_id=number, kind="missing", day=now.date()))
+            session.flush()
+            session.execute(sa.update(OrderGap).where(OrderGap.external_id == number).values(since=now + begins * hour))
+    assert later(1.1) == ("1 order(s) of shop bottles are", True)
+    assert later(1.4) == ("1 order(s) of shop bottles are", False)
+    assert later(1.6) == ("2 order(s) of shop bottles are", True)
+    assert later(1.7) == ("2 order(s) of shop bottles are", False)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(OrderGap).where(OrderGap.external_id == "2").values(ended_at=sa.func.now()))
+    assert later(1.8) == ("1 order(s) of shop bottles are", False), "nothing new to tell"
+
+
 def test_an_order_that_the_shop_does_not_list_is_a_gap(world: World) -> None:
     front = Front(world, "shopify")
     front.order()
@@ -197,6 +226,18 @@ def test_a_day_that_has_not_begun_is_refused(world: World) -> None:
     Front(world, "shopify").order()
     with pytest.raises(WaybillError, match="has not begun"):
         reconcile.days(world.container, shop_id=1, day=world.container.clock.now().date() + timedelta(days=3))
+
+
+def test_a_day_that_has_not_begun_in_one_shop_is_told_of_the_others(world: World) -> None:
+    Front(world, "shopify").order()
+    world.woocommerce_shop()
+    with world.container.database.transaction() as session:
+        for shop_id, zone in ((1, "Etc/GMT+12"), (2, "Pacific/Kiritimati")):
+            session.execute(sa.update(Shop).where(Shop.id == shop_id).values(timezone=zone))
+    ahead = world.container.clock.now().astimezone(ZoneInfo("Pacific/Kiritimati")).date()
+    first, second = reconcile.days(world.container, shop_id=None, day=ahead)
+    assert (first["error"], first["shop"]) == ("future_day", 1)
+    assert (second["balanced"], second["shop"]) == (True, 2)
 
 
 def test_a_gap_ends_although_its_day_is_over_for_long(world: World) -> None:

@@ -14,6 +14,7 @@ from app.models import StoreOrder
 from app.pipeline import import_order, newest, poll
 from app.pipeline.due import Claim
 from app.ports.errors import TryLater
+from app.shop_access import with_shop
 from tests.flow.world import BOTTLE, World
 
 SHOP = "socks"
@@ -92,6 +93,27 @@ def test_a_lower_stamp_is_not_believed_at_once(world: World) -> None:
     assert not world.orders()[0].paid
     assert read(world, shop, order, seconds=lag.total_seconds()) == "read again"
     assert world.orders()[0].paid
+
+
+@pytest.mark.parametrize("undone", ["cancel", "refund"])
+def test_a_copy_that_lags_for_minutes_does_not_bring_back_what_was_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, undone: str
+) -> None:
+    """A replica of the shop's database, or a cache, answers for a while with what was before."""
+    shop, order = made(world)
+    read(world, shop, order)
+    before = with_shop(world.container, shop, lambda opened: opened.order(order))
+    clock(world, 10)
+    world.woocommerce.control(f"orders/{order}/{undone}", {"shop": SHOP})
+    read(world, shop, order)
+    assert world.states() == ["CANCELLED"]
+    monkeypatch.setattr(import_order, "with_shop", lambda *_: before)
+    hour = (newest.UNDOES_AFTER / world.container.settings.time_scale).total_seconds()
+    with pytest.raises(TryLater, match="told_older"):
+        read(world, shop, order, seconds=hour * 0.9)
+    assert world.states() == ["CANCELLED"]
+    assert read(world, shop, order, seconds=hour) == "read again"
+    assert world.states() == ["CANCELLED", "READY"]
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Any], Any], *, times: int = 1) -> None:

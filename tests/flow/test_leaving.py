@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
+from app.jobs import sweep
+from app.models import Alert
+from app.pipeline.record import alert
 from app.services import shops
 from app.services.purchases import listed
 from tests.flow.test_order_changes import SHOP, order, shop
@@ -78,3 +83,33 @@ def test_ready_purchases_of_a_shop_that_left_are_held_and_go_on_by_one_act(world
     shops.resume(world.container, 1, actor="test")
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
     assert len(world.created()) == 1
+
+
+def test_what_only_reading_a_shop_would_end_ends_when_it_leaves(world: World) -> None:
+    shop(world)
+    told = {
+        "shop-unread:1": "shop_unread",
+        "uncompared:1": "shop_uncompared",
+        "unaccounted:1": "orders_unaccounted",
+        "webhooks:1": "webhooks_off",
+        "step_failed:poll:1": "step_failed",
+        "unclear:1": "outcome_unknown",
+    }
+
+    def tell() -> None:
+        with world.container.database.transaction() as session:
+            for key, kind in told.items():
+                alert(session, key, kind, "…", shop_id=1)
+            alert(session, "unaccounted:2", "orders_unaccounted", "…", shop_id=other)
+
+    def open_ones() -> list[str]:
+        with world.container.database.transaction() as session:
+            return list(session.scalars(sa.select(Alert.dedupe_key).where(Alert.ended_at.is_(None)).order_by(Alert.id)))
+
+    other = world.woocommerce_shop()
+    tell()
+    leave(world)
+    assert open_ones() == ["unclear:1", "unaccounted:2"]
+    tell()
+    sweep.watch(world.container)
+    assert open_ones() == ["unclear:1", "unaccounted:2"], "a read that was under way told some anew"

@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import sweep
+from app.mailer import Letter
 from app.models import Alert, Audit, EmailLog, Outbox, Purchase, Shop, Task
 from app.pipeline import letters
-from app.pipeline.record import alert, task
+from app.pipeline.record import alert, end_alerts, task
 from app.services import mails, shops
 from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World, running
@@ -184,6 +185,66 @@ def test_staff_are_mailed_about_alerts_and_again_when_a_cause_comes_back(world: 
         tick(world)
         assert (len(box.mails), box.to[-1]) == (times, [STAFF])
     assert box.mails[0]["Subject"] == "Waybill: 1 alert (supplier_down)"
+
+
+def test_the_gravest_alerts_are_told_first_however_many_there_are_of_another_kind(world: World, box: Mailbox) -> None:
+    with world.container.database.transaction() as session:
+        for number in range(300):
+            alert(session, f"unread:{number}", "order_unread", f"Order number {number}, of a dead account.")
+        alert(session, "webhooks:1", "webhooks_off", "Webhooks are off.")
+        alert(session, "duplicate:1", "duplicate", "Do not pay it.")
+    time_passes(world)
+    tick(world)
+    [mail] = box.mails
+    assert mail["Subject"] == "Waybill: 302 alerts (duplicate, order_unread, webhooks_off)"
+    text = box.text()
+    assert text.index("Do not pay it.") < text.index("Order number 299,") < text.index("Webhooks are off.")
+    assert [number for number in range(300) if f"Order number {number}," in text] == [*range(290, 300)]
+    assert "And 290 more of order_unread" in text
+    time_passes(world)
+    tick(world)
+    assert len(box.mails) == 1, "what was counted was told"
+
+
+def test_an_alert_that_is_raised_anew_while_its_mail_goes_out_is_told_again(
+    world: World, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.container.database.transaction() as session:
+        alert(session, "a", "order_unread", "As it was.")
+
+    def meanwhile(letter: Letter) -> None:
+        send(letter)
+        monkeypatch.undo()
+        with world.container.database.transaction() as session:
+            end_alerts(session, "a")
+        with world.container.database.transaction() as session:
+            alert(session, "a", "order_unread", "As it is now.")
+
+    send = world.container.mailer.send
+    monkeypatch.setattr(world.container.mailer, "send", meanwhile)
+    tick(world)
+    time_passes(world)
+    tick(world)
+    assert ["As it is now." in box.text(mail) for mail in range(len(box.mails))] == [False, True]
+
+
+def test_held_purchases_that_were_never_told_come_before_those_told_yesterday(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = owned(world)
+    shops.set_policy(world.container, 1, {"order_cap": 1}, actor="test")
+    order(world, variant)
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["cap_order"] * 2)
+    long_ago = sa.func.now() - sa.text("interval '3 days'")
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(held_since=long_ago))
+        session.execute(sa.update(Purchase).where(Purchase.id == 1).values(held_told_at=long_ago))
+    monkeypatch.setattr(letters, "MOST", 1)
+    with world.container.database.transaction() as session:
+        draft = letters._for_shop(world.container, session, 1)
+    assert draft is not None
+    assert draft.held == [2]
 
 
 def test_an_address_that_is_refused_is_given_up_and_staff_hear_of_it(world: World, box: Mailbox) -> None:

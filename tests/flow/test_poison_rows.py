@@ -11,9 +11,11 @@ import sqlalchemy as sa
 
 from app.jobs import periodic, sweep
 from app.jobs import rows as one_by_one
-from app.models import Alert, Credential, PeriodicJob, Purchase, Shop
-from app.pipeline import accounting, day_book, generation, hooks, poll
+from app.jobs.schedule import JOBS
+from app.models import Alert, Credential, Inbox, PeriodicJob, Purchase, Shop, SupplierOrder
+from app.pipeline import accounting, day_book, failing, generation, hooks, poll, track
 from app.services import shops
+from app.services.periods import PERIODS
 from tests.flow.test_order_changes import order, shop
 from tests.flow.world import World
 
@@ -51,7 +53,7 @@ def raising(at: int, whole: Callable[..., Any], place: int) -> Callable[..., Any
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(one_by_one, "_failed", {})
+    monkeypatch.setattr(one_by_one, "_seen", {})
 
 
 def test_a_poll_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +83,30 @@ def test_a_poll_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: py
         assert len(told(world, "shop_unread")) == 1
     look()
     assert (stored(world, Shop.poll_error), told(world), told(world, "shop_unread")) == ([""], [], [])
+
+
+def test_a_supplier_order_whose_read_breaks_is_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parcels, its closing and its payment would be seen by nobody."""
+    _, variant = shop(world)
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+
+    def look() -> None:
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(SupplierOrder).values(track_run_at=sa.func.now(), track_lease_until=None))
+        [claimed] = track.due(world.container, 5)
+        track.run(world.container, claimed)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(track, "apply_read", lambda *_: {}["x"])
+        for texts in ([], ["track 1 fails again and again (KeyError), which nobody foresaw"]):
+            with pytest.raises(KeyError):
+                look()
+            assert stored(world, SupplierOrder.track_error) == ["KeyError"]
+            assert stored(world, SupplierOrder.track_lease_until) == [None]
+            assert [text.partition(":")[0] for text in told(world)] == texts
+    look()
+    assert (stored(world, SupplierOrder.track_error), told(world)) == ([""], [])
 
 
 def test_a_comparison_that_breaks_is_kept_told_and_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +171,7 @@ def test_a_held_purchase_that_breaks_stops_no_other(world: World, monkeypatch: p
         with world.container.database.transaction() as session:
             session.execute(sa.update(Purchase).where(Purchase.id == 1).values(state="HELD"))
         sweep_again()
+        sweep_again()
         assert len(told(world)) == 1
     sweep_again()
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"] * 2)
@@ -192,6 +219,109 @@ def test_a_shop_whose_webhooks_break_the_check_stops_no_other(world: World, monk
     assert checked == [second]
 
 
+def work(world: World, keys: range, broken: set[int], **more: Any) -> list[int]:
+    """A run over rows of no table; gives those that were begun."""
+    begun: list[int] = []
+
+    def act(key: int) -> None:
+        begun.append(key)
+        if key in broken:
+            raise Fault
+
+    among = sa.select(sa.func.generate_series(1, 10**5).column_valued())
+    one_by_one.each(world.container, "row", keys, act, lambda *_: None, among=among, **more)
+    return begun
+
+
+def test_many_rows_that_break_are_told_at_once_by_one_alert(world: World) -> None:
+    everything = range(1, 31)
+    for _ in range(2):
+        work(world, everything, set(range(1, 12)))
+        assert told(world) == [
+            "Many of kind row fail (Fault), which nobody foresaw: see `step_failed` in the log, it names each."
+        ]
+    work(world, range(20, 31), set())
+    assert len(told(world)) == 1, "those that broke were not looked at"
+    work(world, everything, {1})
+    assert [text.partition(" (")[0] for text in told(world)] == ["row 1 fails again and again"]
+    work(world, everything, set())
+    assert told(world) == []
+
+
+def test_more_rows_that_break_than_anybody_counts_are_told_although_they_come_one_by_one(world: World) -> None:
+    many = range(1, 1102)
+    for key in many:
+        one_by_one._seen.setdefault("row", one_by_one._Seen()).failed.add(key)
+    for key in many[:12]:
+        work(world, range(key, key + 1), set(many))
+    texts = told(world)
+    assert (len(texts), texts[-1][:12]) == (11, "Many of kind")
+
+
+def test_another_process_ends_what_was_told_of_many_only_after_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(world, range(1, 21), set(range(1, 21)))
+    monkeypatch.setattr(one_by_one, "_seen", {})
+    work(world, range(100, 110), set())
+    assert len(told(world)) == 1
+    one_by_one._seen["row"].since -= one_by_one.WATCHED.total_seconds()
+    work(world, range(100, 110), set())
+    assert told(world) == []
+
+
+def test_a_run_begins_nothing_more_when_its_time_is_over(world: World) -> None:
+    assert work(world, range(1, 4), set(), within=timedelta(0)) == []
+    assert work(world, range(1, 4), set(), within=timedelta(minutes=1)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("job", ["hooks", "refresh_tokens", "held"])
+def test_a_long_job_stops_at_half_of_its_lease(job: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[timedelta] = []
+    monkeypatch.setattr(one_by_one, "each", lambda *_, within, **__: given.append(within))
+    JOBS[job].act(world.container)
+    half = PERIODS[job].hold(world.container) / 2
+    assert given == ([half, half / 2] if job == "held" else [half])  # "held" goes on to what people said
+
+
+def test_a_held_purchase_that_is_swept_no_more_is_told_no_more(world: World) -> None:
+    made, variant = shop(world)
+    shops.set_policy(world.container, made, {"order_cap": 1}, actor="test")
+    order(world, variant)
+    world.settle(until=lambda: world.reasons() == ["cap_order"])
+    with world.container.database.transaction() as session:
+        failing.tell(session, "held", 1, "Fault")
+    sweep.recheck_held(world.container)
+    assert len(told(world)) == 1
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(reason="needs_person"))
+    sweep.recheck_held(world.container)
+    assert told(world) == []
+
+
+def test_events_that_stay_broken_in_one_shop_hide_none_of_another(world: World) -> None:
+    first, second = world.shopify_shop(), world.woocommerce_shop()
+
+    def stuck(shop_id: int, key: str) -> None:
+        with world.container.database.transaction() as session:
+            values = {"shop_id": shop_id, "attempts": 9, "received_at": sa.func.now() - timedelta(hours=1)}
+            values |= {"run_at": sa.func.now() + timedelta(hours=1), "source": "shopify", "topic": "x"}
+            values |= {"dedupe": key.encode(), "state": "DUE"}
+            session.execute(sa.insert(Inbox).values(**values))
+
+    stuck(first, "a")
+    sweep.watch(world.container)
+    stuck(first, "b")
+    stuck(second, "c")
+    sweep.watch(world.container)
+    begin = [text.partition(" could")[0] for text in told(world, "inbox_old")]
+    assert begin == ["2 events of shop bottles", "1 events of shop Socks Shop"]
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Inbox).where(Inbox.shop_id == first).values(state="DONE"))
+    sweep.watch(world.container)
+    assert len(told(world, "inbox_old")) == 1
+
+
 def test_one_look_that_breaks_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     shop(world)
 
@@ -212,9 +342,9 @@ def test_a_job_that_fails_again_and_again_is_told(world: World, monkeypatch: pyt
         broken.setattr(sweep, "_watch_inbox", raising(0, lambda *_: None, 0))
         for alerts in (0, 1):
             with pytest.raises(AttributeError):
-                periodic.run_job(world.container, "watch")
+                periodic.run_job(world.container, periodic.Turn("watch", None))
             assert len(told(world)) == alerts
         with world.container.database.transaction() as session:
             assert session.get_one(PeriodicJob, "watch").last_error == "AttributeError"
-    periodic.run_job(world.container, "watch")
+    periodic.run_job(world.container, periodic.Turn("watch", None))
     assert told(world) == []

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict
-from app.models import Attempt, Interlock, SupplierOrder, SupplierOrderItem
+from app.models import Attempt, Credential, Interlock, SupplierOrder, SupplierOrderItem
 from app.pipeline import adopt, evidence, fit, locks, not_there
+from app.pipeline.track import ASSUMED_WINDOW
 from app.ports.supplier import OrderPayment, OrderShipping
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.services import orphans, paylist, purchases
@@ -235,12 +236,42 @@ def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, un
     world.settle(until=lambda: ("duplicate", "unpaid") in attached(world), seconds=10)
     with pytest.raises(Conflict, match="Do not pay it"):
         orphans.dismiss(world.container, lost, by="staff:ann")
+    with pytest.raises(Conflict, match="can be read"):
+        orphans.dismiss(world.container, lost, by="staff:ann", confirm_by="staff:bob")
     assert "duplicate" in world.tasks()
     world.aliexpress.control("pay", {"order_ids": [lost]})
     world.settle(until=lambda: ("duplicate", "paid") in attached(world), seconds=10)
     orphans.dismiss(world.container, lost, by="staff:ann")
     assert "duplicate" not in world.tasks()
     assert lost not in [one["supplier_order"] for one in paylist.listed(world.container)["do_not_pay"]]
+
+
+@pytest.mark.parametrize("why", ["the account is dead", "its time to be paid is over"])
+def test_an_unpaid_duplicate_that_nobody_can_read_holds_nothing_up_for_ever(
+    world: World, unread: tuple[str, str], why: str
+) -> None:
+    lost, other = unread
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
+    not_there.give_up(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
+    world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
+    world.read_again()
+    world.settle(until=lambda: ("duplicate", "unpaid") in attached(world), seconds=10)
+    dead = world.container.timers.unreadable_after
+    days = ASSUMED_WINDOW / world.container.settings.time_scale + dead
+    with world.container.database.transaction() as session:
+        if why == "the account is dead":
+            session.execute(sa.update(Credential).values(state="DEAD", dead_since=sa.func.now() - dead))
+        else:
+            past = {"pay_until": None, "created_at_supplier": sa.func.now() - days}
+            session.execute(sa.update(SupplierOrder).where(SupplierOrder.external_id == lost).values(past))
+    if why == "the account is dead":
+        with pytest.raises(Conflict, match="confirm-by"):
+            orphans.dismiss(world.container, lost, by="staff:ann")
+        orphans.dismiss(world.container, lost, by="staff:ann", confirm_by="staff:bob")
+    else:
+        orphans.dismiss(world.container, lost, by="staff:ann")
+    assert "duplicate" not in world.tasks()
 
 
 def test_an_order_that_is_found_after_the_first_was_shipped_is_followed_like_it(world: World) -> None:

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict, WaybillError
+from app.jobs import sweep
 from app.models import Credential, Evidence, SupplierOrder
-from app.pipeline import unverified
 from app.services import accounts, purchases, todo
 from tests.flow.test_order_changes import order, shop
 from tests.flow.test_unclear import fault
@@ -116,14 +116,14 @@ def test_not_there_without_reading_is_checked_when_the_account_is_back(world: Wo
     world.pause_shop()
     purchases.resolve_not_there(world.container, 1, newest_seen=newest, unverified_account=True, **TWO)
     assert world.states() == ["VOID", "HELD"]
-    assert unverified.recheck(world.container) == 0, "the account is still dead"
+    assert sweep.recheck_words(world.container) == 0, "the account is still dead"
     world.reconnect_account()
-    assert unverified.recheck(world.container) == 1
+    assert sweep.recheck_words(world.container) == 1
     world.aliexpress.control("push", {"lost": 0})
     world.aliexpress.control("pay", {"order_id": unclear})  # the merchant comes across it there
     world.settle(until=lambda: world.states() == ["PLACED_PAID", "CANCELLED"], seconds=20)
     assert raised(world).count("unverified_wrong") == 1, "nobody could have seen that newest number there"
-    assert unverified.recheck(world.container) == 0
+    assert sweep.recheck_words(world.container) == 0
     with world.container.database.transaction() as session:
         kept = session.scalars(sa.select(Evidence).where(Evidence.kind == "human")).one()
     assert (kept.detail["by"], kept.detail["second"]) == (TWO["by"], TWO["confirm_by"])
@@ -192,6 +192,6 @@ def test_that_there_was_no_order_at_all_is_wrong_only_if_there_was_one(world: Wo
                 )
             )  # fmt: skip
     world.reconnect_account()
-    assert unverified.recheck(world.container) == 1
-    assert unverified.recheck(world.container) == 0
+    assert sweep.recheck_words(world.container) == 1
+    assert sweep.recheck_words(world.container) == 0
     assert ("unverified_wrong" in raised(world)) is older

@@ -214,7 +214,7 @@ class World:
         self.container: Container = containers.build(self.environment, clock=self._clock)
         prepare(self.container)
         self.app = Served(create_app(self.container), port)
-        kinds = [kind for kind in KINDS if kind.name not in {"job", "poll", "account"}]
+        kinds = [kind for kind in KINDS if kind.name not in {"job", "long_job", "poll", "account"}]
         self.drain = Drain(self.container, threads=6, kinds=kinds)
 
     def shut(self) -> None:

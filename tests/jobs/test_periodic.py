@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from app.container import Container
 from app.jobs.drain import KINDS, Drain
-from app.jobs.periodic import claim_due, make_due, make_overdue_due
-from app.jobs.schedule import JOBS
+from app.jobs.periodic import Turn, claim_due, make_due, make_overdue_due, run_job
+from app.jobs.schedule import JOBS, Periodic
 from app.models import PeriodicJob
+from app.services.periods import PERIODS
 from tests.flow.conftest import world
 from tests.flow.world import World
 
 __all__ = ["world"]
 
 
+def names(turns: Sequence[Turn]) -> set[str]:
+    return {turn.id for turn in turns}
+
+
 def test_a_job_of_a_dead_worker_is_run_by_another_soon(world: World) -> None:
     container = world.container
     make_due(container)
-    assert set(claim_due(container, 50)) == set(JOBS)
+    assert names(claim_due(container, 50)) == set(JOBS)
     assert claim_due(container, 50) == []
     with container.database.transaction() as session:
         held = session.scalar(
@@ -34,13 +40,13 @@ def test_a_job_of_a_dead_worker_is_run_by_another_soon(world: World) -> None:
         assert held <= timedelta(seconds=5), "claims of dead workers hang on this one (P14)"
         earlier = PeriodicJob.lease_until - timedelta(seconds=5)
         session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == "leases").values(lease_until=earlier))
-    assert claim_due(container, 50) == ["leases"]
+    assert names(claim_due(container, 50)) == {"leases"}
 
 
 @contextmanager
 def worker(container: Container) -> Iterator[None]:
     """One that does periodic jobs, as long as it is wanted."""
-    loop = Drain(container, threads=4, kinds=[kind for kind in KINDS if kind.name == "job"])
+    loop = Drain(container, threads=4, kinds=[kind for kind in KINDS if kind.run is run_job])
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
@@ -91,3 +97,50 @@ def test_its_look_is_one_statement(world: World) -> None:
     sa.event.listen(container.database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     assert make_overdue_due(container) == 0
     assert [text.split()[0] for text in statements] == ["SELECT"]
+
+
+def test_a_run_that_outlived_its_lease_does_not_end_the_one_that_took_over(world: World) -> None:
+    container = world.container
+    make_due(container)
+    first = next(turn for turn in claim_due(container, 50) if turn.id == "watch")
+    with container.database.transaction() as session:
+        earlier = PeriodicJob.lease_until - timedelta(hours=1)
+        session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == "watch").values(lease_until=earlier))
+    [second] = claim_due(container, 50)
+    run_job(container, first)
+    with container.database.transaction() as session:
+        row = session.get_one(PeriodicJob, "watch")
+        assert (row.due, row.lease_until, row.last_finished_at) == (True, second.lease_until, None)
+    assert claim_due(container, 50) == []
+    run_job(container, second)
+    with container.database.transaction() as session:
+        row = session.get_one(PeriodicJob, "watch")
+        assert (row.due, row.lease_until) == (False, None)
+        assert row.last_finished_at is not None
+
+
+def test_a_long_job_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setitem(JOBS, "hooks", Periodic(PERIODS["hooks"], lambda _: over.wait(60)))
+    make_due(world.container)
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(PeriodicJob).where(PeriodicJob.name != "hooks").values(due=False))
+    try:
+        with worker(world.container):
+            deadline = time.monotonic() + 20
+            while claimed(world.container) != {"hooks"}:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            with world.container.database.transaction() as session:
+                session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == "watch").values(due=True))
+            while "watch" not in finished(world.container):
+                assert time.monotonic() < deadline, "one of four threads is a quarter of them"
+                time.sleep(0.05)
+            over.set()
+    finally:
+        over.set()
+
+
+def claimed(container: Container) -> set[str]:
+    with container.database.transaction() as session:
+        return set(session.scalars(sa.select(PeriodicJob.name).where(PeriodicJob.lease_until.is_not(None))))

@@ -230,9 +230,9 @@ class Play:
         """Every periodic job that is due is done."""
         self.let_transactions_end()
         make_due(self.container)
-        while names := claim_due(self.container, 20):
-            for name in names:
-                run_job(self.container, name)
+        while turns := claim_due(self.container, 20):
+            for turn in turns:
+                run_job(self.container, turn)
 
     def pass_time(self, seconds: float) -> None:
         """Time goes by. The supervisor kills whom it finds too long behind the point of no return."""

@@ -159,6 +159,27 @@ def test_an_order_that_cannot_be_read_any_more_is_told_after_a_day(stage: Stage,
     assert open_alerts(stage) == []
 
 
+def test_a_dead_account_is_told_once_and_not_for_each_of_its_orders(stage: Stage) -> None:
+    one, two = bought(stage), bought(stage)
+
+    def fail(order: SupplierOrder) -> None:
+        with stage.outside():
+            track._again(stage.container, order, timedelta(minutes=15))
+
+    for order in (one, two):
+        fail(later(stage, order, hours=30))
+    # The first was told while the second had been read a moment ago; after that the whole account is dark.
+    assert open_alerts(stage) == ["order_unread", "order_unread"]
+    keys = set(stage.session.scalars(sa.select(Alert.dedupe_key).where(Alert.ended_at.is_(None))))
+    assert keys == {f"unread:{one.id}", f"unread-account:{one.account_id}"}
+    for _ in range(3):
+        for order in (one, two):
+            fail(stage.again(order))
+    assert len(open_alerts(stage)) == 2
+    read(stage, stage.again(two), parcel("CN1", ONE))
+    assert open_alerts(stage) == ["order_unread"]
+
+
 def test_a_push_during_the_read_is_not_put_off(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three ways in which a read ends; meanwhile somebody asks for another one."""
     order = bought(stage)

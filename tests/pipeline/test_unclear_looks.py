@@ -14,6 +14,7 @@ from app.pipeline import adopt, evidence, generation, not_there, reconcile, unve
 from app.pipeline.record import alert, task
 from app.ports.errors import MerchantMustAct, TryLater
 from app.ports.inbound import Hint, HintKind
+from app.ports.supplier import OrderShipping
 from tests.pipeline.stage import ONE, TWO, Stage
 
 MINUTE = timedelta(minutes=1)
@@ -351,6 +352,18 @@ def test_several_that_fit_are_asked_about_and_none_gets_it(stage: Stage) -> None
     assert (order.purchase_id, order.role, first.state) == (None, "orphan", "UNKNOWN")
     assert stage.tasks() == [f"orphan:{order.id}"]
     assert 6 * 3500 < stage.soon(order.track_run_at) < 6 * 3700
+
+
+@pytest.mark.parametrize("why", ["closed", "delivered", "a month old", "open"])
+def test_an_orphan_is_looked_at_no_more_when_nothing_becomes_of_it(stage: Stage, why: str) -> None:
+    """Each look compares it with the purchases of its account, under the account's lock."""
+    order = stage.supplier_order("81", None, ONE, closed=why == "closed")
+    if why == "a month old":
+        order.recorded_at = stage.now - timedelta(days=31)
+    more = {"closed": True} if why == "closed" else {}
+    more |= {"shipping": OrderShipping.DELIVERED} if why == "delivered" else {}
+    evidence.attach(stage.container, stage.session, order, stage.read("81", ONE, **more), [], source="lookup")
+    assert (order.role, order.track_run_at is None) == ("orphan", why != "open")
 
 
 def test_one_that_fits_nobody_is_an_orphan_and_one_dismissed_is_not_looked_at_again(stage: Stage) -> None:
@@ -692,4 +705,7 @@ def test_what_nobody_can_check_needs_two_persons_and_an_account_dead_for_a_week(
     else:
         stage.session.execute(change, {"s": state, "d": since, "a": stage.account.id})
     stage.session.expire_all()
-    assert code(unverified.demand, stage.container, stage.session, mine, by="Ada", confirm_by=confirm) == refused
+    assert (
+        code(unverified.demand, stage.container, stage.session, mine.account_id, by="Ada", confirm_by=confirm)
+        == refused
+    )

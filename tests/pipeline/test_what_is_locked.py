@@ -151,5 +151,5 @@ def test_what_was_said_is_locked_while_it_is_checked(stage: Stage) -> None:
         Evidence(kind="human", account_id=stage.account.id, purchase_id=mine.id, supplier_order_ref="none", detail={})
     )
     with stage.outside():
-        assert unverified._look(stage.container, said.id, stage.account.id, "none", mine.id)
+        unverified.check(stage.container, said.id)
     assert stage.again(said).detail == {"verified": True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from app.models import Purchase, Shop, SourceLine
+from app.models import Outbox, Purchase, Shop, SourceLine
 from app.pipeline import generation, match, requests
 from tests.pipeline.stage import TWO, Stage
 
@@ -42,13 +42,53 @@ def test_it_stays_taken_back_when_the_shop_opens_a_new_fulfilment_order(stage: S
     first.request, first.to_ship = "none", 2
     assert derived(stage, mine) == [0, 1]
     assert stage.session.scalars(sa.select(Purchase.id)).all() == [mine.id], "nor does it become another purchase"
-    assert (first.still_to_ship, first.to_ship) == (0, 2), "the day book expects nothing of it"
+    assert (first.for_us, first.to_ship) == (0, 2), "the day book expects nothing of it"
 
 
 def test_asked_for_anew_it_is_bought(stage: Stage, mine: Purchase) -> None:
     first = lines(stage, mine)[0]
-    first.request, first.to_ship, first.withdrawn = "submitted", 2, 0
-    assert derived(stage, mine) == [2, 1]
+    first.request, first.to_ship, first.requested = "submitted", 2, 2
+    assert (derived(stage, mine), first.withdrawn) == ([2, 1], 0)
+
+
+def test_what_is_asked_for_beside_it_leaves_it_taken_back(stage: Stage) -> None:
+    """Two fulfilment orders of one line: the other one's request speaks for the line."""
+    made = stage.purchase("HELD", (("P1", "S1", 5),), reason="shop_paused", held_for="shop_paused")
+    (line,) = lines(stage, made)
+    line.at_our_location, line.request, line.requested, line.to_ship = True, requests.ASKED, 3, 3
+    assert (derived(stage, made), line.withdrawn) == ([3], 2)
+    line.request = "accepted"
+    assert (derived(stage, made), line.withdrawn) == ([3], 2)
+    line.to_ship = 5  # the merchant moves the two to a location of his own, to ship them himself
+    assert (derived(stage, made), line.withdrawn) == ([3], 2)
+    assert stage.session.scalars(sa.select(Purchase.id)).all() == [made.id]
+
+
+def test_what_the_merchant_ships_himself_is_what_he_took_back(stage: Stage) -> None:
+    """One of three pieces is taken back; it is not taken from the other two once more when it is shipped."""
+    made = stage.purchase("HELD", (("P1", "S1", 3),), reason="shop_paused", held_for="shop_paused")
+    (line,) = lines(stage, made)
+    line.at_our_location, line.request, line.to_ship = True, requests.ASKED, 2
+    assert (derived(stage, made), line.withdrawn) == ([2], 1)
+    line.request, line.to_ship = "none", 3
+    assert derived(stage, made) == [2]
+    line.to_ship = 2
+    assert derived(stage, made) == [2]
+    line.to_ship = 1
+    assert derived(stage, made) == [1]
+
+
+def test_what_is_sent_beside_it_does_not_make_a_cancellation_too_late(stage: Stage) -> None:
+    """Two of five are asked back, and the three that stay are sent before the shop has our answer."""
+    made = stage.purchase("PLACED_UNPAID", (("P1", "S1", 3),), outcome="PLACED")
+    (line,) = lines(stage, made)
+    line.quantity, line.at_our_location, line.request, line.requested, line.to_ship = 5, True, requests.ASKED, 3, 3
+    assert (derived(stage, made), line.withdrawn, stage.tasks()) == ([3], 2, [])
+    (answer,) = stage.session.scalars(sa.select(Outbox).where(Outbox.kind == "answer_cancellation"))
+    assert (answer.payload["reject"], answer.payload["accept"]) == ([], [line.external_id])
+    line.request, line.requested, line.to_ship = requests.ASKED, 0, 0
+    derived(stage, made)
+    assert line.withdrawn == 2, "that the rest is asked back too late does not bring back the two"
 
 
 def test_what_was_sent_is_not_taken_back_and_is_too_much(stage: Stage) -> None:

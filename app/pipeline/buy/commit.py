@@ -164,7 +164,7 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     if now != (plan.source_version, plan.address_sealed, plan.address_override):
         raise _Stop("HELD", "changed")
     for item in items:
-        if item.position == 1 and item.quantity > lines[item.source_line_id].still_to_ship:
+        if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:
             raise _Stop("HELD", "changed")
     _within_line(session, lines, items, purchase)
     for item in items:
@@ -201,10 +201,10 @@ def _within_line(session: Session, lines: dict[int, SourceLine], items: list[Pur
     live = {line_id: int(pieces) for line_id, pieces in rows}
     for item in items:
         line = lines[item.source_line_id]
-        if item.position == 1 and live.get(line.id, 0) + item.quantity > line.quantity - line.refunded:
+        if item.position == 1 and live.get(line.id, 0) + item.quantity > line.for_us:
             facts: dict[str, object] = {
                 "wanted": live.get(line.id, 0) + item.quantity,
-                "limit": line.quantity - line.refunded,
+                "limit": line.for_us,
             }
             raise _Stop("HELD", "quantity_over", facts)
 

@@ -261,8 +261,15 @@ def test_a_partial_request_leaves_only_its_pieces_to_ship(simulated: Simulated) 
     simulated.shop("ours.myshopify.com", our_location=True)
     made = simulated.order(shop="ours.myshopify.com", lines=[{"quantity": 3}])
     simulated.act(made, "request_fulfillment", line=0, quantity=2)
-    line = read(simulated.session("ours.myshopify.com"), made["id"]).lines[0]
-    assert (line.quantity, line.to_ship, line.request) == (3, 2, "submitted")
+    session = simulated.session("ours.myshopify.com")
+    line = read(session, made["id"]).lines[0]
+    assert (line.quantity, line.to_ship, line.request, line.requested) == (3, 2, "submitted", 2)
+    session.answer_request(made["id"], [line.id], about="fulfilment", accept=True, reason="other", message="")
+    line = read(session, made["id"]).lines[0]
+    assert (line.to_ship, line.request, line.requested) == (2, "accepted", 2)
+    simulated.act(made, "request_cancellation")
+    line = read(session, made["id"]).lines[0]
+    assert (line.to_ship, line.request, line.requested) == (0, "cancel_requested", 0)
 
 
 def test_a_moved_fulfilment_order(simulated: Simulated) -> None:

@@ -1,0 +1,111 @@
+"""What is held of one store order: its purchases with their items, and how much of each line we are to ship in all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.domain.purchase_flow import FOLLOWED, LIVE
+from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, SourceLine, StoreOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """How many pieces of a line, when a parcel was being shown while the order was read.
+
+    `least` without what the read may not have held, `most` with it. They are the same when nothing was going on.
+    """
+
+    least: int = 0
+    most: int = 0
+
+
+class Book:
+    """The purchases of one order with their items. `shown`: pieces per line that the shop shows as shipped by us."""
+
+    def __init__(
+        self,
+        purchases: Sequence[Purchase] = (),
+        items: Sequence[PurchaseItem] = (),
+        shown: dict[int, Pieces] | None = None,
+    ) -> None:
+        self.purchases = purchases
+        self.by_id = {purchase.id: purchase for purchase in purchases}
+        self.items = items
+        self._shown = shown or {}
+
+    def shown(self, line: SourceLine) -> Pieces:
+        """Pieces that the shop shows as shipped by us."""
+        return self._shown.get(line.id, Pieces())
+
+    def covering(self, line: SourceLine) -> list[tuple[Purchase, PurchaseItem]]:
+        """Live items of a line, first position only (a bundle's further items repeat the quantity)."""
+        return [
+            (self.by_id[item.purchase_id], item)
+            for item in self.items
+            if item.source_line_id == line.id and item.position == 1 and self.by_id[item.purchase_id].state in LIVE
+        ]
+
+    def of(self, line: SourceLine) -> list[Purchase]:
+        """All purchases that ever held the line."""
+        ids = {item.purchase_id for item in self.items if item.source_line_id == line.id}
+        return [self.by_id[purchase_id] for purchase_id in sorted(ids)]
+
+    def settled_elsewhere(self, line: SourceLine) -> int:
+        """Pieces of dead generations that wait for a person's decision: nothing new is made for them by itself."""
+        followed = {purchase.previous_id for purchase in self.purchases if not purchase.gave_way}
+        return sum(
+            item.quantity
+            for item in self.items
+            if item.source_line_id == line.id
+            and item.position == 1
+            and self.by_id[item.purchase_id].state in FOLLOWED
+            and item.purchase_id not in followed
+        )
+
+    def wanted(self, order: StoreOrder, line: SourceLine) -> Pieces:
+        """Pieces that the shop still expects from us in all, those we shipped already included."""
+        if order.cancelled or order.gone or not line.requires_shipping:
+            return Pieces()
+        shown = self.shown(line)
+        return Pieces(min(line.to_ship + shown.least, line.for_us), min(line.to_ship + shown.most, line.for_us))
+
+    def to_order(self, line: SourceLine) -> int:
+        """Pieces that are open in the shop, are for us to ship, and are not in a parcel of ours."""
+        return max(min(line.to_ship, line.for_us - self.shown(line).most), 0)
+
+
+def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:
+    """The order is locked; `lock`: so are its purchases from now on."""
+    query = sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id)
+    purchases = session.scalars(query.with_for_update() if lock else query).all()
+    if not purchases:
+        return Book()
+    items = session.scalars(
+        sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_([purchase.id for purchase in purchases]))
+    ).all()
+    return Book(purchases, items, _shown(session, order, items))
+
+
+def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -> dict[int, Pieces]:
+    """By line, as of the moment at which the order was read."""
+    certain = ShippedParcel.shown_at <= order.read_at
+    rows = session.execute(
+        sa.select(
+            PurchaseItem.source_line_id,
+            sa.func.coalesce(sa.func.sum(ParcelItem.quantity).filter(certain), 0),
+            sa.func.sum(ParcelItem.quantity),
+        )
+        .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
+        .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
+        .where(
+            ShippedParcel.show_began_at.is_not(None),
+            PurchaseItem.id.in_([item.id for item in items]),
+            PurchaseItem.position == 1,
+        )
+        .group_by(PurchaseItem.source_line_id)
+    )
+    return {line_id: Pieces(int(least), int(most)) for line_id, least, most in rows}
