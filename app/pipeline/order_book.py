@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.domain.purchase_flow import FOLLOWED, LIVE
+from app.domain.purchase_flow import FOLLOWED, LIVE, UNSENT
 from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, SourceLine, StoreOrder
 
 
@@ -24,7 +24,7 @@ class Pieces:
 
 
 class Book:
-    """The purchases of one order with their items. `shown`: pieces per line that the shop shows as shipped by us."""
+    """The purchases of one order with their items. `shown`: pieces by item that the shop shows as shipped by us."""
 
     def __init__(
         self,
@@ -39,7 +39,18 @@ class Book:
 
     def shown(self, line: SourceLine) -> Pieces:
         """Pieces that the shop shows as shipped by us."""
-        return self._shown.get(line.id, Pieces())
+        mine = [
+            self._shown[item.id] for item in self.items if item.source_line_id == line.id and item.id in self._shown
+        ]
+        return Pieces(sum(pieces.least for pieces in mine), sum(pieces.most for pieces in mine))
+
+    def on_its_way(self, line: SourceLine) -> list[tuple[Purchase, int]]:
+        """What was sent, or may have been, and is alive: (purchase, its pieces that are in no parcel of ours)."""
+        return [
+            (purchase, item.quantity - self._shown.get(item.id, Pieces()).most)
+            for purchase, item in self.covering(line)
+            if purchase.state not in UNSENT
+        ]
 
     def covering(self, line: SourceLine) -> list[tuple[Purchase, PurchaseItem]]:
         """Live items of a line, first position only (a bundle's further items repeat the quantity)."""
@@ -91,11 +102,11 @@ def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:
 
 
 def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -> dict[int, Pieces]:
-    """By line, as of the moment at which the order was read."""
+    """By item, as of the moment at which the order was read."""
     certain = ShippedParcel.shown_at <= order.read_at
     rows = session.execute(
         sa.select(
-            PurchaseItem.source_line_id,
+            PurchaseItem.id,
             sa.func.coalesce(sa.func.sum(ParcelItem.quantity).filter(certain), 0),
             sa.func.sum(ParcelItem.quantity),
         )
@@ -106,6 +117,6 @@ def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -
             PurchaseItem.id.in_([item.id for item in items]),
             PurchaseItem.position == 1,
         )
-        .group_by(PurchaseItem.source_line_id)
+        .group_by(PurchaseItem.id)
     )
-    return {line_id: Pieces(int(least), int(most)) for line_id, least, most in rows}
+    return {item_id: Pieces(int(least), int(most)) for item_id, least, most in rows}

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import UNSENT
 from app.models import Outbox, Purchase, PurchaseItem, SourceLine, StoreOrder
 from app.pipeline.order_book import Book
 from app.pipeline.record import audit, outbox, task
@@ -45,12 +44,12 @@ def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[Sou
         return
     late: dict[int, list[Purchase]] = {}
     for line in asked:
-        sent = [(purchase, item) for purchase, item in book.covering(line) if purchase.state not in UNSENT]
+        sent = book.on_its_way(line)
         # The shop leaves out what is asked back. What it leaves in may be asked of us, or of another location.
-        stays = line.to_ship + book.shown(line).most
-        if sum(item.quantity for _, item in sent) > stays:
+        if sum(pieces for _, pieces in sent) > line.to_ship:
             late[line.id] = [purchase for purchase, _ in sent]
         else:
+            stays = line.to_ship + book.shown(line).most
             line.withdrawn = max(line.quantity - line.refunded - stays, 0)
     for purchase in {purchase.id: purchase for found in late.values() for purchase in found}.values():
         _too_late(session, order, purchase, lines, book)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from app.models import Outbox, Purchase, Shop, SourceLine
+from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, Shop, SourceLine
 from app.pipeline import generation, match, requests
 from tests.pipeline.stage import TWO, Stage
 
@@ -76,6 +76,23 @@ def test_what_the_merchant_ships_himself_is_what_he_took_back(stage: Stage) -> N
     assert derived(stage, made) == [2]
     line.to_ship = 1
     assert derived(stage, made) == [1]
+
+
+@pytest.mark.parametrize(("shipped", "late"), [("by a purchase that died", True), ("by this one", False)])
+def test_what_is_in_a_parcel_is_not_what_is_asked_back(stage: Stage, shipped: str, late: bool) -> None:
+    """Two of three are shipped. The last one is asked back: it was ordered anew, or it never was ordered."""
+    died = stage.purchase("REFUNDED" if late else "SHIPPED", (("P1", "S1", 3 if late else 2),), outcome="PLACED")
+    (line,) = lines(stage, died)
+    order = stage.supplier_order("81", died, (("P1", "S1", 2),))
+    parcel = ShippedParcel(supplier_order_id=order.id, tracking_number="CN1", show_began_at=stage.now, items=[])
+    stage.add(ParcelItem(parcel_id=stage.add(parcel).id, purchase_item_id=stage.items(died)[0].id, quantity=2))
+    if late:
+        heir = stage.purchase("PLACED_UNPAID", (("P1", "S1", 1),), outcome="PLACED", previous_id=died.id, generation=2)
+        stage.items(heir)[0].source_line_id, heir.order_id = line.id, died.order_id
+    line.quantity, line.at_our_location, line.request, line.to_ship = 3, True, requests.ASKED, 0
+    derived(stage, died)
+    (answer,) = stage.session.scalars(sa.select(Outbox).where(Outbox.kind == "answer_cancellation"))
+    assert (bool(answer.payload["reject"]), line.withdrawn) == (late, 0 if late else 1)
 
 
 def test_what_is_sent_beside_it_does_not_make_a_cancellation_too_late(stage: Stage) -> None:
