@@ -42,6 +42,7 @@ def _claim_inbox(container: Container, most: int) -> Sequence[Any]:
     return claim_due_rows(container, "inbox", INBOX, most)
 
 
+JOB = "job"
 KINDS = (
     Kind("reconcile", reconcile.claim, reconcile.run, 0.25),
     Kind("buy", claim_purchases, buy, 0.75),
@@ -50,7 +51,7 @@ KINDS = (
     Kind("track", track.due, track.run, 0.5),
     Kind("poll", poll.due, poll.run, 0.25),
     Kind("account", accounting.due, accounting.run, 0.25),
-    Kind("job", partial(claim_due, long=False), run_job, 0.25),
+    Kind(JOB, partial(claim_due, long=False), run_job, 0.25),
     Kind("long_job", partial(claim_due, long=True), run_job, 0.25),
 )
 """In order of urgency."""
@@ -142,6 +143,8 @@ class Drain:
         with self._lock:
             whole = self._threads - sum(self._busy.values())
             own = max(int(self._threads * kind.share), 1) - self._busy[kind.name]
+            if kind.name != JOB and self._threads > 1 and not self._busy.get(JOB, 1):
+                whole -= 1  # however much there is of all others, what watches them comes to its turn
         return min(whole, own)
 
     def _submit(self, kind: Kind, row: Any) -> None:

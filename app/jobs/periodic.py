@@ -94,6 +94,15 @@ def run_job(container: Container, turn: Turn) -> None:
         _end(container, turn, error)
 
 
+def _failed_late(session: Session, name: str, error: str) -> None:
+    """It failed when somebody else was at it already: else a job that always takes longer would never be told."""
+    mine = PeriodicJob.name == name
+    failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update())
+    session.execute(sa.update(PeriodicJob).where(mine).values(last_error=error))
+    if failed_before:
+        failing.tell(session, "job", name, error)
+
+
 def _end(container: Container, turn: Turn, error: str) -> None:
     """Only our own turn: whoever took the job over when our lease had ended is still at it."""
     with container.database.transaction() as session:
@@ -101,6 +110,8 @@ def _end(container: Container, turn: Turn, error: str) -> None:
         failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update())
         if failed_before is None:
             log.info("lease_lost", job=turn.id)
+            if error:
+                _failed_late(session, turn.id, error)
             return
         ended = {"last_finished_at": sa.func.clock_timestamp(), "last_error": error}
         session.execute(sa.update(PeriodicJob).where(mine).values(due=False, lease_until=None, **ended))

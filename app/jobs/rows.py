@@ -124,6 +124,6 @@ def _tell(
     with container.database.transaction() as session:
         for key in sorted(again):
             failing.tell(session, kind, key, faults[key])
-        if len(seen.failed) <= MOST_TOLD and (seen.many or watched):
+        if len(told.union(map(str, seen.failed))) <= MOST_TOLD and (seen.many or watched):
             failing.many_worked(session, kind)
             seen.many = False

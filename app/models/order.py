@@ -91,7 +91,11 @@ class SourceLine(Base):
     @property
     def for_us(self) -> int:
         """Pieces for us to ship in all. Those taken back are the first that are refunded, or that others ship."""
-        return max(self.quantity - self.refunded - self.withdrawn, 0)
+        return self.for_us_beside(0)
+
+    def for_us_beside(self, shipped: int) -> int:
+        """The same, if so many were shipped: a piece that comes back to the merchant is none of those still open."""
+        return max(self.quantity - max(self.refunded - shipped, 0) - self.withdrawn, 0)
 
 
 class OrderGap(Base):

@@ -174,7 +174,7 @@ class _Books:
         items = sa.select(PurchaseItem).where(_among(PurchaseItem.purchase_id, mine), PurchaseItem.position == 1)
         self._items = _by("source_line_id", session.scalars(items))
         shown = (
-            sa.select(PurchaseItem.source_line_id, sa.func.sum(ParcelItem.quantity))
+            sa.select(PurchaseItem.id, sa.func.sum(ParcelItem.quantity))
             .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
             .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
             .where(
@@ -182,9 +182,9 @@ class _Books:
                 _among(PurchaseItem.purchase_id, mine),
                 PurchaseItem.position == 1,
             )
-            .group_by(PurchaseItem.source_line_id)
+            .group_by(PurchaseItem.id)
         )
-        self._shown = {line_id: int(pieces) for line_id, pieces in session.execute(shown)}
+        self._shown = {item_id: int(pieces) for item_id, pieces in session.execute(shown)}
 
     def purchases_of(self, order: StoreOrder) -> tuple[Purchase, ...]:
         """Those that no later generation replaced."""
@@ -200,9 +200,11 @@ class _Books:
         held = self._items.get(line.id, ())
         purchases = [self._purchases[item.purchase_id] for item in held]
         unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
-        expected = 0 if unwanted else min(line.to_ship + self._shown.get(line.id, 0), line.for_us)
-        covered = sum(item.quantity for item in held if self._stands(self._purchases[item.purchase_id]))
-        return Line(expected, covered)
+        standing = [item for item in held if self._stands(self._purchases[item.purchase_id])]
+        mine, shown = (sum(self._shown.get(item.id, 0) for item in some) for some in (standing, held))
+        # What others shipped before another generation followed them is not to be made up for (`order_book`).
+        expected = 0 if unwanted else min(line.to_ship + mine, line.for_us_beside(shown) - (shown - mine))
+        return Line(max(expected, 0), sum(item.quantity for item in standing))
 
     def _stands(self, purchase: Purchase) -> bool:
         """Whether it is alive, or refused with a decision still to come."""

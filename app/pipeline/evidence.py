@@ -201,7 +201,8 @@ def attach(
 def _is_over(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:
     """Nothing becomes of it any more: only a push, or a purchase that is unclear, has it read once more."""
     old = db.now(session) - order.recorded_at > ORPHAN_FOR / container.settings.time_scale
-    return order.closed or read.shipping == OrderShipping.DELIVERED or old
+    # Seen closed once, only the second look makes it certain.
+    return order.closed or (order.closed_seen != 1 and (read.shipping == OrderShipping.DELIVERED or old))
 
 
 def _next_look(container: Container) -> sa.ColumnElement[datetime]:

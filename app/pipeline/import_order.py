@@ -20,7 +20,7 @@ from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
-from app.pipeline import evidence, leave, match, newest, permission
+from app.pipeline import evidence, leave, match, newest, permission, requests
 from app.pipeline.due import Claim
 from app.pipeline.newest import Begun
 from app.pipeline.receive import open_body
@@ -281,7 +281,8 @@ def _absent(
         doubt = newest.doubt(session, order, begun, None, container.settings.time_scale)
         if doubt:
             return order.id, doubt
-        order.gone, order.reads = True, order.reads + 1
+        order.gone = True
+        newest.stored(order, begun)
         lines = session.scalars(sa.select(SourceLine).where(SourceLine.order_id == order.id).with_for_update()).all()
         match.derive(container, session, shop, order, lines)
     return order.id, "gone from the shop" if not ignored else f"ignored: {ignored}"
@@ -383,7 +384,8 @@ def _lines(
         line.refunded, line.paid = item.refunded, item.paid.minor
         new_request |= item.request == "submitted" != line.request
         line.requires_shipping, line.at_our_location = item.requires_shipping, item.at_our_location
-        line.request, line.requested = item.request, item.requested
+        line.request = item.request
+        requests.asked_for(line, item.requested)
         line.source_version = order.source_version
     present = {item.id for item in fresh.lines}
     for external_id, line in known.items():

@@ -46,8 +46,6 @@ def derive(
     `new_request`: the merchant asks our location (again) to fulfil, which lifts what the last request was rejected for.
     """
     book = Book() if first else order_book.read(session, order, lock=True)
-    for line in lines:
-        requests.asked_anew(line, book.shown(line).least)
     wanted = {line.id: book.wanted(order, line) for line in lines}
     _follow(session, order, lines, book, wanted)
     requests.answer_cancellation(session, order, lines, book)
@@ -97,6 +95,7 @@ def _follow(
             too_much.add(f"too-much:{line.id}:{over}")
             _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
         _share(session, line, book, left)
+    too_much |= requests.tell_left_out(session, order, lines)
     _wanted_again(session, lines, book, _unwanted(order, lines, book))
     if any(purchase.state not in UNSENT for purchase in book.purchases):
         _end_outdated(session, order, too_much)
@@ -191,8 +190,10 @@ def _wanted_again(session: Session, lines: Sequence[SourceLine], book: Book, unw
 
 
 def _end_outdated(session: Session, order: StoreOrder, present: set[str]) -> None:
-    """Tasks about pieces too many that are wanted again, or are another number of pieces by now."""
-    asked = Task.dedupe_key.startswith("too-much:", autoescape=True)
+    """Tasks about pieces too many, or left out, that are wanted again, or are another number of pieces by now."""
+    asked = sa.or_(
+        *(Task.dedupe_key.startswith(f"{kind}:", autoescape=True) for kind in ("too-much", requests.LEFT_OUT))
+    )
     for key in session.scalars(sa.select(Task.dedupe_key).where(Task.order_id == order.id, asked, ~Task.over)):
         if key not in present:
             end_tasks(session, key, "wanted again")

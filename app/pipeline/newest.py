@@ -60,7 +60,9 @@ def doubt(session: Session, order: StoreOrder, begun: Begun, fresh: Fresh | None
     """
     if order.reads != begun.reads:
         return OVERTAKEN
-    if fresh is None or fresh.version >= order.source_version:
+    if fresh is None or fresh.version > order.source_version:
+        return ""
+    if fresh.version == order.source_version and not order.gone:  # what is gone has no version of its own
         return ""
     lags = UNDOES_AFTER if _undoes(session, order, fresh) else LAGS
     return OLDER if begun.at < order.read_at + lags / time_scale else ""

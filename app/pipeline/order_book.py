@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -36,18 +36,24 @@ class Book:
         self.by_id = {purchase.id: purchase for purchase in purchases}
         self.items = items
         self._shown = shown or {}
+        self._followed = {purchase.previous_id for purchase in purchases if not purchase.gave_way}
 
     def shown(self, line: SourceLine) -> Pieces:
         """Pieces that the shop shows as shipped by us."""
+        return self._in_parcels(line, lambda _: True)
+
+    def _in_parcels(self, line: SourceLine, which: Callable[[Purchase], bool]) -> Pieces:
         mine = [
-            self._shown[item.id] for item in self.items if item.source_line_id == line.id and item.id in self._shown
+            self._shown[item.id]
+            for item in self.items
+            if item.source_line_id == line.id and item.id in self._shown and which(self.by_id[item.purchase_id])
         ]
         return Pieces(sum(pieces.least for pieces in mine), sum(pieces.most for pieces in mine))
 
     def on_its_way(self, line: SourceLine) -> list[tuple[Purchase, int]]:
-        """What was sent, or may have been, and is alive: (purchase, its pieces that are in no parcel of ours)."""
+        """What was sent, or may have been, and is alive: (purchase, its pieces that are in no parcel for certain)."""
         return [
-            (purchase, item.quantity - self._shown.get(item.id, Pieces()).most)
+            (purchase, item.quantity - self._shown.get(item.id, Pieces()).least)
             for purchase, item in self.covering(line)
             if purchase.state not in UNSENT
         ]
@@ -67,26 +73,37 @@ class Book:
 
     def settled_elsewhere(self, line: SourceLine) -> int:
         """Pieces of dead generations that wait for a person's decision: nothing new is made for them by itself."""
-        followed = {purchase.previous_id for purchase in self.purchases if not purchase.gave_way}
         return sum(
             item.quantity
             for item in self.items
-            if item.source_line_id == line.id
-            and item.position == 1
-            and self.by_id[item.purchase_id].state in FOLLOWED
-            and item.purchase_id not in followed
+            if item.source_line_id == line.id and item.position == 1 and self._waits(self.by_id[item.purchase_id])
         )
 
+    def _waits(self, purchase: Purchase) -> bool:
+        return purchase.state in FOLLOWED and purchase.id not in self._followed
+
+    def _stands(self, purchase: Purchase) -> bool:
+        return purchase.state in LIVE or self._waits(purchase)
+
     def wanted(self, order: StoreOrder, line: SourceLine) -> Pieces:
-        """Pieces that the shop still expects from us in all, those we shipped already included."""
+        """Pieces that the shop still expects of purchases that stand, those they shipped already included.
+
+        What others shipped before another generation followed them is not to be made up for.
+        """
         if order.cancelled or order.gone or not line.requires_shipping:
             return Pieces()
-        shown = self.shown(line)
-        return Pieces(min(line.to_ship + shown.least, line.for_us), min(line.to_ship + shown.most, line.for_us))
+        mine = self._in_parcels(line, self._stands)
+        others = self._in_parcels(line, lambda purchase: not self._stands(purchase))
+        limit = line.for_us_beside(self.shown(line).least)
+        return Pieces(
+            max(min(line.to_ship + mine.least, limit - others.most), 0),
+            max(min(line.to_ship + mine.most, limit - others.least), 0),
+        )
 
     def to_order(self, line: SourceLine) -> int:
-        """Pieces that are open in the shop, are for us to ship, and are not in a parcel of ours."""
-        return max(min(line.to_ship, line.for_us - self.shown(line).most), 0)
+        """Pieces that are open in the shop, are for us to ship, and are in no parcel of ours for certain."""
+        shown = self.shown(line).least
+        return max(min(line.to_ship, line.for_us_beside(shown) - shown), 0)
 
 
 def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:

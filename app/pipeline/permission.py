@@ -26,11 +26,20 @@ def told(session: Session, shop_id: int, error: MerchantMustAct, *, order_id: in
 def worked(session: Session, shop_id: int, *, lacked: bool) -> None:
     """An act was done in the shop, after it `lacked` a permission or not.
 
-    If an act is what was told to lack one, it was granted. What only reading lacks an act does not show.
+    If an act is what was told to lack one, it was granted. What only reading lacks an act does not show, nor another
+    act what one lacks that still waits: that one is tried at once.
     """
     is_told = sa.exists().where(Task.dedupe_key == f"permission:{shop_id}", ~Task.over)
-    if session.scalar(sa.select(is_told if lacked else is_told.where(Task.order_id.is_not(None)))):
+    if not session.scalar(sa.select(is_told if lacked else is_told.where(Task.order_id.is_not(None)))):
+        return
+    waits = sa.select(Outbox.id).where(
+        Outbox.shop_id == shop_id, Outbox.state == "DUE", Outbox.result.endswith(LACKING, autoescape=True)
+    )
+    first = None if lacked else session.scalar(waits.order_by(Outbox.id).limit(1))
+    if first is None:
         granted(session, shop_id, "outbox")
+    else:
+        session.execute(sa.update(Outbox).where(Outbox.id == first).values(run_at=sa.func.clock_timestamp()))
 
 
 def granted(session: Session, shop_id: int, by: str) -> None:

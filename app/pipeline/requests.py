@@ -19,6 +19,7 @@ from app.ports.storefront import Request
 from app.shop_access import with_shop
 
 ASKED = "cancel_requested"
+LEFT_OUT = "left-out"
 WANTED = frozenset(("submitted", "accepted"))
 """States of a request in which the merchant wants the pieces from us."""
 
@@ -32,9 +33,35 @@ def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
     )
 
 
-def asked_anew(line: SourceLine, shown: int) -> None:
-    """What is asked of us is not taken back any more. `shown`: pieces of it that are in parcels of ours."""
-    line.withdrawn = min(line.withdrawn, max(line.quantity - line.refunded - line.requested - shown, 0))
+def asked_for(line: SourceLine, pieces: int) -> None:
+    """So many open pieces are asked of our location now. What is asked anew is not taken back any more."""
+    line.withdrawn = max((line.withdrawn or 0) - max(pieces - (line.requested or 0), 0), 0)
+    line.requested = pieces
+
+
+def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLine]) -> set[str]:
+    """Lines of a cancellation that was rejected for the sake of others: the shop expects them, and nobody orders them.
+
+    Gives the keys of these tasks.
+    """
+    keys = set()
+    for line in lines:
+        if line.request != "cancel_rejected" or not line.withdrawn or not line.to_ship or order.cancelled or order.gone:
+            continue
+        key = f"{LEFT_OUT}:{line.id}:{line.withdrawn}"
+        keys.add(key)
+        task(
+            session,
+            key,
+            "left_out",
+            turn="merchant",
+            text=f"Order {order.number}: you asked to cancel the fulfilment. A part of it was ordered already, so the "
+            f"request was rejected as a whole, but {line.withdrawn} × “{line.title[:60]}” was not ordered and will not "
+            "be. Refund it, or cancel the fulfilment of it once more and then request it anew.",
+            shop_id=order.shop_id,
+            order_id=order.id,
+        )
+    return keys
 
 
 def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: Book) -> None:

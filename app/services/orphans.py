@@ -11,7 +11,7 @@ from app import db
 from app.container import Container
 from app.errors import Conflict, NotFound
 from app.models import SupplierOrder, SupplierOrderItem
-from app.pipeline import locks, unverified
+from app.pipeline import failing, locks, unverified
 from app.pipeline.record import audit, end_alerts, end_tasks
 from app.pipeline.track import ASSUMED_WINDOW
 from app.ports.money import Money
@@ -75,7 +75,8 @@ def dismiss(container: Container, ref: str, *, by: str, confirm_by: str = "") ->
             unverified.demand(container, session, order.account_id, by=by, confirm_by=confirm_by)
         if order.purchase_id is not None and order.role != "duplicate":
             raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
-        order.role = "foreign"
+        order.role, order.track_error = "foreign", ""
+        failing.worked(session, "track", order.id)
         if order.purchase_id is None:
             order.track_run_at = None  # nobody needs to know any more what becomes of it
         end_tasks(session, f"stray:{order.id}", by)

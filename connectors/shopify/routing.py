@@ -85,11 +85,12 @@ class Routing:
         states = {request_state(found) for found, _ in ours}
         # What is asked back is not to be shipped unless the answer is no.
         asked = [(found, left) for found, left in ours if request_state(found) in _ASKED - {"cancel_requested"}]
+        wished = [(found, left) for found, left in asked if request_state(found) != "cancel_rejected"]
         if not live:
-            asked = []
+            wished = []
         elif states & _ASKED:
             # A partial request splits the fulfilment order: only the pieces asked for are ours to ship.
             live = asked + [(found, left) for found, left in live if not is_ours(found, self._handle)]
-        remaining, requested = (sum(left for _, left in some) for some in (live, asked))
+        remaining, requested = (sum(left for _, left in some) for some in (live, wished))
         request = next((state for state in _URGENCY if state in states), "none")
         return Place(remaining, bool(ours), request, requested)

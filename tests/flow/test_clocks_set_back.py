@@ -95,7 +95,7 @@ def test_a_lower_stamp_is_not_believed_at_once(world: World) -> None:
     assert world.orders()[0].paid
 
 
-@pytest.mark.parametrize("undone", ["cancel", "refund"])
+@pytest.mark.parametrize("undone", ["cancel", "refund", "delete"])
 def test_a_copy_that_lags_for_minutes_does_not_bring_back_what_was_taken_back(
     world: World, monkeypatch: pytest.MonkeyPatch, undone: str
 ) -> None:

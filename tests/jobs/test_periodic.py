@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,7 @@ from app.container import Container
 from app.jobs.drain import KINDS, Drain
 from app.jobs.periodic import Turn, claim_due, make_due, make_overdue_due, run_job
 from app.jobs.schedule import JOBS, Periodic
-from app.models import PeriodicJob
+from app.models import Alert, PeriodicJob
 from app.services.periods import PERIODS
 from tests.flow.conftest import world
 from tests.flow.world import World
@@ -144,3 +145,40 @@ def test_a_long_job_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPa
 def claimed(container: Container) -> set[str]:
     with container.database.transaction() as session:
         return set(session.scalars(sa.select(PeriodicJob.name).where(PeriodicJob.lease_until.is_not(None))))
+
+
+def test_a_job_that_always_fails_after_its_lease_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run is taken over before it ends, so none of them ends the turn."""
+    container = world.container
+    make_due(container)
+    turns = [next(turn for turn in claim_due(container, 50) if turn.id == "watch")]
+
+    def fails(_: Container) -> None:
+        with container.database.transaction() as session:
+            earlier = PeriodicJob.lease_until - timedelta(hours=1)
+            session.execute(sa.update(PeriodicJob).where(PeriodicJob.name == "watch").values(lease_until=earlier))
+        turns.extend(claim_due(container, 50))
+        raise KeyError
+
+    monkeypatch.setitem(JOBS, "watch", replace(JOBS["watch"], act=fails))
+    for told in (0, 1):
+        with pytest.raises(KeyError):
+            run_job(container, turns[-1])
+        with container.database.transaction() as session:
+            kind = Alert.kind == "step_failed"
+            assert session.scalar(sa.select(sa.func.count()).where(kind, Alert.ended_at.is_(None))) == told
+
+
+def test_one_thread_is_kept_for_jobs_however_much_there_is_of_all_others(world: World) -> None:
+    loop = Drain(world.container, threads=8)
+    kinds = {kind.name: kind for kind in KINDS}
+    taken = dict.fromkeys(kinds, 0)
+    for name, kind in kinds.items():
+        if name != "job":
+            taken[name] = loop._free(kind)
+            loop._busy[name] += taken[name]
+    assert (sum(taken.values()), loop._free(kinds["job"])) == (7, 1)
+    loop._busy["job"] = 1
+    loop._busy["reconcile"] = 0
+    assert loop._free(kinds["reconcile"]) == taken["reconcile"]
+    assert Drain(world.container, threads=1)._free(kinds["buy"]) == 1

@@ -99,6 +99,23 @@ def test_another_act_that_is_done_tells_it_as_well(stage: Stage, shops: Shops) -
     assert open_tasks(stage) == []
 
 
+def test_what_another_act_still_lacks_is_not_ended_but_tried_at_once(stage: Stage, shops: Shops) -> None:
+    """One act needs a permission that the other one does not need."""
+    waits = ask(stage)
+    shops.work(LACKING)
+    later = stage.now + timedelta(minutes=15)
+    stage.session.execute(sa.update(Outbox).values(run_at=later))
+    done = ask(stage, "b")
+    with stage.outside():
+        for claimed in acts.due(stage.container, 9):
+            assert claimed.id == done
+            acts.run(stage.container, claimed)
+    assert open_tasks(stage) == ["shop_permission"]
+    assert stage.session.scalars(sa.select(Outbox.run_at).where(Outbox.id == waits)).one() < later
+    shops.work()
+    assert open_tasks(stage) == []
+
+
 def test_what_only_reading_lacks_is_not_ended_by_an_act(stage: Stage, shops: Shops) -> None:
     permission.told(stage.session, stage.shop.id, LACKING)
     ask(stage)

@@ -212,7 +212,7 @@ def test_pieces_of_live_parts_together_never_exceed_what_was_bought_and_not_refu
     mine, other = claimed(stage, (("P1", "S1", 2),)), stage.purchase(state, (("P1", "S1", 2),))
     line = stage.items(mine)[0].source_line_id
     their = stage.items(other)[0]
-    their.source_line_id, their.part = line, 2
+    their.source_line_id, their.part, other.order_id = line, 2, mine.order_id
     stage.session.execute(sa.text("UPDATE source_line SET quantity = 5, refunded = 1, to_ship = 2"))
     stage.session.expire_all()
     with stage.session.begin_nested() as step:

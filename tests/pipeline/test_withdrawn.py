@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, Shop, SourceLine
-from app.pipeline import generation, match, requests
+from app.domain.accounting import Line
+from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, Shop, SourceLine, StoreOrder
+from app.pipeline import day_book, generation, match, requests
+from app.pipeline.buy import commit
 from tests.pipeline.stage import TWO, Stage
+
+PIECE = (("P1", "S1", 1),)
 
 
 def lines(stage: Stage, purchase: Purchase) -> list[SourceLine]:
@@ -47,7 +51,8 @@ def test_it_stays_taken_back_when_the_shop_opens_a_new_fulfilment_order(stage: S
 
 def test_asked_for_anew_it_is_bought(stage: Stage, mine: Purchase) -> None:
     first = lines(stage, mine)[0]
-    first.request, first.to_ship, first.requested = "submitted", 2, 2
+    first.request, first.to_ship = "submitted", 2
+    requests.asked_for(first, 2)
     assert (derived(stage, mine), first.withdrawn) == ([2, 1], 0)
 
 
@@ -85,6 +90,7 @@ def test_what_is_in_a_parcel_is_not_what_is_asked_back(stage: Stage, shipped: st
     (line,) = lines(stage, died)
     order = stage.supplier_order("81", died, (("P1", "S1", 2),))
     parcel = ShippedParcel(supplier_order_id=order.id, tracking_number="CN1", show_began_at=stage.now, items=[])
+    parcel.shown_at = stage.session.get_one(StoreOrder, died.order_id).read_at
     stage.add(ParcelItem(parcel_id=stage.add(parcel).id, purchase_item_id=stage.items(died)[0].id, quantity=2))
     if late:
         heir = stage.purchase("PLACED_UNPAID", (("P1", "S1", 1),), outcome="PLACED", previous_id=died.id, generation=2)
@@ -155,3 +161,85 @@ def test_a_purchase_of_which_all_is_taken_back_or_refunded_is_not_to_be_paid(sta
     second.refunded, second.to_ship = 1, 0
     derived(stage, made)
     assert made.cancel_requested_at is not None
+
+
+def shipped(stage: Stage, purchase: Purchase, pieces: int, *, certain: bool = True) -> None:
+    """So many of its pieces are in a parcel that the shop shows, or `certain` False: was about to be shown."""
+    order = stage.supplier_order(f"8{purchase.id}", purchase, (("P1", "S1", pieces),))
+    parcel = ShippedParcel(supplier_order_id=order.id, tracking_number="CN1", show_began_at=stage.now, items=[])
+    if certain:
+        parcel.shown_at = stage.session.get_one(StoreOrder, purchase.order_id).read_at
+    item = stage.items(purchase)[0]
+    stage.add(ParcelItem(parcel_id=stage.add(parcel).id, purchase_item_id=item.id, quantity=pieces))
+
+
+def test_what_was_about_to_be_shown_was_ordered_all_the_same(stage: Stage) -> None:
+    """The shop refuses the parcel, and the merchant asks to cancel what is on its way to the buyer."""
+    made = stage.purchase("PLACED_PAID", PIECE, outcome="PLACED")
+    shipped(stage, made, 1, certain=False)
+    (line,) = lines(stage, made)
+    line.at_our_location, line.request, line.to_ship = True, requests.ASKED, 0
+    derived(stage, made)
+    assert stage.tasks() == [f"cancel-asked:{made.id}"]
+
+
+def test_what_is_shipped_before_the_rest_is_ordered_again_is_not_ordered_once_more(stage: Stage) -> None:
+    """One of three was shipped, then the supplier closed the order, and the merchant had the other two ordered again."""
+    made = stage.purchase("REFUNDED", (("P1", "S1", 3),), outcome="PLACED")
+    shipped(stage, made, 1)
+    (line,) = lines(stage, made)
+    line.to_ship = 2
+    stage.session.flush()
+    heir = generation.next_generation(stage.container, stage.session, made)
+    assert heir is not None
+    assert [item.quantity for item in stage.items(heir)] == [2]
+    assert derived(stage, heir) == [2]
+    assert stage.session.scalars(sa.select(Purchase.id)).all() == [made.id, heir.id]
+    assert day_book._Books(stage.session, [stage.session.get_one(StoreOrder, made.order_id)])._line(
+        stage.session.get_one(StoreOrder, made.order_id), line
+    ) == Line(2, 2)
+
+
+@pytest.mark.parametrize("state", ["HELD", "REJECTED"])
+def test_a_piece_that_comes_back_is_none_of_those_still_to_be_bought(stage: Stage, state: str) -> None:
+    """Two purchases of one line: the first is shipped and comes back to the merchant, the other is still owed."""
+    first = stage.purchase("SHIPPED", PIECE, outcome="PLACED")
+    shipped(stage, first, 1)
+    (line,) = lines(stage, first)
+    second = stage.purchase(state, PIECE, part=2)
+    stage.items(second)[0].source_line_id, second.order_id = line.id, first.order_id
+    line.quantity, line.to_ship, line.refunded = 2, 1, 1
+    stage.session.flush()
+    if state == "HELD":
+        assert derived(stage, second) == [1]
+        assert second.state == "HELD"
+    else:
+        heir = generation.next_generation(stage.container, stage.session, second)
+        assert heir is not None
+        assert [item.quantity for item in stage.items(heir)] == [1]
+        second = heir
+    order = stage.session.get_one(StoreOrder, first.order_id)
+    commit._within_line(stage.session, order, {line.id: line}, stage.items(second), second)
+    line.to_ship = 0
+    with pytest.raises(commit._Stop):
+        commit._within_line(stage.session, order, {line.id: line}, stage.items(second), second)
+
+
+def test_what_is_left_out_of_a_cancellation_that_was_rejected_is_told(stage: Stage) -> None:
+    """Two lines are asked back in one request, and one of them was ordered: the shop expects both, for all it knows."""
+    made = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
+    first, second = lines(stage, made)
+    stage.items(made)[0].quantity = 0
+    for line in (first, second):
+        line.at_our_location, line.request, line.to_ship = True, requests.ASKED, 0
+    derived(stage, made)
+    assert (first.withdrawn, second.withdrawn) == (2, 0)
+    first.request, second.request, first.to_ship, second.to_ship = "cancel_rejected", "cancel_rejected", 2, 1
+    derived(stage, made)
+    assert stage.session.scalars(sa.select(Purchase.id)).all() == [made.id]
+    assert f"left-out:{first.id}:2" in stage.tasks()
+    first.request = "submitted"
+    requests.asked_for(first, 2)
+    derived(stage, made)
+    assert f"left-out:{first.id}:2" not in stage.tasks()
+    assert len(stage.session.scalars(sa.select(Purchase.id)).all()) == 2
