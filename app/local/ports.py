@@ -1,16 +1,17 @@
 """Free ports on loopback."""
 
+import random
 import socket
 
 LOOPBACK = "127.0.0.1"
+_CHOICE = range(20_000, 32_000)
+"""Below the ports that Linux and macOS give to connections: else one of these takes it before it is listened on."""
 
 
 def free_port() -> int:
     """A TCP port that was free a moment ago; whoever uses it must be ready to ask for another."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    draw = random.SystemRandom()
+    return next(port for port in iter(lambda: draw.choice(_CHOICE), 0) if is_free(port))
 
 
 def is_free(port: int) -> bool:

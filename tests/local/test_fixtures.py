@@ -10,6 +10,8 @@ import pytest
 import pytest_socket
 import redis
 
+from app.local.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 LEAKED: list[psycopg.Connection] = []  # open past the end of their tests, on purpose
 
@@ -58,3 +60,9 @@ def test_a_skip_fails_ci_only(
     result = pytester.runpytest_subprocess("-p", "tests.no_skips", "-n", "1")
     assert result.ret == exit_code
     assert ("test_left_out: Skipped: no reason" in result.stdout.str()) is bool(ci)
+
+
+def test_a_free_port_is_none_that_a_connection_may_take_meanwhile() -> None:
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(given.read_text().split()[0]) if given.exists() else 49152
+    assert all(1024 < free_port() < first for _ in range(50))

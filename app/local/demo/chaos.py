@@ -35,7 +35,8 @@ class Chaos:
     def end(self) -> None:
         """Stop; the worker runs afterwards."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():  # what failed before it was started is to be told, not this
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._ended.is_set():

@@ -46,7 +46,8 @@ class People:
     def end(self) -> None:
         """Stop."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():  # what failed before it was started is to be told, not this
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._ended.wait(_LOOK):
