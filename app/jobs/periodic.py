@@ -94,13 +94,15 @@ def run_job(container: Container, turn: Turn) -> None:
         _end(container, turn, error)
 
 
-def _failed_late(session: Session, name: str, error: str) -> None:
-    """It failed when somebody else was at it already: else a job that always takes longer would never be told."""
+def _ended_late(session: Session, name: str, error: str) -> None:
+    """When somebody else was at it already: else it would never be told that a job fails which always takes longer."""
     mine = PeriodicJob.name == name
     failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update())
     session.execute(sa.update(PeriodicJob).where(mine).values(last_error=error))
-    if failed_before:
+    if failed_before and error:
         failing.tell(session, "job", name, error)
+    elif failed_before:
+        failing.worked(session, "job", name)
 
 
 def _end(container: Container, turn: Turn, error: str) -> None:
@@ -110,8 +112,7 @@ def _end(container: Container, turn: Turn, error: str) -> None:
         failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update())
         if failed_before is None:
             log.info("lease_lost", job=turn.id)
-            if error:
-                _failed_late(session, turn.id, error)
+            _ended_late(session, turn.id, error)
             return
         ended = {"last_finished_at": sa.func.clock_timestamp(), "last_error": error}
         session.execute(sa.update(PeriodicJob).where(mine).values(due=False, lease_until=None, **ended))

@@ -80,7 +80,9 @@ class SourceLine(Base):
     withdrawn: Mapped[int] = mapped_column(default=0)
     """Pieces that the merchant took back from our location before they were ordered, and has not asked for anew."""
     requested: Mapped[int] = mapped_column(default=0)
-    """Pieces that the merchant asks our location for, as far as they are open."""
+    """Pieces that the merchant asks our location for, as far as they are open; also those that we turned down last."""
+    kept_back: Mapped[int] = mapped_column(default=0)
+    """Open pieces there whose cancellation we rejected."""
     source_version: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (
@@ -91,11 +93,7 @@ class SourceLine(Base):
     @property
     def for_us(self) -> int:
         """Pieces for us to ship in all. Those taken back are the first that are refunded, or that others ship."""
-        return self.for_us_beside(0)
-
-    def for_us_beside(self, shipped: int) -> int:
-        """The same, if so many were shipped: a piece that comes back to the merchant is none of those still open."""
-        return max(self.quantity - max(self.refunded - shipped, 0) - self.withdrawn, 0)
+        return max(self.quantity - self.refunded - self.withdrawn, 0)
 
 
 class OrderGap(Base):

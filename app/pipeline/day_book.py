@@ -201,10 +201,10 @@ class _Books:
         purchases = [self._purchases[item.purchase_id] for item in held]
         unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
         standing = [item for item in held if self._stands(self._purchases[item.purchase_id])]
-        mine, shown = (sum(self._shown.get(item.id, 0) for item in some) for some in (standing, held))
-        # What others shipped before another generation followed them is not to be made up for (`order_book`).
-        expected = 0 if unwanted else min(line.to_ship + mine, line.for_us_beside(shown) - (shown - mine))
-        return Line(max(expected, 0), sum(item.quantity for item in standing))
+        shipped = sum(min(self._shown.get(item.id, 0), item.quantity) for item in standing)
+        # Not less for what is refunded: the shop does not count that as open, or it had been shipped.
+        expected = 0 if unwanted else max(min(line.to_ship + shipped, line.quantity - line.withdrawn), 0)
+        return Line(expected, sum(item.quantity for item in standing))
 
     def _stands(self, purchase: Purchase) -> bool:
         """Whether it is alive, or refused with a decision still to come."""

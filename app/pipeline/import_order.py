@@ -386,6 +386,7 @@ def _lines(
         line.requires_shipping, line.at_our_location = item.requires_shipping, item.at_our_location
         line.request = item.request
         requests.asked_for(line, item.requested)
+        line.kept_back = item.kept_back
         line.source_version = order.source_version
     present = {item.id for item in fresh.lines}
     for external_id, line in known.items():

@@ -89,13 +89,12 @@ def _follow(
         covering = book.covering(line)
         sent = [(purchase, item) for purchase, item in covering if purchase.state not in UNSENT]
         left = wanted[line.id].most - sum(item.quantity for _, item in sent)
-        still = 0 if order.cancelled or order.gone else line.for_us
-        over = sum(item.quantity for _, item in sent) - still
+        over = sum(item.quantity for _, item in sent) - book.still(order, line)
         if over > 0:
             too_much.add(f"too-much:{line.id}:{over}")
             _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
         _share(session, line, book, left)
-    too_much |= requests.tell_left_out(session, order, lines)
+    too_much |= requests.tell_left_out(session, order, lines, book)
     _wanted_again(session, lines, book, _unwanted(order, lines, book))
     if any(purchase.state not in UNSENT for purchase in book.purchases):
         _end_outdated(session, order, too_much)

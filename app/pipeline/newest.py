@@ -62,8 +62,8 @@ def doubt(session: Session, order: StoreOrder, begun: Begun, fresh: Fresh | None
         return OVERTAKEN
     if fresh is None or fresh.version > order.source_version:
         return ""
-    if fresh.version == order.source_version and not order.gone:  # what is gone has no version of its own
-        return ""
+    if fresh.version == order.source_version and (fresh.gone or not order.gone):
+        return ""  # what is gone has no version of its own
     lags = UNDOES_AFTER if _undoes(session, order, fresh) else LAGS
     return OLDER if begun.at < order.read_at + lags / time_scale else ""
 
@@ -74,7 +74,7 @@ def _undoes(session: Session, order: StoreOrder, fresh: Fresh) -> bool:
     refunded = {line.external_id: line.refunded for line in session.execute(known)}
     return (
         (order.cancelled and not fresh.cancelled)
-        or order.gone
+        or (order.gone and not fresh.gone)
         or (order.hold != "" and not fresh.hold)
         or any(line.refunded < refunded.get(line.id, 0) for line in fresh.lines)
     )

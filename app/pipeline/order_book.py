@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.domain.purchase_flow import FOLLOWED, LIVE, UNSENT
+from app.domain.purchase_flow import FOLLOWED, LIVE
 from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, SourceLine, StoreOrder
 
 
@@ -40,22 +40,16 @@ class Book:
 
     def shown(self, line: SourceLine) -> Pieces:
         """Pieces that the shop shows as shipped by us."""
-        return self._in_parcels(line, lambda _: True)
-
-    def _in_parcels(self, line: SourceLine, which: Callable[[Purchase], bool]) -> Pieces:
-        mine = [
-            self._shown[item.id]
-            for item in self.items
-            if item.source_line_id == line.id and item.id in self._shown and which(self.by_id[item.purchase_id])
-        ]
+        mine = [self._in_parcels(item) for item in self.items if item.source_line_id == line.id]
         return Pieces(sum(pieces.least for pieces in mine), sum(pieces.most for pieces in mine))
 
-    def on_its_way(self, line: SourceLine) -> list[tuple[Purchase, int]]:
-        """What was sent, or may have been, and is alive: (purchase, its pieces that are in no parcel for certain)."""
+    def _in_parcels(self, item: PurchaseItem) -> Pieces:
+        return self._shown.get(item.id, Pieces())
+
+    def under_way(self, line: SourceLine) -> list[tuple[Purchase, int]]:
+        """What is alive of it: (purchase, its pieces that are in no parcel for certain)."""
         return [
-            (purchase, item.quantity - self._shown.get(item.id, Pieces()).least)
-            for purchase, item in self.covering(line)
-            if purchase.state not in UNSENT
+            (purchase, max(item.quantity - self._in_parcels(item).least, 0)) for purchase, item in self.covering(line)
         ]
 
     def covering(self, line: SourceLine) -> list[tuple[Purchase, PurchaseItem]]:
@@ -88,22 +82,34 @@ class Book:
     def wanted(self, order: StoreOrder, line: SourceLine) -> Pieces:
         """Pieces that the shop still expects of purchases that stand, those they shipped already included.
 
-        What others shipped before another generation followed them is not to be made up for.
+        What others shipped before another generation followed them is not open, and is not to be made up for.
         """
         if order.cancelled or order.gone or not line.requires_shipping:
             return Pieces()
-        mine = self._in_parcels(line, self._stands)
-        others = self._in_parcels(line, lambda purchase: not self._stands(purchase))
-        limit = line.for_us_beside(self.shown(line).least)
-        return Pieces(
-            max(min(line.to_ship + mine.least, limit - others.most), 0),
-            max(min(line.to_ship + mine.most, limit - others.least), 0),
-        )
+        mine = self._shipped_by(line, standing=True)
+        return Pieces(min(line.to_ship + mine.least, line.for_us), min(line.to_ship + mine.most, line.for_us))
+
+    def still(self, order: StoreOrder, line: SourceLine) -> int:
+        """Pieces that purchases which are alive may hold without being too much."""
+        if order.cancelled or order.gone:
+            return 0
+        others = self._shipped_by(line, standing=False).least
+        return max(line.for_us - others, self.wanted(order, line).most)
+
+    def _shipped_by(self, line: SourceLine, *, standing: bool) -> Pieces:
+        least = most = 0
+        for item in self.items:
+            if item.source_line_id == line.id and self._stands(self.by_id[item.purchase_id]) is standing:
+                shown = self._in_parcels(item)
+                least += min(shown.least, item.quantity)
+                most += min(shown.most, item.quantity)
+        return Pieces(least, most)
 
     def to_order(self, line: SourceLine) -> int:
-        """Pieces that are open in the shop, are for us to ship, and are in no parcel of ours for certain."""
-        shown = self.shown(line).least
-        return max(min(line.to_ship, line.for_us_beside(shown) - shown), 0)
+        """Pieces that are open in the shop, are for us to ship, and that nothing which is alive will bring."""
+        # While some are taken back, nobody can tell which of the open ones these are.
+        limit = line.for_us - self.shown(line).least if line.withdrawn else line.to_ship
+        return max(min(line.to_ship, limit) - sum(pieces for _, pieces in self.under_way(line)), 0)
 
 
 def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.domain.purchase_flow import UNSENT
 from app.models import Outbox, Purchase, PurchaseItem, SourceLine, StoreOrder
 from app.pipeline.order_book import Book
 from app.pipeline.record import audit, outbox, task
@@ -34,21 +35,29 @@ def withdrawn(line: SourceLine, purchases: Sequence[Purchase]) -> bool:
 
 
 def asked_for(line: SourceLine, pieces: int) -> None:
-    """So many open pieces are asked of our location now. What is asked anew is not taken back any more."""
-    line.withdrawn = max((line.withdrawn or 0) - max(pieces - (line.requested or 0), 0), 0)
-    line.requested = pieces
+    """So many open pieces are asked of our location now. What is asked anew is not taken back any more.
+
+    `line` has the new state of the request. What we turned down and is asked once more had not been taken back.
+    """
+    before = line.requested or 0
+    line.withdrawn = max((line.withdrawn or 0) - max(pieces - before, 0), 0)
+    line.requested = max(pieces, before) if line.request == "rejected" else pieces
 
 
-def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLine]) -> set[str]:
+def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: Book) -> set[str]:
     """Lines of a cancellation that was rejected for the sake of others: the shop expects them, and nobody orders them.
 
     Gives the keys of these tasks.
     """
     keys = set()
     for line in lines:
-        if line.request != "cancel_rejected" or not line.withdrawn or not line.to_ship or order.cancelled or order.gone:
+        if not line.kept_back or not line.withdrawn or order.cancelled or order.gone:
             continue
-        key = f"{LEFT_OUT}:{line.id}:{line.withdrawn}"
+        asked = line.kept_back + (0 if line.request == "rejected" else line.requested)
+        left = min(asked - sum(pieces for _, pieces in book.under_way(line)), line.kept_back, line.withdrawn)
+        if left <= 0:
+            continue
+        key = f"{LEFT_OUT}:{line.id}:{left}"
         keys.add(key)
         task(
             session,
@@ -56,8 +65,8 @@ def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLin
             "left_out",
             turn="merchant",
             text=f"Order {order.number}: you asked to cancel the fulfilment. A part of it was ordered already, so the "
-            f"request was rejected as a whole, but {line.withdrawn} × “{line.title[:60]}” was not ordered and will not "
-            "be. Refund it, or cancel the fulfilment of it once more and then request it anew.",
+            f"request was rejected as a whole, but {left} × “{line.title[:60]}” was not ordered and will not be. "
+            "Refund it; or, if the buyer still wants it, request its fulfilment anew when the rest has been shipped.",
             shop_id=order.shop_id,
             order_id=order.id,
         )
@@ -71,13 +80,16 @@ def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[Sou
         return
     late: dict[int, list[Purchase]] = {}
     for line in asked:
-        sent = book.on_its_way(line)
+        sent = [(purchase, pieces) for purchase, pieces in book.under_way(line) if purchase.state not in UNSENT]
+        on_its_way = sum(pieces for _, pieces in sent)
         # The shop leaves out what is asked back. What it leaves in may be asked of us, or of another location.
-        if sum(pieces for _, pieces in sent) > line.to_ship:
+        if on_its_way > line.to_ship:
             late[line.id] = [purchase for purchase, _ in sent]
+            # What was not sent is not ordered either, though the request is rejected as a whole (`tell_left_out`).
+            back = line.quantity - line.refunded - line.to_ship - on_its_way - book.shown(line).least
+            line.withdrawn = max(line.withdrawn, back)
         else:
-            stays = line.to_ship + book.shown(line).most
-            line.withdrawn = max(line.quantity - line.refunded - stays, 0)
+            line.withdrawn = max(line.quantity - line.refunded - line.to_ship - book.shown(line).most, 0)
     for purchase in {purchase.id: purchase for found in late.values() for purchase in found}.values():
         _too_late(session, order, purchase, lines, book)
     outbox(

@@ -63,7 +63,8 @@ def run(container: Container, claimed: Claim) -> None:
 def _failed(container: Container, order_id: int, error: str) -> None:
     with container.database.transaction() as session:
         order = session.get_one(SupplierOrder, order_id, with_for_update=True)
-        if order.track_error and len(failing.told(session, "track")) < MOST_TOLD:
+        told = failing.told(session, "track") if order.track_error else frozenset()
+        if order.track_error and (str(order_id) in told or len(told) < MOST_TOLD):
             failing.tell(session, "track", order_id, error)
         elif order.track_error:
             failing.tell_many(session, "track", error)
@@ -115,6 +116,15 @@ def _news(session: Session, before: SupplierOrder, read: OrderRead | None, parce
     return bool(parcels) and len(parcels) != session.scalar(known)
 
 
+def reads_again(session: Session, order: SupplierOrder) -> None:
+    """Its reads do not break any more, or nobody reads it any more."""
+    order.track_error = ""
+    failing.worked(session, "track", order.id)
+    others = SupplierOrder.track_run_at.is_not(None), SupplierOrder.track_error != "", SupplierOrder.id != order.id
+    if (session.scalar(sa.select(sa.func.count()).where(*others)) or 0) <= MOST_TOLD:
+        failing.many_worked(session, "track")
+
+
 def _again(container: Container, before: SupplierOrder, wait: timedelta) -> None:
     with container.database.transaction() as session:
         order = session.get_one(SupplierOrder, before.id, with_for_update=True)
@@ -151,10 +161,7 @@ def _store(
     asked = _asked_meanwhile(before, order)
     order.track_lease_until = None
     if order.track_error:
-        order.track_error = ""
-        failing.worked(session, "track", order.id)
-        if len(failing.told(session, "track")) < MOST_TOLD:
-            failing.many_worked(session, "track")
+        reads_again(session, order)
     timers = container.timers
     if order.source == unverified.SOURCE:
         unverified.check_order(container, session, order, read)

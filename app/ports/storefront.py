@@ -43,7 +43,7 @@ class StoreLine:
     `paid` is what the buyer paid for the whole line at `quantity`, after discounts, without tax.
     `at_our_location` True: our fulfilment service's location holds the line; `request` is the state of the merchant's
     fulfilment request there: none, submitted, accepted, rejected, cancel_requested, cancel_rejected, cancelled; and
-    `requested` the open pieces that are asked of us there.
+    `requested` the open pieces that are asked of us there, `kept_back` those whose cancellation was rejected.
     """
 
     id: str
@@ -60,6 +60,7 @@ class StoreLine:
     at_our_location: bool = False
     request: str = "none"
     requested: int = 0
+    kept_back: int = 0
 
     def __post_init__(self) -> None:
         for name in ("id", "product_id", "variant_id", "sku", "title"):

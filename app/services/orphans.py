@@ -11,9 +11,9 @@ from app import db
 from app.container import Container
 from app.errors import Conflict, NotFound
 from app.models import SupplierOrder, SupplierOrderItem
-from app.pipeline import failing, locks, unverified
+from app.pipeline import locks, unverified
 from app.pipeline.record import audit, end_alerts, end_tasks
-from app.pipeline.track import ASSUMED_WINDOW
+from app.pipeline.track import ASSUMED_WINDOW, reads_again
 from app.ports.money import Money
 
 
@@ -75,8 +75,9 @@ def dismiss(container: Container, ref: str, *, by: str, confirm_by: str = "") ->
             unverified.demand(container, session, order.account_id, by=by, confirm_by=confirm_by)
         if order.purchase_id is not None and order.role != "duplicate":
             raise Conflict("attached", f"Supplier order {order.external_id} belongs to purchase {order.purchase_id}.")
-        order.role, order.track_error = "foreign", ""
-        failing.worked(session, "track", order.id)
+        order.role = "foreign"
+        if order.track_error:
+            reads_again(session, order)
         if order.purchase_id is None:
             order.track_run_at = None  # nobody needs to know any more what becomes of it
         end_tasks(session, f"stray:{order.id}", by)

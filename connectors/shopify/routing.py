@@ -34,10 +34,11 @@ _ASKED = frozenset(("cancel_requested", "submitted", "accepted", "cancel_rejecte
 class Place:
     """One line's place: open pieces, whether our location holds it, and what is asked of it there, for how many."""
 
-    remaining: int
     ours: bool
     request: str
-    requested: int = 0
+    remaining: int
+    requested: int
+    kept_back: int
 
 
 def is_ours(fulfillment_order: Node, handle: str) -> bool:
@@ -85,12 +86,13 @@ class Routing:
         states = {request_state(found) for found, _ in ours}
         # What is asked back is not to be shipped unless the answer is no.
         asked = [(found, left) for found, left in ours if request_state(found) in _ASKED - {"cancel_requested"}]
-        wished = [(found, left) for found, left in asked if request_state(found) != "cancel_rejected"]
+        kept = [(found, left) for found, left in asked if request_state(found) == "cancel_rejected"]
+        wished = [one for one in asked if one not in kept]
         if not live:
-            wished = []
+            wished = kept = []
         elif states & _ASKED:
             # A partial request splits the fulfilment order: only the pieces asked for are ours to ship.
             live = asked + [(found, left) for found, left in live if not is_ours(found, self._handle)]
-        remaining, requested = (sum(left for _, left in some) for some in (live, wished))
+        counts = (sum(left for _, left in some) for some in (live, wished, kept))
         request = next((state for state in _URGENCY if state in states), "none")
-        return Place(remaining, bool(ours), request, requested)
+        return Place(bool(ours), request, *counts)

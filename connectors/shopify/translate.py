@@ -90,6 +90,7 @@ def store_line(line: Node, routing: Routing) -> StoreLine:
         at_our_location=place.ours,
         request=place.request,
         requested=place.requested,
+        kept_back=place.kept_back,
     )
 
 

@@ -398,6 +398,7 @@ def upgrade() -> None:
     sa.Column('request', sa.Text(), nullable=False),
     sa.Column('withdrawn', sa.BigInteger(), nullable=False),
     sa.Column('requested', sa.BigInteger(), nullable=False),
+    sa.Column('kept_back', sa.BigInteger(), nullable=False),
     sa.Column('source_version', sa.BigInteger(), nullable=False),
     sa.CheckConstraint('to_ship >= 0 AND quantity >= 0', name=op.f('ck_source_line_quantities')),
     sa.ForeignKeyConstraint(['order_id'], ['store_order.id'], name=op.f('fk_source_line_order_id_store_order')),

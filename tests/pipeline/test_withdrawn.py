@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from app.domain.accounting import Line
 from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, Shop, SourceLine, StoreOrder
 from app.pipeline import day_book, generation, match, requests
-from app.pipeline.buy import commit
 from tests.pipeline.stage import TWO, Stage
 
 PIECE = (("P1", "S1", 1),)
@@ -173,6 +172,13 @@ def shipped(stage: Stage, purchase: Purchase, pieces: int, *, certain: bool = Tr
     stage.add(ParcelItem(parcel_id=stage.add(parcel).id, purchase_item_id=item.id, quantity=pieces))
 
 
+def accounted(stage: Stage, line: SourceLine) -> Line:
+    """How the day book sees it."""
+    stage.session.flush()
+    order = stage.session.get_one(StoreOrder, line.order_id)
+    return day_book._Books(stage.session, [order])._line(order, line)
+
+
 def test_what_was_about_to_be_shown_was_ordered_all_the_same(stage: Stage) -> None:
     """The shop refuses the parcel, and the merchant asks to cancel what is on its way to the buyer."""
     made = stage.purchase("PLACED_PAID", PIECE, outcome="PLACED")
@@ -195,34 +201,65 @@ def test_what_is_shipped_before_the_rest_is_ordered_again_is_not_ordered_once_mo
     assert [item.quantity for item in stage.items(heir)] == [2]
     assert derived(stage, heir) == [2]
     assert stage.session.scalars(sa.select(Purchase.id)).all() == [made.id, heir.id]
-    assert day_book._Books(stage.session, [stage.session.get_one(StoreOrder, made.order_id)])._line(
-        stage.session.get_one(StoreOrder, made.order_id), line
-    ) == Line(2, 2)
+    assert accounted(stage, line) == Line(2, 2)
 
 
-@pytest.mark.parametrize("state", ["HELD", "REJECTED"])
-def test_a_piece_that_comes_back_is_none_of_those_still_to_be_bought(stage: Stage, state: str) -> None:
-    """Two purchases of one line: the first is shipped and comes back to the merchant, the other is still owed."""
+def test_a_piece_that_comes_back_may_be_owed_and_is_a_gap(stage: Stage) -> None:
+    """Two purchases of a line, one shipped. Whether a refund is of what was shipped or of what is open, nobody tells."""
     first = stage.purchase("SHIPPED", PIECE, outcome="PLACED")
     shipped(stage, first, 1)
     (line,) = lines(stage, first)
-    second = stage.purchase(state, PIECE, part=2)
+    second = stage.purchase("HELD", PIECE, part=2)
     stage.items(second)[0].source_line_id, second.order_id = line.id, first.order_id
     line.quantity, line.to_ship, line.refunded = 2, 1, 1
-    stage.session.flush()
-    if state == "HELD":
-        assert derived(stage, second) == [1]
-        assert second.state == "HELD"
-    else:
-        heir = generation.next_generation(stage.container, stage.session, second)
-        assert heir is not None
-        assert [item.quantity for item in stage.items(heir)] == [1]
-        second = heir
-    order = stage.session.get_one(StoreOrder, first.order_id)
-    commit._within_line(stage.session, order, {line.id: line}, stage.items(second), second)
+    assert derived(stage, second) == [0]
+    assert accounted(stage, line) == Line(2, 1)
     line.to_ship = 0
-    with pytest.raises(commit._Stop):
-        commit._within_line(stage.session, order, {line.id: line}, stage.items(second), second)
+    assert accounted(stage, line) == Line(1, 1)
+
+
+def test_what_the_merchant_opens_again_is_bought(stage: Stage) -> None:
+    """A parcel with a false number: the supplier closed the order, and the merchant took it out of his shop."""
+    made = stage.purchase("REFUNDED", (("P1", "S1", 2),), outcome="PLACED")
+    shipped(stage, made, 1)
+    (line,) = lines(stage, made)
+    line.to_ship = 1
+    stage.session.flush()
+    heir = generation.next_generation(stage.container, stage.session, made)
+    assert heir is not None
+    line.to_ship = 2
+    assert derived(stage, heir) == [2]
+    heir.state = "PLACED_UNPAID"
+    line.refunded, line.to_ship = 1, 1
+    derived(stage, heir)
+    assert f"too-much:{line.id}:1" in stage.tasks()
+
+
+def test_an_heir_does_not_take_what_another_part_brings(stage: Stage) -> None:
+    """Four pieces in two parts. One piece of the first was shipped before it died."""
+    died = stage.purchase("REFUNDED", (("P1", "S1", 2),), outcome="PLACED")
+    shipped(stage, died, 1)
+    (line,) = lines(stage, died)
+    other = stage.purchase("HELD", (("P1", "S1", 2),), part=2)
+    stage.items(other)[0].source_line_id, other.order_id = line.id, died.order_id
+    line.quantity, line.to_ship = 4, 3
+    stage.session.flush()
+    heir = generation.next_generation(stage.container, stage.session, died)
+    assert heir is not None
+    assert [item.quantity for item in stage.items(heir)] == [1]
+
+
+def test_what_we_turned_down_and_is_asked_once_more_brings_back_nothing_else(stage: Stage) -> None:
+    made = stage.purchase("HELD", (("P1", "S1", 5),), reason="shop_paused", held_for="shop_paused")
+    (line,) = lines(stage, made)
+    line.at_our_location, line.request, line.requested, line.to_ship = True, requests.ASKED, 3, 3
+    derived(stage, made)
+    for request, pieces in (("rejected", 0), ("submitted", 3), ("accepted", 3)):
+        line.request = request
+        requests.asked_for(line, pieces)
+        assert line.withdrawn == 2
+    requests.asked_for(line, 5)
+    assert line.withdrawn == 0
 
 
 def test_what_is_left_out_of_a_cancellation_that_was_rejected_is_told(stage: Stage) -> None:
@@ -234,12 +271,27 @@ def test_what_is_left_out_of_a_cancellation_that_was_rejected_is_told(stage: Sta
         line.at_our_location, line.request, line.to_ship = True, requests.ASKED, 0
     derived(stage, made)
     assert (first.withdrawn, second.withdrawn) == (2, 0)
-    first.request, second.request, first.to_ship, second.to_ship = "cancel_rejected", "cancel_rejected", 2, 1
+    first.request, first.to_ship, first.kept_back = "cancel_rejected", 2, 2
+    second.request, second.to_ship, second.kept_back = "cancel_rejected", 1, 1
     derived(stage, made)
     assert stage.session.scalars(sa.select(Purchase.id)).all() == [made.id]
     assert f"left-out:{first.id}:2" in stage.tasks()
-    first.request = "submitted"
+    first.request, first.kept_back = "submitted", 0
     requests.asked_for(first, 2)
     derived(stage, made)
     assert f"left-out:{first.id}:2" not in stage.tasks()
     assert len(stage.session.scalars(sa.select(Purchase.id)).all()) == 2
+
+
+def test_what_is_left_out_of_one_line_is_told_as_well(stage: Stage) -> None:
+    """Two of three were sent; the third one was not, and is asked back with them."""
+    made = stage.purchase("PLACED_UNPAID", (("P1", "S1", 2),), outcome="PLACED")
+    (line,) = lines(stage, made)
+    rest = stage.purchase("HELD", PIECE, part=2)
+    stage.items(rest)[0].source_line_id, rest.order_id = line.id, made.order_id
+    line.quantity, line.at_our_location, line.request, line.to_ship = 3, True, requests.ASKED, 0
+    derived(stage, made)
+    assert (rest.state, line.withdrawn) == ("CANCELLED", 1)
+    line.request, line.to_ship, line.kept_back = "cancel_rejected", 3, 3
+    derived(stage, made)
+    assert f"left-out:{line.id}:1" in stage.tasks()

@@ -23,7 +23,7 @@ from app.models import (
     SupplierOrder,
     SupplierOrderItem,
 )
-from app.pipeline import breaker, interlock, locks, order_book
+from app.pipeline import breaker, interlock, locks
 from app.pipeline.buy import caps
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.preflight import Plan
@@ -166,16 +166,14 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
     for item in items:
         if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:
             raise _Stop("HELD", "changed")
-    _within_line(session, order, lines, items, purchase)
+    _within_line(session, lines, items, purchase)
     for item in items:
         item.order_product_id = plan.product_ids[item.id]
         item.sku_attributes = plan.attributes[item.id]
     return items
 
 
-def _within_line(
-    session: Session, order: StoreOrder, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase
-) -> None:
+def _within_line(session: Session, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase) -> None:
     """Quantities of live parts together never exceed what the buyer bought and still wants of the line (I1)."""
     rows = session.execute(
         sa.select(PurchaseItem.source_line_id, sa.func.sum(PurchaseItem.quantity))
@@ -203,22 +201,12 @@ def _within_line(
     live = {line_id: int(pieces) for line_id, pieces in rows}
     for item in items:
         line = lines[item.source_line_id]
-        if (
-            item.position == 1
-            and live.get(line.id, 0) + item.quantity > line.for_us
-            and not _open(session, order, line, item)
-        ):
+        if item.position == 1 and live.get(line.id, 0) + item.quantity > line.for_us:
             facts: dict[str, object] = {
                 "wanted": live.get(line.id, 0) + item.quantity,
                 "limit": line.for_us,
             }
             raise _Stop("HELD", "quantity_over", facts)
-
-
-def _open(session: Session, order: StoreOrder, line: SourceLine, item: PurchaseItem) -> bool:
-    """Whether the shop has it open beside all that is on its way: what came back to the merchant had been shipped."""
-    book = order_book.read(session, order)
-    return sum(pieces for _, pieces in book.on_its_way(line)) + item.quantity <= book.to_order(line)
 
 
 def _no_stray_order(session: Session, purchase: Purchase, items: list[PurchaseItem]) -> None:

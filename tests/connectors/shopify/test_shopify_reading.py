@@ -243,6 +243,7 @@ def test_requests_at_our_location(simulated: Simulated) -> None:
     session.answer_request(made["id"], lines, about="cancellation", accept=False, reason="other", message="on its way")
     assert states() == {(True, "cancel_rejected")}
     assert {line.to_ship for line in read(session, made["id"]).lines} != {0}
+    assert [(line.kept_back, line.requested) for line in read(session, made["id"]).lines] == [(2, 0), (1, 0)]
     simulated.act(made, "request_cancellation")
     session.answer_request(made["id"], lines, about="cancellation", accept=True, reason="other", message="")
     # Shopify opens a new fulfilment order in place of the cancelled one.
