@@ -177,8 +177,10 @@ class _Books:
             sa.select(PurchaseItem.id, sa.func.sum(ParcelItem.quantity))
             .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
             .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
+            .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
+            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
             .where(
-                ShippedParcel.shown_at.is_not(None),
+                ShippedParcel.shown_at <= StoreOrder.read_at,  # else it is still among those open
                 _among(PurchaseItem.purchase_id, mine),
                 PurchaseItem.position == 1,
             )
@@ -202,8 +204,9 @@ class _Books:
         unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
         standing = [item for item in held if self._stands(self._purchases[item.purchase_id])]
         shipped = sum(min(self._shown.get(item.id, 0), item.quantity) for item in standing)
-        # Not less for what is refunded: the shop does not count that as open, or it had been shipped.
-        expected = 0 if unwanted else max(min(line.to_ship + shipped, line.quantity - line.withdrawn), 0)
+        others = sum(self._shown.get(item.id, 0) for item in held if item not in standing) if line.withdrawn else 0
+        # Not less for what is refunded: Shopify does not count that as open, or it had been shipped.
+        expected = 0 if unwanted else max(min(line.to_ship + shipped, line.quantity - line.withdrawn - others), 0)
         return Line(expected, sum(item.quantity for item in standing))
 
     def _stands(self, purchase: Purchase) -> bool:

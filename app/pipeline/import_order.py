@@ -391,7 +391,7 @@ def _lines(
     present = {item.id for item in fresh.lines}
     for external_id, line in known.items():
         if external_id not in present:
-            line.to_ship, line.quantity = 0, 0
+            line.to_ship = line.quantity = line.requested = line.kept_back = 0
     lines = list(known.values())
     moved = any(session.is_modified(line) for line in lines)  # new ones are
     session.flush()  # new lines need their ids before purchases refer to them

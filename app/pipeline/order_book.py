@@ -86,8 +86,13 @@ class Book:
         """
         if order.cancelled or order.gone or not line.requires_shipping:
             return Pieces()
-        mine = self._shipped_by(line, standing=True)
-        return Pieces(min(line.to_ship + mine.least, line.for_us), min(line.to_ship + mine.most, line.for_us))
+        mine, others = self._shipped_by(line, standing=True), Pieces()
+        if line.withdrawn:  # what is taken back may be open as well, at a location of the merchant's
+            others = self._shipped_by(line, standing=False)
+        return Pieces(
+            max(min(line.to_ship + mine.least, line.for_us - others.most), 0),
+            max(min(line.to_ship + mine.most, line.for_us - others.least), 0),
+        )
 
     def still(self, order: StoreOrder, line: SourceLine) -> int:
         """Pieces that purchases which are alive may hold without being too much."""
@@ -109,7 +114,8 @@ class Book:
         """Pieces that are open in the shop, are for us to ship, and that nothing which is alive will bring."""
         # While some are taken back, nobody can tell which of the open ones these are.
         limit = line.for_us - self.shown(line).least if line.withdrawn else line.to_ship
-        return max(min(line.to_ship, limit) - sum(pieces for _, pieces in self.under_way(line)), 0)
+        brought = sum(max(item.quantity - self._in_parcels(item).most, 0) for _, item in self.covering(line))
+        return max(min(line.to_ship, limit) - brought, 0)
 
 
 def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:

@@ -45,16 +45,18 @@ def asked_for(line: SourceLine, pieces: int) -> None:
 
 
 def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: Book) -> set[str]:
-    """Lines of a cancellation that was rejected for the sake of others: the shop expects them, and nobody orders them.
+    """Pieces of a cancellation that was rejected for the sake of others: the shop expects them, and nobody orders them.
 
     Gives the keys of these tasks.
     """
     keys = set()
     for line in lines:
-        if not line.kept_back or not line.withdrawn or order.cancelled or order.gone:
+        # Either they never were ordered, or what was ordered came to nothing.
+        taken = line.withdrawn or (line.to_ship if withdrawn(line, book.of(line)) else 0)
+        if not line.kept_back or not taken or order.cancelled or order.gone:
             continue
         asked = line.kept_back + (0 if line.request == "rejected" else line.requested)
-        left = min(asked - sum(pieces for _, pieces in book.under_way(line)), line.kept_back, line.withdrawn)
+        left = min(asked - sum(pieces for _, pieces in book.under_way(line)), line.kept_back, taken)
         if left <= 0:
             continue
         key = f"{LEFT_OUT}:{line.id}:{left}"
@@ -64,9 +66,9 @@ def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLin
             key,
             "left_out",
             turn="merchant",
-            text=f"Order {order.number}: you asked to cancel the fulfilment. A part of it was ordered already, so the "
-            f"request was rejected as a whole, but {left} × “{line.title[:60]}” was not ordered and will not be. "
-            "Refund it; or, if the buyer still wants it, request its fulfilment anew when the rest has been shipped.",
+            text=f"Order {order.number}: you asked to cancel the fulfilment, and that was rejected because something of "
+            f"it had been ordered; but {left} × “{line.title[:60]}” is not on order and will not be. Refund it; or cancel "
+            "its fulfilment again when the rest is shipped, and request it anew if the buyer still wants it.",
             shop_id=order.shop_id,
             order_id=order.id,
         )
@@ -84,7 +86,7 @@ def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[Sou
         on_its_way = sum(pieces for _, pieces in sent)
         # The shop leaves out what is asked back. What it leaves in may be asked of us, or of another location.
         if on_its_way > line.to_ship:
-            late[line.id] = [purchase for purchase, _ in sent]
+            late[line.id] = [purchase for purchase, pieces in sent if pieces]
             # What was not sent is not ordered either, though the request is rejected as a whole (`tell_left_out`).
             back = line.quantity - line.refunded - line.to_ship - on_its_way - book.shown(line).least
             line.withdrawn = max(line.withdrawn, back)

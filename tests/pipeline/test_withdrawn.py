@@ -295,3 +295,30 @@ def test_what_is_left_out_of_one_line_is_told_as_well(stage: Stage) -> None:
     line.request, line.to_ship, line.kept_back = "cancel_rejected", 3, 3
     derived(stage, made)
     assert f"left-out:{line.id}:1" in stage.tasks()
+
+
+def test_what_is_left_of_an_order_that_came_to_nothing_is_told_as_well(stage: Stage) -> None:
+    """The merchant asked to cancel too late, did not pay as he was told, and the supplier closed the order."""
+    made = stage.purchase("PLACED_UNPAID", PIECE, outcome="PLACED")
+    (line,) = lines(stage, made)
+    line.at_our_location, line.request, line.to_ship = True, requests.ASKED, 0
+    derived(stage, made)
+    line.request, line.to_ship, line.kept_back = "cancel_rejected", 1, 1
+    derived(stage, made)
+    assert f"left-out:{line.id}:1" not in stage.tasks()
+    made.state, made.reason = "CANCELLED", "cancelled_by_shop"
+    derived(stage, made)
+    assert f"left-out:{line.id}:1" in stage.tasks()
+
+
+def test_what_a_dead_purchase_shipped_is_not_made_up_for_by_what_was_taken_back(stage: Stage) -> None:
+    """Two of five are taken back and open at the merchant's own location; one of ours was shipped before it died."""
+    died = stage.purchase("REFUNDED", (("P1", "S1", 3),), outcome="PLACED")
+    shipped(stage, died, 1)
+    (line,) = lines(stage, died)
+    line.quantity, line.withdrawn, line.to_ship, line.request = 5, 2, 4, "accepted"
+    stage.session.flush()
+    heir = generation.next_generation(stage.container, stage.session, died)
+    assert heir is not None
+    assert derived(stage, heir) == [2]
+    assert accounted(stage, line) == Line(2, 2)
