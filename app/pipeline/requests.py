@@ -66,9 +66,9 @@ def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLin
             key,
             "left_out",
             turn="merchant",
-            text=f"Order {order.number}: you asked to cancel the fulfilment, and that was rejected because something of "
-            f"it had been ordered; but {left} × “{line.title[:60]}” is not on order and will not be. Refund it; or cancel "
-            "its fulfilment again when the rest is shipped, and request it anew if the buyer still wants it.",
+            text=f"Order {order.number}: you asked to cancel the fulfilment, and that was rejected because something "
+            f"of it had been ordered; but {left} × “{line.title[:60]}” is not on order and will not be. Refund it; or "
+            "cancel its fulfilment again when the rest is shipped, and request it anew if the buyer still wants it.",
             shop_id=order.shop_id,
             order_id=order.id,
         )
