@@ -187,6 +187,8 @@ class _Books:
             .group_by(PurchaseItem.id)
         )
         self._shown = {item_id: int(pieces) for item_id, pieces in session.execute(shown)}
+        kept_back = [line for lines in self._lines.values() for line in lines if line.kept_back]
+        self._left_out = requests.left_out(session, kept_back)
 
     def purchases_of(self, order: StoreOrder) -> tuple[Purchase, ...]:
         """Those that no later generation replaced."""
@@ -201,7 +203,10 @@ class _Books:
     def _line(self, order: StoreOrder, line: SourceLine) -> Line:
         held = self._items.get(line.id, ())
         purchases = [self._purchases[item.purchase_id] for item in held]
-        unwanted = order.cancelled or order.gone or not line.requires_shipping or requests.withdrawn(line, purchases)
+        unwanted = order.cancelled or order.gone or not line.requires_shipping
+        if requests.withdrawn(line, purchases):
+            # What the shop still expects, though nobody orders it, is a gap until its merchant was told.
+            unwanted |= not line.kept_back or line.id in self._left_out
         standing = [item for item in held if self._stands(self._purchases[item.purchase_id])]
         shipped = sum(min(self._shown.get(item.id, 0), item.quantity) for item in standing)
         others = sum(self._shown.get(item.id, 0) for item in held if item not in standing) if line.withdrawn else 0

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.domain.purchase_flow import UNSENT
-from app.models import Outbox, Purchase, PurchaseItem, SourceLine, StoreOrder
+from app.models import Outbox, Purchase, PurchaseItem, SourceLine, StoreOrder, Task
 from app.pipeline.order_book import Book
 from app.pipeline.record import audit, outbox, task
 from app.ports.storefront import Request
@@ -73,6 +73,14 @@ def tell_left_out(session: Session, order: StoreOrder, lines: Sequence[SourceLin
             order_id=order.id,
         )
     return keys
+
+
+def left_out(session: Session, lines: Sequence[SourceLine]) -> frozenset[int]:
+    """Ids of lines of which `tell_left_out` has told the merchant, in the orders of these."""
+    if not lines:
+        return frozenset()
+    mine = Task.order_id.in_({line.order_id for line in lines}), Task.kind == "left_out", ~Task.over
+    return frozenset(int(key.split(":")[1]) for key in session.scalars(sa.select(Task.dedupe_key).where(*mine)))
 
 
 def answer_cancellation(session: Session, order: StoreOrder, lines: Sequence[SourceLine], book: Book) -> None:

@@ -307,8 +307,10 @@ def test_what_is_left_of_an_order_that_came_to_nothing_is_told_as_well(stage: St
     derived(stage, made)
     assert f"left-out:{line.id}:1" not in stage.tasks()
     made.state, made.reason = "CANCELLED", "cancelled_by_shop"
+    assert accounted(stage, line) == Line(1, 0), "so the order is read again, which derives it anew"
     derived(stage, made)
     assert f"left-out:{line.id}:1" in stage.tasks()
+    assert accounted(stage, line) == Line(0, 0)
 
 
 def test_what_a_dead_purchase_shipped_is_not_made_up_for_by_what_was_taken_back(stage: Stage) -> None:
