@@ -127,6 +127,9 @@ def test_what_was_adopted_and_expires_is_followed_by_a_number_that_was_never_use
 def test_a_second_heir_beside_a_living_one_fails_by_the_unique_key(stage: Stage) -> None:
     given_up, heir = replaced(stage)
     assert heir.state == "HELD"
+    assert generation.next_generation(stage.container, stage.session, given_up) is None, "all is on its way"
+    stage.session.execute(sa.text("UPDATE source_line SET quantity = quantity * 2, to_ship = to_ship * 2"))
+    stage.session.expire_all()
     with pytest.raises(sa.exc.IntegrityError), stage.session.begin_nested():
         generation.next_generation(stage.container, stage.session, given_up)
 
