@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.domain.accounting import Gap, Line, OrderFacts, Share, judge
-from app.domain.purchase_flow import FOLLOWED, LIVE
-from app.models import ParcelItem, Purchase, PurchaseItem, ShippedParcel, Shop, SourceLine, StoreOrder
-from app.pipeline import requests
+from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
+from app.pipeline import order_book, requests
+from app.pipeline.order_book import Book
 from app.ports.errors import TryLater
 from app.ports.storefront import PlacedPage, StorefrontSession
 from app.shop_access import with_shop
@@ -158,62 +158,41 @@ class _Books:
 
     def __init__(self, session: Session, orders: Sequence[StoreOrder]) -> None:
         ids = [order.id for order in orders]
-        self._lines = _by("order_id", session.scalars(sa.select(SourceLine).where(_among(SourceLine.order_id, ids))))
-        purchases = session.scalars(
-            sa.select(Purchase).where(_among(Purchase.order_id, ids)).order_by(Purchase.id)
-        ).all()
-        self._purchases = {purchase.id: purchase for purchase in purchases}
-        mine = [*self._purchases]
-        self._of_order = _by("order_id", purchases)
-        heir = aliased(Purchase)
-        followed = sa.select(heir.previous_id).where(
-            _among(heir.order_id, ids), heir.previous_id.is_not(None), ~heir.gave_way
+        lines = session.scalars(sa.select(SourceLine).where(_among(SourceLine.order_id, ids))).all()
+        self._lines = _by("order_id", lines)
+        query = sa.select(Purchase).where(_among(Purchase.order_id, ids)).order_by(Purchase.id)
+        purchases = _by("order_id", session.scalars(query))
+        mine = [purchase.id for some in purchases.values() for purchase in some]
+        items = _by(
+            "purchase_id", session.scalars(sa.select(PurchaseItem).where(_among(PurchaseItem.purchase_id, mine)))
         )
-        gave_way = [one.id for one in purchases if one.gave_way]
-        self._replaced = {*session.scalars(followed), *gave_way}
-        items = sa.select(PurchaseItem).where(_among(PurchaseItem.purchase_id, mine), PurchaseItem.position == 1)
-        self._items = _by("source_line_id", session.scalars(items))
-        shown = (
-            sa.select(PurchaseItem.id, sa.func.sum(ParcelItem.quantity))
-            .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
-            .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
-            .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
-            .join(StoreOrder, StoreOrder.id == Purchase.order_id)
-            .where(
-                ShippedParcel.shown_at <= StoreOrder.read_at,  # else it is still among those open
-                _among(PurchaseItem.purchase_id, mine),
-                PurchaseItem.position == 1,
-            )
-            .group_by(PurchaseItem.id)
-        )
-        self._shown = {item_id: int(pieces) for item_id, pieces in session.execute(shown)}
-        kept_back = [line for lines in self._lines.values() for line in lines if line.kept_back]
-        self._left_out = requests.left_out(session, kept_back)
+        shown = order_book.in_parcels(session, _among(PurchaseItem.purchase_id, mine))
+        self._books = {
+            order_id: Book(some, [item for purchase in some for item in items.get(purchase.id, ())], shown)
+            for order_id, some in purchases.items()
+        }
+        self._left_out = requests.left_out(session, [line for line in lines if line.kept_back])
 
     def purchases_of(self, order: StoreOrder) -> tuple[Purchase, ...]:
         """Those that no later generation replaced."""
-        return tuple(one for one in self._of_order.get(order.id, ()) if one.id not in self._replaced)
+        return self._book(order).current
 
     def facts(self, order: StoreOrder, *, listed: bool) -> OrderFacts:
         """What `judge` needs."""
-        lines = [self._line(order, line) for line in self._lines.get(order.id, ())]
+        lines = [self.line(order, line) for line in self._lines.get(order.id, ())]
         states = [purchase.state for purchase in self.purchases_of(order)]
         return OrderFacts(listed, order.gone, order.cancelled, lines, states)
 
-    def _line(self, order: StoreOrder, line: SourceLine) -> Line:
-        held = self._items.get(line.id, ())
-        purchases = [self._purchases[item.purchase_id] for item in held]
-        unwanted = order.cancelled or order.gone or not line.requires_shipping
-        if requests.withdrawn(line, purchases):
-            # What the shop still expects, though nobody orders it, is a gap until its merchant was told.
-            unwanted |= not line.kept_back or line.id in self._left_out
-        standing = [item for item in held if self._stands(self._purchases[item.purchase_id])]
-        shipped = sum(min(self._shown.get(item.id, 0), item.quantity) for item in standing)
-        others = sum(self._shown.get(item.id, 0) for item in held if item not in standing) if line.withdrawn else 0
-        # Not less for what is refunded: Shopify does not count that as open, or it had been shipped.
-        expected = 0 if unwanted else max(min(line.to_ship + shipped, line.quantity - line.withdrawn - others), 0)
-        return Line(expected, sum(item.quantity for item in standing))
+    def line(self, order: StoreOrder, line: SourceLine) -> Line:
+        """What the shop expects of a line, and what is bought of it or is to be."""
+        book = self._book(order)
+        # What the shop still expects, though nobody orders it, is a gap until its merchant was told.
+        told = not line.kept_back or line.id in self._left_out
+        taken_back = told and requests.withdrawn(line, book.of(line))
+        return Line(0 if taken_back else book.expected(order, line), book.held(line))
 
-    def _stands(self, purchase: Purchase) -> bool:
-        """Whether it is alive, or refused with a decision still to come."""
-        return purchase.state in LIVE or (purchase.state in FOLLOWED and purchase.id not in self._replaced)
+    def _book(self, order: StoreOrder) -> Book:
+        return self._books.get(order.id, _EMPTY)
+
+
+_EMPTY = Book()

@@ -38,9 +38,14 @@ class Book:
         self._shown = shown or {}
         self._followed = {purchase.previous_id for purchase in purchases if not purchase.gave_way}
 
+    @property
+    def current(self) -> tuple[Purchase, ...]:
+        """Those that no later generation replaced."""
+        return tuple(one for one in self.purchases if one.id not in self._followed and not one.gave_way)
+
     def shown(self, line: SourceLine) -> Pieces:
         """Pieces that the shop shows as shipped by us."""
-        mine = [self._in_parcels(item) for item in self.items if item.source_line_id == line.id]
+        mine = [self._in_parcels(item) for item in self._firsts(line)]
         return Pieces(sum(pieces.least for pieces in mine), sum(pieces.most for pieces in mine))
 
     def _in_parcels(self, item: PurchaseItem) -> Pieces:
@@ -56,9 +61,12 @@ class Book:
         """Live items of a line, first position only (a bundle's further items repeat the quantity)."""
         return [
             (self.by_id[item.purchase_id], item)
-            for item in self.items
-            if item.source_line_id == line.id and item.position == 1 and self.by_id[item.purchase_id].state in LIVE
+            for item in self._firsts(line)
+            if self.by_id[item.purchase_id].state in LIVE
         ]
+
+    def _firsts(self, line: SourceLine) -> list[PurchaseItem]:
+        return [item for item in self.items if item.source_line_id == line.id and item.position == 1]
 
     def of(self, line: SourceLine) -> list[Purchase]:
         """All purchases that ever held the line."""
@@ -67,11 +75,7 @@ class Book:
 
     def settled_elsewhere(self, line: SourceLine) -> int:
         """Pieces of dead generations that wait for a person's decision: nothing new is made for them by itself."""
-        return sum(
-            item.quantity
-            for item in self.items
-            if item.source_line_id == line.id and item.position == 1 and self._waits(self.by_id[item.purchase_id])
-        )
+        return sum(item.quantity for item in self._firsts(line) if self._waits(self.by_id[item.purchase_id]))
 
     def _waits(self, purchase: Purchase) -> bool:
         return purchase.state in FOLLOWED and purchase.id not in self._followed
@@ -94,6 +98,21 @@ class Book:
             max(min(line.to_ship + mine.most, line.for_us - others.least), 0),
         )
 
+    def expected(self, order: StoreOrder, line: SourceLine) -> int:
+        """As `wanted`, to be compared with what is `held`: here a refund is none of what the shop shows as open.
+
+        Which piece a refund is of, counts do not tell. Buying goes by that of an open one, this by what Shopify says.
+        """
+        if order.cancelled or order.gone or not line.requires_shipping:
+            return 0
+        others = self._shipped_by(line, standing=False).least if line.withdrawn else 0
+        mine = self._shipped_by(line, standing=True).least
+        return max(min(line.to_ship + mine, line.quantity - line.withdrawn - others), 0)
+
+    def held(self, line: SourceLine) -> int:
+        """Pieces of purchases that stand."""
+        return sum(item.quantity for item in self._firsts(line) if self._stands(self.by_id[item.purchase_id]))
+
     def still(self, order: StoreOrder, line: SourceLine) -> int:
         """Pieces that purchases which are alive may hold without being too much."""
         if order.cancelled or order.gone:
@@ -103,8 +122,8 @@ class Book:
 
     def _shipped_by(self, line: SourceLine, *, standing: bool) -> Pieces:
         least = most = 0
-        for item in self.items:
-            if item.source_line_id == line.id and self._stands(self.by_id[item.purchase_id]) is standing:
+        for item in self._firsts(line):
+            if self._stands(self.by_id[item.purchase_id]) is standing:
                 shown = self._in_parcels(item)
                 least += min(shown.least, item.quantity)
                 most += min(shown.most, item.quantity)
@@ -127,12 +146,12 @@ def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:
     items = session.scalars(
         sa.select(PurchaseItem).where(PurchaseItem.purchase_id.in_([purchase.id for purchase in purchases]))
     ).all()
-    return Book(purchases, items, _shown(session, order, items))
+    return Book(purchases, items, in_parcels(session, PurchaseItem.id.in_([item.id for item in items])))
 
 
-def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -> dict[int, Pieces]:
-    """By item, as of the moment at which the order was read."""
-    certain = ShippedParcel.shown_at <= order.read_at
+def in_parcels(session: Session, these: sa.ColumnElement[bool]) -> dict[int, Pieces]:
+    """Pieces that the shop shows, by item of `these`, as of the moment at which the order was read."""
+    certain = ShippedParcel.shown_at <= StoreOrder.read_at
     rows = session.execute(
         sa.select(
             PurchaseItem.id,
@@ -141,11 +160,9 @@ def _shown(session: Session, order: StoreOrder, items: Sequence[PurchaseItem]) -
         )
         .join(ParcelItem, ParcelItem.purchase_item_id == PurchaseItem.id)
         .join(ShippedParcel, ShippedParcel.id == ParcelItem.parcel_id)
-        .where(
-            ShippedParcel.show_began_at.is_not(None),
-            PurchaseItem.id.in_([item.id for item in items]),
-            PurchaseItem.position == 1,
-        )
+        .join(Purchase, Purchase.id == PurchaseItem.purchase_id)
+        .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+        .where(ShippedParcel.show_began_at.is_not(None), PurchaseItem.position == 1, these)
         .group_by(PurchaseItem.id)
     )
     return {item_id: Pieces(int(least), int(most)) for item_id, least, most in rows}

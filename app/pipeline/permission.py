@@ -39,7 +39,9 @@ def worked(session: Session, shop_id: int, *, lacked: bool) -> None:
     if first is None:
         granted(session, shop_id, "outbox")
     else:
-        session.execute(sa.update(Outbox).where(Outbox.id == first).values(run_at=sa.func.clock_timestamp()))
+        now = sa.func.clock_timestamp()
+        later = Outbox.id == first, Outbox.state == "DUE", Outbox.run_at > now
+        session.execute(sa.update(Outbox).where(*later).values(run_at=now))
 
 
 def granted(session: Session, shop_id: int, by: str) -> None:

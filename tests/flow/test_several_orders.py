@@ -225,8 +225,8 @@ def test_closed_after_it_was_shipped_counts_as_refunded(world: World) -> None:
     assert world.tasks() == ["supplier_cancelled"]
 
 
-def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, unread: tuple[str, str]) -> None:
-    """Unpaid it must not be paid; paid, a person says that it is kept, and what is ordered later goes on."""
+def duplicate(world: World, unread: tuple[str, str]) -> str:
+    """The number of an order that turned up unpaid after a person had said "not there", and another was made."""
     lost, other = unread
     with world.container.database.transaction() as session:
         session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
@@ -234,6 +234,12 @@ def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, un
     world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
     world.read_again()
     world.settle(until=lambda: ("duplicate", "unpaid") in attached(world), seconds=10)
+    return lost
+
+
+def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, unread: tuple[str, str]) -> None:
+    """Unpaid it must not be paid; paid, a person says that it is kept, and what is ordered later goes on."""
+    lost = duplicate(world, unread)
     with pytest.raises(Conflict, match="Do not pay it"):
         orphans.dismiss(world.container, lost, by="staff:ann")
     with pytest.raises(Conflict, match="can be read"):
@@ -250,13 +256,7 @@ def test_a_duplicate_that_was_paid_and_is_kept_holds_nothing_up(world: World, un
 def test_an_unpaid_duplicate_that_nobody_can_read_holds_nothing_up_for_ever(
     world: World, unread: tuple[str, str], why: str
 ) -> None:
-    lost, other = unread
-    with world.container.database.transaction() as session:
-        session.execute(sa.text("UPDATE supplier_order SET recorded_at = recorded_at - interval '8 days'"))
-    not_there.give_up(world.container, 1, newest_seen=other, by="merchant:1", confirm_by="ann")
-    world.settle(until=lambda: world.states()[-1] == "PLACED_UNPAID", seconds=20)
-    world.read_again()
-    world.settle(until=lambda: ("duplicate", "unpaid") in attached(world), seconds=10)
+    lost = duplicate(world, unread)
     dead = world.container.timers.unreadable_after
     days = ASSUMED_WINDOW / world.container.settings.time_scale + dead
     with world.container.database.transaction() as session:

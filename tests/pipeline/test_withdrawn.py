@@ -172,11 +172,18 @@ def shipped(stage: Stage, purchase: Purchase, pieces: int, *, certain: bool = Tr
     stage.add(ParcelItem(parcel_id=stage.add(parcel).id, purchase_item_id=item.id, quantity=pieces))
 
 
+def beside(stage: Stage, first: Purchase, state: str, pieces: int, *, part: int = 2) -> Purchase:
+    """Another purchase of its order's first line."""
+    made = stage.purchase(state, (("P1", "S1", pieces),), part=part)
+    stage.items(made)[0].source_line_id, made.order_id = lines(stage, first)[0].id, first.order_id
+    return made
+
+
 def accounted(stage: Stage, line: SourceLine) -> Line:
     """How the day book sees it."""
     stage.session.flush()
     order = stage.session.get_one(StoreOrder, line.order_id)
-    return day_book._Books(stage.session, [order])._line(order, line)
+    return day_book._Books(stage.session, [order]).line(order, line)
 
 
 def test_what_was_about_to_be_shown_was_ordered_all_the_same(stage: Stage) -> None:
@@ -209,8 +216,7 @@ def test_a_piece_that_comes_back_may_be_owed_and_is_a_gap(stage: Stage) -> None:
     first = stage.purchase("SHIPPED", PIECE, outcome="PLACED")
     shipped(stage, first, 1)
     (line,) = lines(stage, first)
-    second = stage.purchase("HELD", PIECE, part=2)
-    stage.items(second)[0].source_line_id, second.order_id = line.id, first.order_id
+    second = beside(stage, first, "HELD", 1)
     line.quantity, line.to_ship, line.refunded = 2, 1, 1
     assert derived(stage, second) == [0]
     assert accounted(stage, line) == Line(2, 1)
@@ -240,8 +246,7 @@ def test_an_heir_does_not_take_what_another_part_brings(stage: Stage) -> None:
     died = stage.purchase("REFUNDED", (("P1", "S1", 2),), outcome="PLACED")
     shipped(stage, died, 1)
     (line,) = lines(stage, died)
-    other = stage.purchase("HELD", (("P1", "S1", 2),), part=2)
-    stage.items(other)[0].source_line_id, other.order_id = line.id, died.order_id
+    beside(stage, died, "HELD", 2)
     line.quantity, line.to_ship = 4, 3
     stage.session.flush()
     heir = generation.next_generation(stage.container, stage.session, died)
@@ -287,8 +292,7 @@ def test_what_is_left_out_of_one_line_is_told_as_well(stage: Stage) -> None:
     """Two of three were sent; the third one was not, and is asked back with them."""
     made = stage.purchase("PLACED_UNPAID", (("P1", "S1", 2),), outcome="PLACED")
     (line,) = lines(stage, made)
-    rest = stage.purchase("HELD", PIECE, part=2)
-    stage.items(rest)[0].source_line_id, rest.order_id = line.id, made.order_id
+    rest = beside(stage, made, "HELD", 1)
     line.quantity, line.at_our_location, line.request, line.to_ship = 3, True, requests.ASKED, 0
     derived(stage, made)
     assert (rest.state, line.withdrawn) == ("CANCELLED", 1)
