@@ -211,6 +211,21 @@ def test_what_is_shipped_before_the_rest_is_ordered_again_is_not_ordered_once_mo
     assert accounted(stage, line) == Line(2, 2)
 
 
+def test_what_a_dead_purchase_shipped_counts_when_its_heir_holds_too_much(stage: Stage) -> None:
+    """One of three was shipped, two are ordered anew, and the buyer wants one less: one is too much."""
+    died = stage.purchase("REFUNDED", (("P1", "S1", 3),), outcome="PLACED")
+    shipped(stage, died, 1)
+    (line,) = lines(stage, died)
+    line.to_ship = 2
+    stage.session.flush()
+    heir = generation.next_generation(stage.container, stage.session, died)
+    assert heir is not None
+    heir.state = "PLACED_UNPAID"
+    line.refunded, line.to_ship = 1, 1
+    derived(stage, heir)
+    assert stage.tasks() == [f"too-much:{line.id}:1"]
+
+
 def test_a_piece_that_comes_back_may_be_owed_and_is_a_gap(stage: Stage) -> None:
     """Two purchases of a line, one shipped. Whether a refund is of what was shipped or of what is open, nobody tells."""
     first = stage.purchase("SHIPPED", PIECE, outcome="PLACED")
