@@ -30,6 +30,7 @@ REMINDERS = (0.25, 0.5, 0.75, 0.9)
 ASSUMED_WINDOW = timedelta(days=20)
 """How long an order may wait to be paid where the supplier does not tell; only to remind, never to conclude."""
 AGAIN = timedelta(minutes=15)
+KIND = "supplier order"
 MOST_TOLD = 10
 """Orders whose reads break that are told one by one."""
 UNREAD_AFTER = timedelta(days=1)
@@ -63,11 +64,11 @@ def run(container: Container, claimed: Claim) -> None:
 def _failed(container: Container, order_id: int, error: str) -> None:
     with container.database.transaction() as session:
         order = session.get_one(SupplierOrder, order_id, with_for_update=True)
-        told = failing.told(session, "track") if order.track_error else frozenset()
-        if order.track_error and (str(order_id) in told or len(told) < MOST_TOLD):
-            failing.tell(session, "track", order_id, error)
+        told = failing.told(session, KIND) if order.track_error else frozenset()
+        if order.track_error and (order.external_id in told or len(told) < MOST_TOLD):
+            failing.tell(session, KIND, order.external_id, error)
         elif order.track_error:
-            failing.tell_many(session, "track", error)
+            failing.tell_many(session, KIND, error)
         order.track_error, order.track_lease_until = error, None
         order.track_run_at = sa.func.clock_timestamp() + AGAIN / container.settings.time_scale
 
@@ -119,10 +120,10 @@ def _news(session: Session, before: SupplierOrder, read: OrderRead | None, parce
 def reads_again(session: Session, order: SupplierOrder) -> None:
     """Its reads do not break any more, or nobody reads it any more."""
     order.track_error = ""
-    failing.worked(session, "track", order.id)
+    failing.worked(session, KIND, order.external_id)
     others = SupplierOrder.track_run_at.is_not(None), SupplierOrder.track_error != "", SupplierOrder.id != order.id
     if (session.scalar(sa.select(sa.func.count()).where(*others)) or 0) <= MOST_TOLD:
-        failing.many_worked(session, "track")
+        failing.many_worked(session, KIND)
 
 
 def _again(container: Container, before: SupplierOrder, wait: timedelta) -> None:

@@ -99,7 +99,8 @@ def test_a_supplier_order_whose_read_breaks_is_told_and_ended(world: World, monk
 
     with monkeypatch.context() as broken:
         broken.setattr(track, "apply_read", lambda *_: {}["x"])
-        for texts in ([], ["track 1 fails again and again (KeyError), which nobody foresaw"]):
+        number = world.created()[0]["order_id"]
+        for texts in ([], [f"supplier order {number} fails again and again (KeyError), which nobody foresaw"]):
             with pytest.raises(KeyError):
                 look()
             assert stored(world, SupplierOrder.track_error) == ["KeyError"]
