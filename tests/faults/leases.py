@@ -13,16 +13,15 @@ import sqlalchemy as sa
 from app.db import Database
 
 _LEASES = (
-    ("purchase", "lease_until"),
-    ("inbox", "lease_until"),
-    ("outbox", "lease_until"),
-    ("periodic_job", "lease_until"),
-    ("credential", "lease_until"),
-    ("shop", "poll_lease_until"),
-    ("shop", "account_lease_until"),
-    ("supplier_order", "track_lease_until"),
+    ("purchase", "id", "lease_until"),
+    ("inbox", "id", "lease_until"),
+    ("outbox", "id", "lease_until"),
+    ("periodic_job", "name", "lease_until"),
+    ("credential", "id", "lease_until"),
+    ("shop", "id", "poll_lease_until"),
+    ("shop", "id", "account_lease_until"),
+    ("supplier_order", "id", "track_lease_until"),
 )
-_PAUSE = """UPDATE purchase SET run_at = now() WHERE state = 'READY' AND run_at > now()"""
 
 
 class Leases:
@@ -39,15 +38,24 @@ class Leases:
         if fired <= self._seen:
             return
         self._seen |= fired
-        for table, column in _LEASES:
-            self._end(f"UPDATE {table} SET {column} = now() WHERE {column} > now()")
-        self._end(_PAUSE)
+        for table, key, column in _LEASES:
+            self._over(table, key, column)
+        self._over_pauses()
 
     def pauses(self) -> None:
         """Whoever waits before another try tries now."""
         if self._seen:
-            self._end(_PAUSE)
+            self._over_pauses()
 
-    def _end(self, statement: str) -> None:
-        with self._database.transaction() as session:
-            session.execute(sa.text(statement))
+    def _over_pauses(self) -> None:
+        self._over("purchase", "id", "run_at", "state = 'READY'")
+
+    def _over(self, table: str, key: str, column: str, which: str = "true") -> None:
+        """Row by row, each in a transaction of its own: who holds one row only stands in nobody's way for ever."""
+        later = f"{which} AND {column} > now()"
+        with self._database.reading() as session:
+            keys = session.scalars(sa.text(f"SELECT {key} FROM {table} WHERE {later}")).all()
+        for one in keys:
+            with self._database.transaction() as session:
+                ended = sa.text(f"UPDATE {table} SET {column} = now() WHERE {key} = :one AND {later}")
+                session.execute(ended, {"one": one})
