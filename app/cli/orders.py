@@ -32,7 +32,7 @@ def show(container: Container, ref: str) -> Answer:
     """The whole story of an order.
 
     REF is our id, the shop's order number (#1001), its id there, the supplier's order id, our number there, or a
-    tracking number.
+    tracking number, also one that the supplier replaced since.
     """
     data = story.tell(container, ref)
     return Answer(data, page(data))

@@ -96,6 +96,8 @@ def alerts(
         + f": {row['text']}"
         for row in rows
     ]
+    if len(rows) == limit:
+        lines.append(f"These are the newest {limit}. --limit shows more.")
     return Answer(rows, "\n".join(lines) or "No alert is open.")
 
 

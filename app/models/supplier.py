@@ -134,6 +134,13 @@ class ShippedParcel(Base):
     __table_args__ = (
         sa.UniqueConstraint("supplier_order_id", "tracking_number"),
         sa.Index("ix_shipped_parcel_unshown", "seen_at", postgresql_where=sa.text("shown_number <> tracking_number")),
+        sa.Index(
+            "ix_shipped_parcel_former_numbers",
+            "former_numbers",
+            postgresql_using="gin",
+            postgresql_ops={"former_numbers": "jsonb_path_ops"},
+            postgresql_where=sa.text("former_numbers <> '[]'"),
+        ),
     )
 
 

@@ -93,6 +93,10 @@ def _by_other(session: Session, ref: str) -> list[int]:
         .join(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
         .join(ShippedParcel, ShippedParcel.supplier_order_id == SupplierOrder.id)
         .where(ShippedParcel.tracking_number == ref),
+        sa.select(Purchase.order_id)
+        .join(SupplierOrder, SupplierOrder.purchase_id == Purchase.id)
+        .join(ShippedParcel, ShippedParcel.supplier_order_id == SupplierOrder.id)
+        .where(sa.text("former_numbers <> '[]'"), ShippedParcel.former_numbers.contains([ref])),
     )
     for query in choices:
         ids = list(dict.fromkeys(int(found) for found in session.scalars(query.limit(20))))

@@ -613,6 +613,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_shipped_parcel')),
     sa.UniqueConstraint('supplier_order_id', 'tracking_number', name=op.f('uq_shipped_parcel_supplier_order_id_tracking_number'))
     )
+    op.create_index('ix_shipped_parcel_former_numbers', 'shipped_parcel', ['former_numbers'], unique=False, postgresql_using='gin', postgresql_ops={'former_numbers': 'jsonb_path_ops'}, postgresql_where=sa.text("former_numbers <> '[]'"))
     op.create_index(op.f('ix_shipped_parcel_supplier_order_id'), 'shipped_parcel', ['supplier_order_id'], unique=False)
     op.create_index(op.f('ix_shipped_parcel_tracking_number'), 'shipped_parcel', ['tracking_number'], unique=False)
     op.create_index('ix_shipped_parcel_unshown', 'shipped_parcel', ['seen_at'], unique=False, postgresql_where=sa.text('shown_number <> tracking_number'))
@@ -668,6 +669,7 @@ def downgrade() -> None:
     op.drop_index('ix_shipped_parcel_unshown', table_name='shipped_parcel', postgresql_where=sa.text('shown_number <> tracking_number'))
     op.drop_index(op.f('ix_shipped_parcel_tracking_number'), table_name='shipped_parcel')
     op.drop_index(op.f('ix_shipped_parcel_supplier_order_id'), table_name='shipped_parcel')
+    op.drop_index('ix_shipped_parcel_former_numbers', table_name='shipped_parcel', postgresql_using='gin', postgresql_ops={'former_numbers': 'jsonb_path_ops'}, postgresql_where=sa.text("former_numbers <> '[]'"))
     op.drop_table('shipped_parcel')
     op.drop_index('uq_task_present', table_name='task', postgresql_where=sa.text('NOT over'))
     op.drop_index('ix_task_open', table_name='task', postgresql_where=sa.text('done_at IS NULL AND mailed_at IS NULL'))

@@ -55,6 +55,12 @@ def test_story_of_an_order_explains_it_without_personal_data(world: World) -> No
     parcel = data["parcels"][0]["tracking_number"]
     for ref in (row["number"], str(made["id"]), created, parcel, world.purchases()[0].out_order_id):
         assert story.tell(world.container, ref)["order"]["id"] == row["id"], ref
+    replaced = 'UPDATE shipped_parcel SET former_numbers = \'["OLDER-1", "OLDER-2"]\''
+    with world.container.database.transaction() as session:
+        session.execute(sa.text(replaced))
+    assert story.tell(world.container, "OLDER-2")["order"]["id"] == row["id"]
+    with pytest.raises(NotFound):
+        story.tell(world.container, "OLDER-3")
     assert data["stands"]["state"] == "SHIPPED"
     assert created in data["stands"]["text"]
     assert data["stands"]["turn"] == "supplier"
