@@ -75,21 +75,21 @@ def _told(session: Session, order: SupplierOrder, lasted: timedelta) -> tuple[st
     it = f"supplier order {order.external_id}"
     if order.standing == "checking" and lasted >= CHECKED_AFTER:
         text = (
-            f"{it} has stood at {order.status} for more than a day and is neither paid nor waiting to be paid. Look "
-            "at it in the account there: it may wait for something that only its holder can do."
+            f"{it} has been {order.status} for more than a day: it is neither paid nor waiting for payment. Look at it "
+            "in the account there: it may need something that only the account's holder can do."
         )
         return "payment_checked", order.status, text
     if order.standing == "shipped" and lasted >= NUMBER_AFTER and not _has_parcels(session, order):
         text = (
-            f"{it} is said to be shipped for more than {NUMBER_AFTER.days} days and no tracking number is told, so "
+            f"{it} was marked as shipped more than {NUMBER_AFTER.days} days ago, but it has no tracking number, so "
             "your shop shows none. Look at the order in the account there, or ask the seller."
         )
         return "no_tracking", "", text
     if order.standing == "delivered":
         left, all_pieces = parcels.missing(session, order)
         text = (
-            f"{it} is said to have arrived, and {left} of {all_pieces} pieces were in no parcel that we were told of, "
-            "so your shop shows them as not sent. Ask your buyer or the seller, and mark them there by hand."
+            f"{it} is marked as delivered, but {left} of {all_pieces} pieces were in no parcel that we were told of, "
+            "so your shop shows them as not sent. Ask your buyer or the seller, and mark them as sent by hand."
         )
         return ("arrived_unseen", str(left), text) if left else ("", "", "")
     return "", "", ""
