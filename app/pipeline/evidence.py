@@ -27,8 +27,10 @@ from app.models import (
     SupplierOrder,
 )
 from app.pipeline import fit, forgotten, late, locks, recall
-from app.pipeline.adopt import apply_read, belongs, coverage, open_attempt, row
+from app.pipeline.adopt import belongs, open_attempt, row
+from app.pipeline.follow import coverage
 from app.pipeline.record import task
+from app.pipeline.supplier_read import apply_read
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import OrderShipping

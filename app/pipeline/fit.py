@@ -15,7 +15,7 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.models import Attempt, Purchase, PurchaseItem, SupplierOrder, SupplierOrderItem
 from app.pipeline import locks
-from app.pipeline.adopt import window
+from app.pipeline.supplier_read import window
 from app.ports.supplier import SupplierOrder as OrderRead
 
 EARLY = datetime(2000, 1, 1, tzinfo=UTC)

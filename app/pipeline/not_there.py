@@ -26,9 +26,11 @@ from app.models import (
     SupplierOrderItem,
 )
 from app.pipeline import closing, evidence, fit, generation, locks, match, reconcile, unverified
-from app.pipeline.adopt import CLOCK, coverage, follow, open_attempt
+from app.pipeline.adopt import open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
+from app.pipeline.follow import coverage, follow
 from app.pipeline.record import audit, end_alerts, end_tasks, move
+from app.pipeline.supplier_read import CLOCK
 from app.ports.errors import OutsideError
 from app.ports.money import Money
 from app.ports.supplier import SupplierOrder as OrderRead

@@ -19,7 +19,7 @@ from app.models import (
     StoreOrder,
 )
 from app.pipeline import breaker, closing, evidence, generation, locks
-from app.pipeline.adopt import coverage
+from app.pipeline.follow import coverage
 from app.pipeline.record import alert, audit, end_tasks, move, task
 from app.ports.errors import OutsideError
 from app.shop_access import with_account

@@ -15,10 +15,11 @@ from app.domain.timing import pick
 from app.errors import NotFound
 from app.models import Alert, Purchase, ShippedParcel, StoreOrder, SupplierOrder
 from app.pipeline import breaker, evidence, failing, fit, late, locks, standstill, unverified
-from app.pipeline.adopt import apply_read, follow
 from app.pipeline.due import Claim, claim
+from app.pipeline.follow import follow
 from app.pipeline.parcels import store as store_parcels
 from app.pipeline.record import alert, end_alerts, end_tasks, task
+from app.pipeline.supplier_read import apply_read
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.supplier import SupplierOrder as OrderRead
 from app.ports.supplier import SupplierParcel

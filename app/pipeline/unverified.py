@@ -25,7 +25,8 @@ from app.models import (
     SupplierOrder,
 )
 from app.pipeline import evidence, fit, locks
-from app.pipeline.adopt import belongs, follow, open_attempt, resolved, row
+from app.pipeline.adopt import belongs, open_attempt, resolved, row
+from app.pipeline.follow import follow
 from app.pipeline.record import alert, audit, move, outbox
 from app.ports.errors import OutsideError
 from app.ports.supplier import SupplierOrder as OrderRead

@@ -13,8 +13,8 @@ from app.domain.purchase_flow import STATES
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Purchase, Shop, StoreOrder, SupplierOrder
 from app.pipeline import evidence, generation, locks, not_there, reconcile, unverified
-from app.pipeline.adopt import follow
 from app.pipeline.computed import APPROVABLE
+from app.pipeline.follow import follow
 from app.pipeline.record import audit, end_tasks
 from app.ports.money import Money
 from app.services import standing

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.journal import Entry
 from app.models import Alert, Attempt, Breaker, Evidence, Interlock, Purchase, Spend, SupplierOrder
-from app.pipeline import adopt, not_there
+from app.pipeline import follow, not_there
 from app.pipeline.buy import outcome
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
 from tests.flow.test_unclear import fault, order
@@ -266,7 +266,7 @@ def test_what_is_over_does_not_follow_its_orders_any_more(world: World, unclear:
     assert say(world, unclear, PlaceOutcome.PLACED, made)
     with world.container.database.transaction() as session:
         session.execute(sa.update(Purchase).values(state=state))
-        adopt.follow(world.container, session, session.get_one(Purchase, 1, with_for_update=True))
+        follow.follow(world.container, session, session.get_one(Purchase, 1, with_for_update=True))
     assert world.states() == [state]
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from app import shop_access
 from app.jobs import sweep
 from app.models import Attempt, Breaker, Credential, Inbox, Purchase, Shop, SupplierOrder
-from app.pipeline import adopt, import_order, locks, poll
+from app.pipeline import import_order, locks, poll, supplier_read
 from app.pipeline.buy import step
 from app.pipeline.due import Claim
 from app.ports.errors import TryLater
@@ -97,7 +97,7 @@ def test_one_closed_read_is_no_proof_however_often_it_is_told(world: World) -> N
             row = session.scalars(sa.select(SupplierOrder).with_for_update()).one()
             row.read_at = world.container.clock.now() + (timedelta(hours=-1) if later else timedelta(hours=1))
             for _ in range(times):
-                adopt.apply_read(world.container, session, row, read)
+                supplier_read.apply_read(world.container, session, row, read)
                 row.read_at = world.container.clock.now() + timedelta(hours=1)
             return bool(row.closed)
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict
 from app.models import Attempt, Credential, Interlock, SupplierOrder, SupplierOrderItem
-from app.pipeline import adopt, evidence, fit, locks, not_there
+from app.pipeline import adopt, evidence, fit, locks, not_there, supplier_read
 from app.pipeline.track import ASSUMED_WINDOW
 from app.ports.supplier import OrderPayment, OrderShipping
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -300,7 +300,7 @@ def test_an_order_that_is_found_after_the_first_was_shipped_is_followed_like_it(
             locks.account(session, first.account_id)
             candidates = fit.fitting(world.container, session, first.account_id, what)
             order = adopt.row(session, first.account_id, "8100000099999999", "push")
-            adopt.apply_read(world.container, session, order, what)
+            supplier_read.apply_read(world.container, session, order, what)
             if order.purchase_id is None:
                 return evidence.attach(world.container, session, order, what, candidates, source="push")
             return order.payment

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict
 from app.models import Attempt, Purchase, Shop, Spend, StoreOrder, SupplierOrder
-from app.pipeline import adopt, locks, match, track
+from app.pipeline import locks, match, supplier_read, track
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert
 from app.ports.money import Money
@@ -155,7 +155,7 @@ def read_as(world: World, **changes: object) -> None:
         locks.account(session, bought.account_id)
         purchase = locks.purchase(session, bought.purchase_id or 0)
         row = session.get_one(SupplierOrder, bought.id, with_for_update=True)
-        adopt.apply_read(world.container, session, row, replace(read, **changes), purchase)  # type: ignore[arg-type]
+        supplier_read.apply_read(world.container, session, row, replace(read, **changes), purchase)  # type: ignore[arg-type]
 
 
 def test_refunding_what_waits_for_a_decision_keeps_the_part_that_is_wanted(world: World) -> None:

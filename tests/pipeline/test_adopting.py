@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from app import db
 from app.models import Audit, Purchase, SupplierOrder, Task
-from app.pipeline import adopt
+from app.pipeline import adopt, follow, supplier_read
 from app.pipeline.record import alert, task
 from app.ports.money import Money
 from app.ports.supplier import OrderPayment, OrderShipping, PayResult
@@ -147,7 +147,7 @@ def test_what_is_read_is_kept(stage: Stage) -> None:
     order = stage.supplier_order("81", payment="checking", read_at=None, total=None)
     paid_at, until = stage.now - timedelta(minutes=3), stage.now + timedelta(hours=2)
     read = stage.read("81", payment=OrderPayment.UNPAID, total=Money(77, "EUR"), paid_at=paid_at, pay_until=until)
-    adopt.apply_read(stage.container, stage.session, order, read)
+    supplier_read.apply_read(stage.container, stage.session, order, read)
     assert (order.status, order.payment, order.total, order.currency) == ("PLACE_ORDER_SUCCESS", "unpaid", 77, "EUR")
     assert (order.created_at_supplier, order.paid_at, order.pay_until) == (read.created_at, paid_at, until)
     assert order.read_at is not None
@@ -163,7 +163,9 @@ def test_money_and_parcels_do_not_go_back(stage: Stage) -> None:
         (OrderPayment.CHECKING, OrderShipping.DELIVERED, ("paid", "delivered")),
         (OrderPayment.CHECKING, OrderShipping.SHIPPED, ("paid", "delivered")),
     ):
-        adopt.apply_read(stage.container, stage.session, order, stage.read("81", payment=payment, shipping=shipping))
+        supplier_read.apply_read(
+            stage.container, stage.session, order, stage.read("81", payment=payment, shipping=shipping)
+        )
         assert (order.payment, order.shipping) == wanted
 
 
@@ -173,7 +175,7 @@ def test_closed_counts_when_it_was_seen_twice_with_some_time_between(stage: Stag
 
     def look(read: Any, *, seconds: float) -> tuple[int, bool]:
         order.read_at = db.now(stage.session) - timedelta(seconds=seconds)
-        adopt.apply_read(stage.container, stage.session, order, read)
+        supplier_read.apply_read(stage.container, stage.session, order, read)
         return order.closed_seen, order.closed
 
     assert look(closed, seconds=0) == (1, False)
@@ -187,7 +189,7 @@ def test_closed_counts_when_it_was_seen_twice_with_some_time_between(stage: Stag
 
 def test_seen_closed_at_the_first_read_is_one_look(stage: Stage) -> None:
     order = stage.supplier_order("81", read_at=None)
-    adopt.apply_read(stage.container, stage.session, order, stage.read("81", closed=True))
+    supplier_read.apply_read(stage.container, stage.session, order, stage.read("81", closed=True))
     assert (order.closed_seen, order.closed) == (1, False)
 
 
@@ -200,9 +202,9 @@ def test_a_child_is_mapped_to_the_item_that_it_covers_each_once(stage: Stage) ->
     order = stage.supplier_order("81", mine, read_at=None)
     other = stage.supplier_order("80", gone, read_at=None)
     items = (("P1", "S1", 1), ("P1", "", 1), ("linked", "S2", 1), ("P2", "S2", 1), ("P9", "S1", 1))
-    adopt.apply_read(stage.container, stage.session, order, stage.read("81", items))
+    supplier_read.apply_read(stage.container, stage.session, order, stage.read("81", items))
     assert [item.purchase_item_id for item in stage.stored(order)] == [first.id, second.id, third.id, None, None]
-    adopt.apply_read(stage.container, stage.session, other, stage.read("80", ONE))
+    supplier_read.apply_read(stage.container, stage.session, other, stage.read("80", ONE))
     assert [item.purchase_item_id for item in stage.stored(other)] == [None], "nothing is wanted of it any more"
 
 
@@ -211,7 +213,7 @@ def test_a_closed_child_is_noted_at_its_own_item(stage: Stage) -> None:
     order, other = stage.supplier_order("81", mine, TWO), stage.supplier_order("80", None, TWO)
     read = stage.read("81", TWO)
     closed = replace(read.items[1], closed=True, closed_reason="no stock")
-    adopt.apply_read(stage.container, stage.session, order, replace(read, items=(read.items[0], closed)))
+    supplier_read.apply_read(stage.container, stage.session, order, replace(read, items=(read.items[0], closed)))
     assert [(item.closed, item.closed_reason) for item in stage.stored(order)] == [(False, ""), (True, "no stock")]
     assert [item.closed for item in stage.stored(other)] == [False, False]
     assert stage.tasks() == [f"partly-closed:{mine.id}:1"]
@@ -228,9 +230,9 @@ def test_the_first_clear_order_tells_whether_the_suppliers_clock_is_read_right(
     times = (stage.now - timedelta(days=9), made) if alternatives else ()
     read = stage.read("81", created_at=None if alternatives else made, created_at_alternatives=times)
     if right:
-        alert(stage.session, adopt.CLOCK, "supplier_clock", "as it was before")
-    adopt.apply_read(stage.container, stage.session, stage.supplier_order("81", mine, read_at=None), read)
-    assert stage.alerts() == ([] if right else [adopt.CLOCK])
+        alert(stage.session, supplier_read.CLOCK, "supplier_clock", "as it was before")
+    supplier_read.apply_read(stage.container, stage.session, stage.supplier_order("81", mine, read_at=None), read)
+    assert stage.alerts() == ([] if right else [supplier_read.CLOCK])
 
 
 @pytest.mark.parametrize("how", ["no time", "never sent", "not by its answer", "read before", "an orphan"])
@@ -244,20 +246,20 @@ def test_other_orders_say_nothing_about_the_clock(stage: Stage, how: str) -> Non
         **more,
     )
     made = None if how == "no time" else stage.now - timedelta(days=9)
-    adopt.apply_read(stage.container, stage.session, order, stage.read("81", created_at=made))
+    supplier_read.apply_read(stage.container, stage.session, order, stage.read("81", created_at=made))
     assert stage.alerts() == []
 
 
 def test_too_many_of_one_make_up_for_none_of_another_and_other_purchases_orders_for_nothing(stage: Stage) -> None:
     mine, other = stage.purchase("UNKNOWN", TWO), stage.purchase("UNKNOWN", TWO)
-    assert adopt.coverage(stage.session, mine) == (0, 3)
+    assert follow.coverage(stage.session, mine) == (0, 3)
     stage.supplier_order("81", mine, (("P1", "S1", 5),))
     stage.supplier_order("82", other, TWO)
-    assert adopt.coverage(stage.session, mine) == (2, 3)
+    assert follow.coverage(stage.session, mine) == (2, 3)
     rest = stage.supplier_order("83", mine, (("P2", "S2", 1),))
-    assert adopt.coverage(stage.session, mine) == (3, 3)
+    assert follow.coverage(stage.session, mine) == (3, 3)
     stage.stored(rest)[0].given_up = True
-    assert adopt.coverage(stage.session, mine) == (2, 3)
+    assert follow.coverage(stage.session, mine) == (2, 3)
 
 
 ENDED = {"VOID", "CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}
@@ -267,7 +269,7 @@ ENDED = {"VOID", "CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFU
 def test_what_has_ended_is_not_moved_by_its_orders(stage: Stage, state: str) -> None:
     mine = stage.purchase(state, outcome="PLACED")
     stage.supplier_order("81", mine, ONE, payment="paid", shipping="delivered")
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert mine.state == state
     assert stage.spend(mine) == ("RESERVED", None)
 
@@ -276,7 +278,7 @@ def test_no_order_or_a_duplicate_moves_nothing(stage: Stage) -> None:
     mine, other = stage.purchase("UNKNOWN", outcome="UNKNOWN"), stage.purchase("UNKNOWN", outcome="UNKNOWN")
     stage.supplier_order("81", other, ONE, payment="paid")
     stage.supplier_order("82", mine, ONE, payment="paid", role="duplicate")
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.state, stage.tasks(), stage.alerts()) == ("UNKNOWN", [], [])
 
 
@@ -289,7 +291,7 @@ def test_orders_that_hold_everything_resolve_an_unclear_purchase(stage: Stage, s
     told(stage, mine)
     stage.supplier_order("81", mine, ONE)
     stage.supplier_order("82", mine, TWO[1:], source="human")
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.state, mine.reason) == ("PAY_BLOCKED", "price_over_limit")
     settled = adopt.open_attempt(stage.session, mine)
     assert settled is not None
@@ -303,21 +305,21 @@ def test_a_part_that_was_found_is_told_once_all_its_orders_were_read(stage: Stag
     mine = stage.purchase("UNKNOWN", TWO, outcome="UNKNOWN", facts={"code": "cut"})
     stage.supplier_order("81", mine, ONE)
     unread = stage.supplier_order("82", mine, read_at=None)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.reason, mine.facts) == ("", {"code": "cut"})
     unread.read_at = stage.now
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.state, mine.reason, mine.facts) == ("UNKNOWN", "partly_found", {"code": "cut", "found": 2, "of": 3})
     mine.reason = "as a person left it"
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert mine.reason == "as a person left it", "told once"
 
 
 def test_while_it_is_being_sent_a_part_says_nothing(stage: Stage) -> None:
     mine = stage.purchase("SENDING", TWO, outcome="OPEN")
     stage.supplier_order("81", mine, ONE)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.state, mine.reason, mine.facts) == ("SENDING", "", {})
 
 
@@ -326,15 +328,15 @@ def test_a_gap_of_a_placed_purchase_is_told_until_it_is_filled(stage: Stage) -> 
     stage.lock(mine, "S1")
     stage.lock(other, "S2")
     order = stage.supplier_order("81", mine, ONE, read_at=None, total=500)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (stage.tasks(), stage.alerts()) == ([], []), "not before all of them were read"
     order.read_at = stage.now
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (stage.tasks(), stage.alerts()) == ([f"partial:{mine.id}"], [f"partial:{mine.id}"])
     assert stage.locked() == {mine.id, other.id}
     stage.supplier_order("82", mine, TWO[1:], total=500)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (stage.tasks(), stage.alerts()) == ([], [])
     assert stage.locked() == {other.id}
 
@@ -349,7 +351,7 @@ def test_whichever_is_left_of_a_gap_ends_when_it_is_filled(stage: Stage, what: s
     if what == "lock":
         stage.lock(mine, "S1")
     stage.supplier_order("81", mine, ONE)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (stage.tasks(), stage.alerts(), stage.locked()) == ([], [], set())
 
 
@@ -358,15 +360,15 @@ def test_what_living_orders_cost_is_what_was_spent(stage: Stage) -> None:
     stage.supplier_order("81", mine, ONE, total=300)
     second = stage.supplier_order("82", mine, ONE, total=400)
     third = stage.supplier_order("83", mine, ONE, total=None)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.spend(mine) == ("RESERVED", None), "one of them is not known yet"
     third.total, third.currency = 500, "EUR"
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.spend(mine) == ("RESERVED", None), "caps are in the currency of the quote"
     third.currency, second.closed = "USD", True
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.spend(mine) == ("SETTLED", 800)
     assert stage.spend(other) == ("RESERVED", None)
 
@@ -374,7 +376,7 @@ def test_what_living_orders_cost_is_what_was_spent(stage: Stage) -> None:
 def test_a_send_that_bought_nothing_costs_nothing(stage: Stage) -> None:
     mine = stage.purchase("PLACED_UNPAID", outcome="NOT_EXECUTED")
     stage.supplier_order("81", mine, ONE)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.spend(mine) == ("RESERVED", None)
 
 
@@ -383,7 +385,7 @@ def test_closed_unpaid_gives_its_money_back_and_is_bought_once_more_by_itself(st
     mine = stage.purchase("PLACED_UNPAID", outcome="PLACED", generation=2 if again else 1)
     task(stage.session, f"partly-closed:{mine.id}:1", "partly_closed", turn="merchant", text="?")
     stage.supplier_order("81", mine, ONE, closed=True, closed_seen=2)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     heir = stage.session.scalars(sa.select(Purchase).where(Purchase.previous_id == mine.id)).one()
     assert (mine.state, mine.reason, stage.spend(mine)) == ("EXPIRED", "expired_unpaid", ("RELEASED", 0))
     assert (heir.state, heir.reason) == (("HELD", "expired_unpaid") if again else ("HELD", "mapping_missing"))
@@ -394,14 +396,14 @@ def test_closed_unpaid_gives_its_money_back_and_is_bought_once_more_by_itself(st
 def test_closed_unpaid_ends_where_the_buyer_wants_nothing_any_more(stage: Stage) -> None:
     mine = stage.purchase("PLACED_UNPAID", outcome="PLACED", cancel_requested_at=stage.now)
     stage.supplier_order("81", mine, ONE, closed=True, closed_seen=2)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.state, mine.reason, stage.tasks()) == ("CANCELLED", "cancelled_by_shop", [])
 
 
 def test_closed_unpaid_is_not_bought_again_while_a_part_may_stand_elsewhere(stage: Stage) -> None:
     mine = stage.purchase("PLACED_UNPAID", TWO, outcome="PLACED")
     stage.supplier_order("81", mine, ONE, closed=True, closed_seen=2)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert mine.state == "EXPIRED"
     assert f"expired:{mine.id}" in stage.tasks()
     assert stage.session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == mine.id)) is None
@@ -422,7 +424,7 @@ def test_closed_after_it_was_paid_is_the_merchants_to_decide(stage: Stage, shipp
                 purchase_id=one.id,
             )
     stage.supplier_order("81", mine, ONE, payment="paid", shipping=shipping, closed=True, closed_seen=2)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert (mine.state, stage.spend(mine)[0]) == (state, "RELEASED")
     wanted = {f"other:{mine.id}", f"ask_supplier_to_cancel:{other.id}", f"other:{other.id}", f"closed:{mine.id}"}
     assert set(stage.tasks()) == wanted
@@ -432,11 +434,11 @@ def test_seen_closed_once_is_neither_closed_nor_going_on(stage: Stage) -> None:
     mine = stage.purchase("PLACED_PAID", TWO, outcome="PLACED")
     stage.supplier_order("81", mine, ONE, payment="paid", closed=True, closed_seen=2)
     rest = stage.supplier_order("82", mine, TWO[1:], payment="paid", closed_seen=1)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.tasks() == []
     rest.closed_seen = 0
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.tasks() == [f"partly-closed:{mine.id}:2"]
 
 
@@ -449,7 +451,7 @@ def test_each_total_over_the_limit_is_asked_about_once(stage: Stage) -> None:
     for total in ("16.00 USD", "16.00 USD", "17.00 USD"):
         order.total = int(float(total.split()[0]) * 100)
         stage.session.flush()
-        adopt.follow(stage.container, stage.session, mine)
+        follow.follow(stage.container, stage.session, mine)
         assert (mine.state, mine.reason, mine.facts["total"]) == ("PAY_BLOCKED", "price_over_limit", total)
         assert [key for key in stage.tasks() if key.startswith("price")] == [f"price:{mine.id}:{total}"]
     text = stage.session.scalars(sa.select(Task.text).where(Task.dedupe_key.startswith("price"), ~Task.over)).one()
@@ -458,7 +460,7 @@ def test_each_total_over_the_limit_is_asked_about_once(stage: Stage) -> None:
     assert "15.00 USD" in text
     order.total = 1500
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert mine.state == "PLACED_UNPAID"
     assert [key for key in stage.tasks() if key.startswith("price")] == []
 
@@ -478,16 +480,16 @@ def test_an_automatic_payment_over_the_limit_ends_automatic_payment(
     stage.shop.autopay = True
     mine = stage.purchase("PLACED_UNPAID", outcome="PLACED", autopay=autopay)
     stage.supplier_order("81", mine, ONE, total=total, payment=payment)
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.shop.autopay is not over
     assert (f"autopay-over:{mine.id}" in stage.alerts()) is over
     switched = sa.select(sa.func.count()).select_from(Audit).where(Audit.action == "autopay_off")
-    adopt.follow(stage.container, stage.session, mine)
+    follow.follow(stage.container, stage.session, mine)
     assert stage.session.scalar(switched) == int(over)
 
 
 def test_the_windows_are_never_shorter_than_what_the_supplier_tells(stage: Stage) -> None:
-    assert adopt.window(stage.container) == (timedelta(minutes=2), timedelta(minutes=60))
+    assert supplier_read.window(stage.container) == (timedelta(minutes=2), timedelta(minutes=60))
     short = replace(stage.container.timers, match_before=timedelta(0), match_after=timedelta(seconds=1))
     least = timedelta(seconds=2)
-    assert adopt.window(replace(stage.container, timers=short)) == (least, least)
+    assert supplier_read.window(replace(stage.container, timers=short)) == (least, least)

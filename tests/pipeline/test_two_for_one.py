@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.models import Outbox, Purchase, SourceLine, SupplierOrder, Task
-from app.pipeline import adopt, late, track
+from app.pipeline import adopt, follow, late, supplier_read, track
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert, task
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
@@ -159,7 +159,7 @@ def test_a_gap_is_not_filled_by_what_holds_more_than_it(stage: Stage) -> None:
     answered(stage, mine, "81")
     whole = order(stage, "81")
     assert whole.role == "bought"
-    adopt.apply_read(stage.container, stage.session, whole, stage.read("81", TWO), mine)
+    supplier_read.apply_read(stage.container, stage.session, whole, stage.read("81", TWO), mine)
     assert late.surplus(stage.session, mine)
     assert (part.role, whole.role) == ("duplicate", "bought")
     assert not late.surplus(stage.session, mine)
@@ -211,6 +211,6 @@ def test_what_the_merchant_must_not_send_is_over_when_it_is_closed(stage: Stage)
     found = turns_up(stage, given_up)
     found.closed, found.payment = True, "unpaid"
     stage.session.flush()
-    adopt.follow(stage.container, stage.session, given_up)
+    follow.follow(stage.container, stage.session, given_up)
     assert given_up.state == "EXPIRED"
     assert f"bought-after-all:{given_up.id}" not in stage.tasks()

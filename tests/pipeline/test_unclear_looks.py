@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Audit, Evidence, Inbox, Purchase, Task
-from app.pipeline import adopt, evidence, generation, not_there, reconcile, unverified
+from app.pipeline import adopt, evidence, generation, not_there, reconcile, supplier_read, unverified
 from app.pipeline.record import alert, task
 from app.ports.errors import MerchantMustAct, TryLater
 from app.ports.inbound import Hint, HintKind
@@ -557,7 +557,7 @@ def test_a_dear_one_needs_two(stage: Stage, quote: int | None, confirm: str, ref
 def test_a_wrong_clock_stops_giving_up(stage: Stage) -> None:
     alert(stage.session, "another", "x", "?")
     assert code(not_there._refuse_wrong_clock, stage.session) == ""
-    alert(stage.session, adopt.CLOCK, "supplier_clock", "?")
+    alert(stage.session, supplier_read.CLOCK, "supplier_clock", "?")
     assert code(not_there._refuse_wrong_clock, stage.session) == "supplier_clock"
     stage.session.execute(sa.text("UPDATE alert SET ended_at = now()"))
     assert code(not_there._refuse_wrong_clock, stage.session) == ""

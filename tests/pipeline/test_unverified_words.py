@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import WaybillError
 from app.models import Credential, Evidence, Outbox, ParcelItem, Purchase, ShippedParcel, SupplierOrder
-from app.pipeline import adopt, evidence, unverified
+from app.pipeline import evidence, supplier_read, unverified
 from tests.pipeline.stage import ONE, TWO, Stage
 
 TWO_PERSONS = {"by": "Ada", "confirm_by": "Bob"}
@@ -63,7 +63,7 @@ def test_what_was_read_of_an_order_before_it_was_said_to_be_its_is_read_anew(sta
     assert (stage.again(orphan).read_at, stage.stored(orphan)) == (None, [])
     mine, orphan = stage.again(mine), stage.again(orphan)
     unverified.check_order(stage.container, stage.session, orphan, stage.read("81"))
-    adopt.apply_read(stage.container, stage.session, orphan, stage.read("81"), mine)
+    supplier_read.apply_read(stage.container, stage.session, orphan, stage.read("81"), mine)
     assert stage.alerts() == []
     assert [one.purchase_item_id for one in stage.stored(orphan)] == [stage.items(mine)[0].id]
 

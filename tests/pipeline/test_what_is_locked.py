@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app.errors import NotFound
 from app.models import Attempt, Breaker, Evidence, Purchase, Shop, SourceLine, StoreOrder, SupplierOrder
-from app.pipeline import adopt, breaker, generation, late, locks, unverified
+from app.pipeline import adopt, breaker, follow, generation, late, locks, supplier_read, unverified
 from app.pipeline.buy import commit
 from tests.pipeline.stage import ONE, Stage
 
@@ -52,11 +52,11 @@ def _row(stage: Stage, mine: int) -> None:
 
 
 def _read(stage: Stage, mine: int) -> None:
-    adopt.apply_read(stage.container, stage.session, one(stage, SupplierOrder), stage.read("81", ONE))
+    supplier_read.apply_read(stage.container, stage.session, one(stage, SupplierOrder), stage.read("81", ONE))
 
 
 def _overshoot(stage: Stage, mine: int) -> None:
-    adopt.match_shop(stage.session, stage.session.get_one(Purchase, mine).shop_id)
+    follow.match_shop(stage.session, stage.session.get_one(Purchase, mine).shop_id)
 
 
 def _breaker(stage: Stage, mine: int) -> None:
