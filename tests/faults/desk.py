@@ -45,7 +45,7 @@ class Desk:
         self.found = Order(WOOCOMMERCE, "Found Later", ((HOLDER, 1),))
         self.partly = Order(WOOCOMMERCE, "Partly Closed", ((COPPER_CAN, 1), (GREEN_CAN, 1)))
         self.asked = Order(SHOPIFY, "Asked For", ((SOCKS, 1),), domain=OURS)
-        self.declined = Order(SHOPIFY, "Not Sold", ((TRAY, 1),), kept=False, domain=OURS)
+        self.declined = Order(SHOPIFY, "Not Sold", ((TRAY, 1),), kept=False, never=True, domain=OURS)
         self.taken_back = Order(SHOPIFY, "Taken Back", ((BROWN_BOTTLE, 1),), kept=False, domain=OURS)
         self.frozen = Order(WOOCOMMERCE, "Frozen Out", ((LIGHTS, 1),))
         self.paused = Order(SHOPIFY, "Shop Paused", ((SNEAKERS, 1),), domain=PAUSED)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults import enumeration, syscalls
 from tests.faults.book import Book
-from tests.faults.deaths import Plan, other_pairs, pairs, shuffled, singles
+from tests.faults.deaths import Plan, later, other_pairs, pairs, shuffled, singles
 from tests.faults.enumeration import Outcome, Stage
 from tests.faults.points import Shot
 
@@ -86,7 +86,8 @@ def _left(book: Book, seed: int) -> Iterator[Plan]:
     """Singles, then pairs, both in an order drawn by the seed, with a drawn one now and then; then drawn ones only."""
     drawn = _drawn(book, seed)
     number = itertools.count(1)
-    for plans in countable(book).values():
+    for what in ("singles", "pairs"):
+        plans = [plan for name, some in countable(book).items() if name.startswith(what) for plan in some]
         for plan in shuffled(plans, seed):
             # Asked when its turn comes: a death that was never come to has as many tries as it has runs.
             if book.is_left(plan.name):
@@ -114,10 +115,10 @@ def _drawn(book: Book, seed: int) -> Iterator[Plan]:
 
 
 def _others(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]:
-    """Single deaths, tried in another script perhaps, and pairs, in turn."""
-    for alone, two in zip(itertools.cycle(shuffled(singles(script, points), seed)), other_pairs(script, points, seed)):
-        yield alone
-        yield two
+    """Single deaths, tried in another script perhaps, or when a point is come to again, and pairs, in turn."""
+    alone = itertools.cycle(shuffled(singles(script, points), seed))
+    for three in zip(alone, later(script, points, seed), other_pairs(script, points, seed), strict=False):
+        yield from three
 
 
 def coverage(book: Book) -> str:

@@ -2,11 +2,12 @@
 
 The product knows nothing of them. They are put around its own functions, in processes of the tests only, so they cost
 it nothing and what dies is the unchanged code. A point's name is its role, what happens, and the function that does it:
-`worker | commit app.pipeline.buy.commit.commit | before`.
+`worker | commit app.pipeline.buy.commit.commit | before`. A function's second transaction is another point (`… #2`).
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import sys
@@ -15,7 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import urllib3.connection
@@ -39,10 +42,16 @@ class InjectedError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """Where a process dies, and how."""
+    """Where a process dies, and how: the first time that anybody comes there, or a later one (`arrival`)."""
 
     point: str
     kind: str
+    arrival: int = 1
+
+    @property
+    def name(self) -> str:
+        """How it is written in the book."""
+        return f"{self.point} ! {self.kind}" + (f" @ {self.arrival}" if self.arrival > 1 else "")
 
 
 class Points:
@@ -72,9 +81,17 @@ class Points:
             fired = self._folder / f"fired-{number}"
             if (shot.point != point and self._together) or fired.exists():
                 continue
-            if shot.point == point and _first(fired):
+            if shot.point == point and self._arrived(number, shot) and _first(fired):
                 _die(shot.kind)
             return
+
+    def _arrived(self, number: int, shot: Shot) -> bool:
+        """Whether it was come to often enough, by all processes together."""
+        if shot.arrival == 1:
+            return True
+        path = self._folder / f"arrivals-{number}"
+        _append(path, ".")
+        return path.stat().st_size >= shot.arrival
 
     @contextmanager
     def around(self, what: str) -> Iterator[None]:
@@ -149,11 +166,52 @@ def _wrap_calls(points: Points) -> None:
 
 
 def _caller() -> str:
-    """The function of the product on whose behalf something happens."""
+    """The function of the product on whose behalf something happens; `#2` is its second transaction."""
     frame = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         if module.startswith("app.") and module != "app.db":
-            return f"{module}.{frame.f_code.co_qualname}"
+            number = transactions(frame.f_code).get(frame.f_lineno, 1)
+            return f"{module}.{frame.f_code.co_qualname}" + (f"#{number}" if number > 1 else "")
         frame = frame.f_back  # type: ignore[assignment]
     return "elsewhere"
+
+
+def read_source() -> None:
+    """Know the transactions of all modules of the product that are loaded: what is forked later need not look."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("app.") and (file := getattr(module, "__file__", None)):
+            _functions(file)
+
+
+@cache
+def transactions(code: CodeType) -> dict[int, int]:
+    """Which transaction of a function is on this line; a function of which the source holds none has none."""
+    found = [
+        place
+        for function in _functions(code.co_filename)
+        if function[0] == code.co_firstlineno
+        for place in function[1]
+    ]
+    return {line: number for number, place in enumerate(sorted(found, key=min), 1) for line in place}
+
+
+@cache
+def _functions(file: str) -> tuple[tuple[int, list[range]], ...]:
+    """The functions of a file: (its first line, the lines of the head of each `with ….transaction()` of its own)."""
+    tree = ast.parse(Path(file).read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return tuple((min(part.lineno for part in (node, *node.decorator_list)), list(_heads(node))) for node in functions)
+
+
+def _heads(node: ast.AST) -> Iterator[range]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            continue
+        if isinstance(child, ast.With) and any(_opens(item.context_expr) for item in child.items):
+            yield range(child.lineno, max(item.context_expr.end_lineno or 0 for item in child.items) + 1)
+        yield from _heads(child)
+
+
+def _opens(call: ast.expr) -> bool:
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "transaction"

@@ -51,6 +51,11 @@ class Script(Protocol):
         """What is not as it must be beside what is true of every script, one sentence each."""
 
 
+_BUSY = """SELECT (SELECT count(*) FROM purchase WHERE state IN ('READY', 'CLAIMED', 'SENDING', 'UNKNOWN', 'HUMAN'))
+    + (SELECT count(*) FROM outbox WHERE state = 'DUE' AND kind <> 'mail' AND NOT waits)
+    + (SELECT count(*) FROM inbox WHERE state = 'DUE')"""
+
+
 class Scene:
     """Simulators in this process, the product in processes of its own. With a plan of where they die."""
 
@@ -127,7 +132,7 @@ class Scene:
         retold = time.monotonic()
         while time.monotonic() < deadline:
             stories = [story for story in stories if _goes_on(story)]
-            if not stories and not self.verdict():
+            if not stories and not self.verdict() and not self._busy():
                 time.sleep(0.5)  # what would be done twice is done now
                 return self.verdict()
             self.people.act()
@@ -139,6 +144,11 @@ class Scene:
                     self._ask_shops()
             time.sleep(LOOK)
         return [*self.verdict(), *(f"not told to its end: {story}" for story in stories), self.world.tell()]
+
+    def _busy(self) -> int:
+        """How many rows wait to be worked on, and could still do something twice."""
+        with self.world.container.database.reading() as session:
+            return int(session.scalar(sa.text(_BUSY)) or 0)
 
     def _ask_shops(self) -> None:
         with self.world.container.database.transaction() as session:

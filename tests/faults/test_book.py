@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import pytest
+
+from app.pipeline import reconcile
 from tests.faults.book import TRIES, Book
-from tests.faults.deaths import groups, is_central, other_pairs, pairs, singles
+from tests.faults.deaths import PLACEMENT, RECOVERY, groups, is_central, later, other_pairs, pairs, singles
 from tests.faults.endless import countable, coverage
+from tests.faults.points import EXCEPTION, InjectedError, Points, Shot, transactions
 
 BUY, BOOT, MAIL = "worker | commit app.pipeline.buy.claim", "worker | commit app.boot.prepare", "worker | mail digest"
 
@@ -93,3 +97,33 @@ def test_a_group_holds_every_point_once_and_no_neighbours() -> None:
     assert sorted(itertools.chain(*dealt)) == points
     assert max(map(len, dealt)) <= 16
     assert dealt[0][:2] == [points[0], points[4]]
+
+
+def test_every_name_of_a_central_point_is_one_that_a_script_comes_to() -> None:
+    points = set[str]().union(*Book.open().points.values())
+    assert [part for part in PLACEMENT + RECOVERY if not any(part in point for point in points)] == []
+
+
+def test_a_functions_second_transaction_is_another_point() -> None:
+    lines = transactions(reconcile.run.__code__)
+    source = Path(reconcile.__file__).read_text().splitlines()
+    assert sorted(lines.values()) == [1, 2]
+    assert all("database.transaction()" in source[line - 1] for line in lines)
+    assert set(transactions(reconcile.claim.__code__).values()) == {1}
+
+
+def test_a_point_may_be_died_at_when_it_is_come_to_again(tmp_path: Path) -> None:
+    (tmp_path / "reached").touch()
+    points = Points(tmp_path, "worker", [Shot("worker | bell ring | before", EXCEPTION, arrival=3)])
+    for _ in range(2):
+        points.reach("bell ring", "before")
+    points.reach("bell ring", "after")
+    with pytest.raises(InjectedError):
+        points.reach("bell ring", "before")
+    points.reach("bell ring", "before")
+
+
+def test_later_arrivals_are_drawn_by_a_seed() -> None:
+    some = [plan.name for plan in itertools.islice(later("plain", [BUY, MAIL], 3), 20)]
+    assert some == [plan.name for plan in itertools.islice(later("plain", [BUY, MAIL], 3), 20)]
+    assert all(name.endswith(("@ 2", "@ 3", "@ 4", "@ 5", "@ 6")) for name in some)

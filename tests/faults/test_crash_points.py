@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.faults import enumeration
 from tests.faults.deaths import Plan, groups
@@ -84,15 +86,40 @@ def first_comers(quiet: dict[str, Outcome]) -> dict[str, frozenset[str]]:
 
 @pytest.mark.timeout(300)
 def test_a_checker_that_sees_what_is_wrong(made: Stage, tmp_path: Path) -> None:
-    """Its verdict is worth something: an order made twice, for nobody, not at all, or for another buyer."""
+    """Its verdict is worth something: made twice, for nobody, not at all, or for another buyer, and shown elsewhere."""
     with made.scene(1, tmp_path / "scene", Plan("plain")) as scene:
         assert scene.play() == []
-        ledger = [line for line in scene.world.aliexpress.control("ledger") if line["op"] == "create"]
-        first, *others = ledger
+        ledger = scene.world.aliexpress.control("ledger")
         assert scene.verdict(bought=ledger) == []
-        assert "bought" in scene.verdict(bought=[*ledger, {**first, "order_id": "1"}])[0]
-        assert "nobody" in scene.verdict(bought=[*ledger, {**first, "order_id": "1", "name_hash": "nobody"}])[0]
-        assert "bought {}" in scene.verdict(bought=others)[0]
-        assert "bought {}" in scene.verdict(bought=[*ledger, {"op": "close", "order_id": first["order_id"]}])[0]
-        swapped = [{**first, "name_hash": others[0]["name_hash"]}, {**others[0], "name_hash": first["name_hash"]}]
-        assert any("Waybill has it at" in one for one in scene.verdict(bought=[*swapped, *others[1:]]))
+
+        def said(*lines: dict[str, Any]) -> str:
+            return "\n".join(scene.verdict(bought=lines))
+
+        first, second = [line for line in ledger if line["op"] == "create"][:2]
+        again = {**first, "order_id": "1"}
+        closed = {"op": "close", "order_id": first["order_id"]}
+        assert "too many with order 1" in said(*ledger, again)
+        assert "too many with order 1" in said(*ledger, again, {"op": "close", "order_id": "1"})
+        assert "too many" not in said(*ledger, closed, again), "what was closed before may be ordered again"
+        assert "nobody who ordered" in said(*ledger, {**again, "name_hash": "nobody"})
+        assert "bought {}" in said(*(line for line in ledger if line is not first))
+        assert "bought {}" in said(*ledger, closed)
+        swapped = {first["order_id"]: second["name_hash"], second["order_id"]: first["name_hash"]}
+        others = [
+            {**line, "name_hash": swapped.get(line["order_id"], line["name_hash"])} if line["op"] == "create" else line
+            for line in ledger
+        ]
+        assert "Waybill has it at" in said(*others)
+        assert "is not that buyer's" in said(*others)
+        emptied = [
+            {**line, "parcels": [{**one, "items": []} for one in line["parcels"]]} if line["op"] == "ship" else line
+            for line in ledger
+        ]
+        assert "holds {}, shown with" in said(*emptied)
+        assert "is not that buyer's" in said(*(line for line in ledger if line["op"] != "ship"))
+        with scene.world.container.database.transaction() as session:
+            session.execute(
+                sa.text("UPDATE supplier_order SET role = 'duplicate' WHERE external_id = :it"),
+                {"it": first["order_id"]},
+            )
+        assert "Waybill has it at None" in said(*ledger)

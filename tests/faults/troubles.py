@@ -50,7 +50,7 @@ class Troubles:
         self.refused = Order(WOOCOMMERCE, "Refused Address", ((HOLDER, 2),))
         self.not_there = Order(SHOPIFY, "Not There", ((BROWN_BOTTLE, 1),), domain=DOMAIN)
         self.expired = Order(WOOCOMMERCE, "Late Payer", ((LIGHTS, 1),))
-        self.refunded = Order(SHOPIFY, "Money Back", ((TRAY, 1),), kept=False, domain=DOMAIN)
+        self.refunded = Order(SHOPIFY, "Money Back", ((TRAY, 1),), kept=False, never=True, domain=DOMAIN)
         self.cancelled = Order(SHOPIFY, "Changed Mind", ((SNEAKERS, 1),), kept=False, domain=DOMAIN)
         self.token = Order(SHOPIFY, "Dead Token", ((BLUE_BOTTLE, 1),), domain=APART)
         self.margin = Order(WOOCOMMERCE, "Thin Margin", ((BLACK_LAMP, 1),))

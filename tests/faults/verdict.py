@@ -21,8 +21,36 @@ def problems(world: World, orders: Sequence[Order], *, bought: Sequence[dict[str
     """
     ledger = world.aliexpress.control("ledger") if bought is None else bought
     created = [line for line in ledger if line["op"] == "create"]
-    closed = {str(line["order_id"]) for line in ledger if line["op"] in {"close", "cancel"}}
-    return [*_bought(created, closed, orders), *_owners(world, created, orders), *_shown(world, orders)]
+    closed = {str(line["order_id"]) for line in ledger if line["op"] in CLOSES}
+    return [
+        *_too_many(ledger, orders),
+        *_bought(created, closed, orders),
+        *_owners(world, created, orders),
+        *_shown(world, ledger, orders),
+    ]
+
+
+CLOSES = ("close", "cancel")
+
+
+def _too_many(ledger: Sequence[dict[str, Any]], orders: Sequence[Order]) -> list[str]:
+    """Orders that were created while those before held all that may be bought. Closed later or not: twice is twice."""
+    most = {order.name_hash: order for order in orders}
+    live: dict[str, dict[str, Counter[str]]] = {}
+    wrong = []
+    for line in ledger:
+        number = str(line.get("order_id", ""))
+        if line["op"] in CLOSES:
+            for held in live.values():
+                held.pop(number, None)
+        order = most.get(line.get("name_hash", "")) if line["op"] == "create" else None
+        if order is None:
+            continue
+        held = live.setdefault(order.name_hash, {})
+        held[number] = Counter({str(item["sku_id"]): int(item["quantity"]) for item in line["items"]})
+        over = sum(held.values(), Counter[str]()) - order.most
+        wrong += [f"{order.buyer}: {n} of {sku} too many with order {number}" for sku, n in over.items()]
+    return wrong
 
 
 def _bought(created: list[dict[str, Any]], closed: set[str], orders: Sequence[Order]) -> list[str]:
@@ -48,6 +76,7 @@ def _owners(world: World, created: list[dict[str, Any]], orders: Sequence[Order]
             sa.select(SupplierOrder.external_id, StoreOrder.external_id)
             .join(Purchase, Purchase.id == SupplierOrder.purchase_id)
             .join(StoreOrder, StoreOrder.id == Purchase.order_id)
+            .where(SupplierOrder.role == "bought")
         ).all()
     owners = {number: buyers.get(order_id) for number, order_id in rows}
     return [
@@ -57,24 +86,42 @@ def _owners(world: World, created: list[dict[str, Any]], orders: Sequence[Order]
     ]
 
 
-def _shown(world: World, orders: Sequence[Order]) -> list[str]:
-    """Every piece is in one parcel that the shop shows."""
+def _shown(world: World, ledger: Sequence[dict[str, Any]], orders: Sequence[Order]) -> list[str]:
+    """Every piece is in one parcel that the shop shows, and each parcel is shown at its buyer's order, once."""
+    buyers, sent = _sent(ledger)
     parcels: dict[tuple[str, str], Counter[str]] = {}
-    twice = []
+    names = {(order.shop, order.external_id): order for order in orders}
+    wrong, seen = [], Counter[str]()
     for shop, server in (("shopify", world.shopify), ("woocommerce", world.woocommerce)):
-        seen = Counter[str]()
         for line in server.control("ledger"):
             read = fulfilment(shop, line)
             if read is None:
                 continue
             number, order_id, pieces = read
             seen[number] += 1
+            order = names.get((shop, order_id))
+            if order is None or buyers.get(number) != order.name_hash:
+                wrong.append(f"parcel {number} is shown at {shop} order {order_id}, and is not that buyer's")
+            elif (there := order.by_sku(pieces)) != sent[number]:
+                wrong.append(f"{order.buyer}: parcel {number} holds {dict(sent[number])}, shown with {dict(there)}")
             for line_id, count in pieces:
                 parcels.setdefault((shop, order_id), Counter())[line_id] += count
-        twice += [f"parcel {number} is shown {many} times" for number, many in seen.items() if many > 1]
-    wrong = [f"{order.buyer}: has not ordered yet" for order in orders if not order.lines]
+    wrong += [f"parcel {number} is shown {many} times" for number, many in seen.items() if many > 1]
+    wrong += [f"{order.buyer}: has not ordered yet" for order in orders if not order.lines]
     for order in orders:
         found = parcels.get((order.shop, order.external_id), Counter())
         if found != order.to_show:
             wrong.append(f"{order.buyer}: wanted {dict(order.to_show)} shown, found {dict(found)}")
-    return wrong + twice
+    return wrong
+
+
+def _sent(ledger: Sequence[dict[str, Any]]) -> tuple[dict[str, str], dict[str, Counter[str]]]:
+    """(whose, which pieces by SKU) of each parcel by its number, as the supplier sent it."""
+    made = {str(line["order_id"]): str(line["name_hash"]) for line in ledger if line["op"] == "create"}
+    buyers, pieces = dict[str, str](), dict[str, Counter[str]]()
+    for line in ledger:
+        for parcel in line["parcels"] if line["op"] == "ship" else ():
+            number = str(parcel["tracking_number"])
+            buyers[number] = made.get(str(line["order_id"]), "nobody")
+            pieces[number] = Counter({str(item["sku_id"]): int(item["quantity"]) for item in parcel["items"]})
+    return buyers, pieces

@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 
 from app import create_app
 from app.jobs import scheduler, supervisor
-from tests.faults.points import Points, Shot, install
+from tests.faults.points import Points, Shot, install, read_source
 from tests.loaded import LOADED  # noqa: F401
 
 
@@ -30,6 +30,7 @@ def main() -> None:
     """Until standard input ends; then everything that was started is killed."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends is gone at once
     started: list[int] = []
+    read_source()
     gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
