@@ -89,7 +89,7 @@ def next_generation(
         detail={"after": purchase.id, "generation": generation, "reason": reason},
     )
     heir_lines = [line for line, _ in keep]
-    links = Links(session, shop, heir_lines)
+    links = Links(session, shop.id, heir_lines)
     if reason:
         map_items(session, heir, items, heir_lines, links)
     else:
@@ -121,7 +121,7 @@ def reconsider(session: Session, purchase: Purchase, *, again: bool) -> None:
     items = items_of(session, purchase)
     ids = {item.source_line_id for item in items if item.quantity}
     lines = session.scalars(sa.select(SourceLine).where(SourceLine.id.in_(ids)).order_by(SourceLine.id)).all()
-    links = Links(session, shop, lines)
+    links = Links(session, shop.id, lines)
     settle(session, shop, order, purchase, items, lines, links, account_of(session, shop), again=again)
 
 

@@ -49,7 +49,7 @@ def derive(
     wanted = {line.id: book.wanted(order, line) for line in lines}
     _follow(session, order, lines, book, wanted)
     requests.answer_cancellation(session, order, lines, book)
-    account, links = account_of(session, shop), Links(session, shop, lines)
+    account, links = account_of(session, shop), Links(session, shop.id, lines)
     _leave_account(session, book, account)
     for purchase in book.purchases:
         if purchase.state in {"DRAFT", "HELD", "READY"}:

@@ -156,10 +156,10 @@ def was_sent(session: Session, purchase: Purchase) -> bool:
 class Links:
     """The supplier items of the variants of these lines, asked for once."""
 
-    def __init__(self, session: Session, shop: Shop, lines: Sequence[SourceLine]) -> None:
+    def __init__(self, session: Session, shop_id: int, lines: Sequence[SourceLine]) -> None:
         self._by_variant: dict[str, list[ProductLink]] = {}
         variants = {line.variant_id for line in lines if line.variant_id is not None}
-        query = sa.select(ProductLink).where(ProductLink.shop_id == shop.id, ProductLink.variant_id.in_(variants))
+        query = sa.select(ProductLink).where(ProductLink.shop_id == shop_id, ProductLink.variant_id.in_(variants))
         for link in session.scalars(query.order_by(ProductLink.position)) if variants else ():
             self._by_variant.setdefault(link.variant_id, []).append(link)
 

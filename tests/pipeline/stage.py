@@ -18,6 +18,7 @@ from app.models import (
     Credential,
     Interlock,
     Merchant,
+    ProductLink,
     Purchase,
     PurchaseItem,
     Shop,
@@ -120,7 +121,7 @@ class Stage:
                     external_order_id=number,
                     external_id=f"{number}-{place}",
                     product_id="1",
-                    variant_id=f"v{place}",
+                    variant_id=f"v{number}-{place}",
                     quantity=quantity,
                     to_ship=quantity,
                     paid=2500,
@@ -153,8 +154,16 @@ class Stage:
             item.product_id = item.order_product_id = product
             item.sku_id = sku
             self.add(item)
+            self.link(line, product, sku)
         if outcome:
             self.attempt(made, outcome)
+        return made
+
+    def link(self, line: SourceLine, product: str, sku: str, **more: Any) -> ProductLink:
+        """The line's variant is linked to this."""
+        named = {"product_id": product, "sku_id": sku, "sku_attributes": "", "seller_id": "", "service": ""}
+        usual = {"shop_id": line.shop_id, "variant_id": line.variant_id, "supplier": "aliexpress", **named}
+        made: ProductLink = self.add(ProductLink(**{**usual, **more}))
         return made
 
     def items(self, purchase: Purchase) -> list[PurchaseItem]:

@@ -388,7 +388,7 @@ def test_closed_unpaid_gives_its_money_back_and_is_bought_once_more_by_itself(st
     follow.follow(stage.container, stage.session, mine)
     heir = stage.session.scalars(sa.select(Purchase).where(Purchase.previous_id == mine.id)).one()
     assert (mine.state, mine.reason, stage.spend(mine)) == ("EXPIRED", "expired_unpaid", ("RELEASED", 0))
-    assert (heir.state, heir.reason) == (("HELD", "expired_unpaid") if again else ("HELD", "mapping_missing"))
+    assert (heir.state, heir.reason) == (("HELD", "expired_unpaid") if again else ("HELD", "address_missing"))
     assert stage.tasks() == ([f"expired:{mine.id}"] if again else [])
     assert heir.facts.get("times") == ("2" if again else None)
 

@@ -10,7 +10,17 @@ import pytest
 import sqlalchemy as sa
 
 from app.calls import Story
-from app.models import Attempt, Breaker, Interlock, PlacementFreeze, Purchase, Spend, StoreOrder
+from app.models import (
+    Attempt,
+    Breaker,
+    Interlock,
+    PlacementFreeze,
+    ProductLink,
+    Purchase,
+    SourceLine,
+    Spend,
+    StoreOrder,
+)
 from app.pipeline.buy import caps, commit
 from app.pipeline.buy.claim import Claimed
 from app.pipeline.buy.preflight import Plan
@@ -177,8 +187,10 @@ def test_what_is_wanted_less_of_is_not_sent_but_a_bundles_further_items_count_no
             assert isinstance(found, Attempt) if where is None else found == where
             step.rollback()
         stage.session.expire_all()
-    stage.items(mine)[0].position = 2
-    stage.session.flush()
+    further, first = stage.items(mine)
+    further.position, further.source_line_id, further.quantity = 2, first.source_line_id, 6
+    line = stage.session.get_one(SourceLine, first.source_line_id)
+    stage.link(line, "P1", "S1", position=2)
     assert isinstance(passed(stage, mine), Attempt)
 
 
@@ -546,3 +558,42 @@ def test_the_look_for_stray_orders_reads_none_but_those(stage: Stage) -> None:
     connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     plan_of_it = "\n".join(line for (line,) in connection.exec_driver_sql(f"EXPLAIN {statement}", given))
     assert "Index Scan using ix_supplier_order_stray on supplier_order" in plan_of_it
+
+
+@pytest.mark.parametrize(
+    ("change", "stops"),
+    [
+        ({"product_id": "P9"}, True),
+        ({"sku_id": "S9"}, True),
+        ({"units": 2}, True),
+        ({"position": 2}, True),
+        ({"service": "PREMIUM"}, True),
+        ({"title": "Another name", "sku_attributes": "14:30"}, False),
+    ],
+)
+def test_what_is_linked_to_something_else_meanwhile_is_not_sent(
+    stage: Stage, change: dict[str, Any], stops: bool
+) -> None:
+    """Who is claimed takes over no link: T3 looks at them itself."""
+    mine, other = claimed(stage), claimed(stage, (("P8", "S8", 1),))
+    _, line = stage.session.scalars(sa.select(SourceLine).where(SourceLine.order_id == mine.order_id)).all()
+    for link in stage.session.scalars(sa.select(ProductLink).where(ProductLink.variant_id == line.variant_id)):
+        for name, value in change.items():
+            setattr(link, name, value)
+    if "service" in change:  # of both lines: a purchase goes by one
+        stage.session.execute(sa.update(ProductLink).values(**change))
+    stage.session.flush()
+    found = passed(stage, mine)
+    assert found == ("HELD", "changed") if stops else isinstance(found, Attempt)
+    if "service" not in change:
+        assert isinstance(passed(stage, other), Attempt), "another one's links say nothing"
+
+
+def test_what_is_linked_to_nothing_or_to_more_is_not_sent(stage: Stage) -> None:
+    mine, more = claimed(stage, ONE), claimed(stage, (("P8", "S8", 1),))
+    link = sa.select(ProductLink).join(SourceLine, SourceLine.variant_id == ProductLink.variant_id)
+    stage.session.delete(stage.session.scalars(link.where(SourceLine.order_id == mine.order_id)).one())
+    line = stage.session.scalars(sa.select(SourceLine).where(SourceLine.order_id == more.order_id)).one()
+    stage.link(line, "P9", "S9", position=2)
+    assert passed(stage, mine) == ("HELD", "changed")
+    assert passed(stage, more) == ("HELD", "changed"), "a bundle now"

@@ -147,7 +147,7 @@ def test_a_new_generation_leaves_out_what_was_taken_back(stage: Stage) -> None:
     stage.session.flush()
     heir = generation.next_generation(stage.container, stage.session, made)
     assert heir is not None
-    assert [(item.product_id, item.quantity) for item in stage.items(heir)] == [("", 1)]
+    assert [(item.product_id, item.quantity) for item in stage.items(heir)] == [("P2", 1)]
     assert stage.items(heir)[0].source_line_id == lines(stage, made)[1].id
 
 

@@ -27,6 +27,7 @@ from app.pipeline import breaker, interlock, locks
 from app.pipeline.buy import caps
 from app.pipeline.buy.claim import WORKER, Claimed
 from app.pipeline.buy.preflight import Plan
+from app.pipeline.readiness import Links
 from app.pipeline.record import move, next_look
 
 
@@ -167,10 +168,23 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
         if item.position == 1 and item.quantity > lines[item.source_line_id].to_ship:
             raise _Stop("HELD", "changed")
     _within_line(session, lines, items, purchase)
+    if _linked_otherwise(session, purchase, list(lines.values()), items):
+        raise _Stop("HELD", "changed")
     for item in items:
         item.order_product_id = plan.product_ids[item.id]
         item.sku_attributes = plan.attributes[item.id]
     return items
+
+
+def _linked_otherwise(session: Session, purchase: Purchase, lines: list[SourceLine], items: list[PurchaseItem]) -> bool:
+    """Whether the variants are linked to something else by now, or to nothing: whoever is claimed followed no link."""
+    links = Links(session, purchase.shop_id, lines)
+    for line in lines:
+        ours = sorted((i.position, i.product_id, i.sku_id, i.units) for i in items if i.source_line_id == line.id)
+        theirs = [(link.position, link.product_id, link.sku_id, link.units) for link in links.of(line)]
+        if ours != theirs:
+            return True
+    return purchase.service not in {links.of(line)[0].service for line in lines}
 
 
 def _within_line(session: Session, lines: dict[int, SourceLine], items: list[PurchaseItem], purchase: Purchase) -> None:
