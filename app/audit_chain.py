@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.models import Audit, AuditHead
 from app.pipeline.numbers import instance_key
 
@@ -56,7 +57,7 @@ def seal(container: Container) -> int:
     with container.database.transaction() as session:
         if not session.scalar(sa.text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}):
             return 0
-        head = session.get(AuditHead, 1, with_for_update=True)
+        head = session.get(AuditHead, 1, with_for_update=ROW)
         seq, before = (head.seq, bytes(head.link)) if head else (0, START)
         rows = session.scalars(sa.select(Audit).where(Audit.seq.is_(None)).order_by(Audit.id).limit(BATCH)).all()
         for row in rows:

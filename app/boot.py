@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.errors import SettingsInvalid
 from app.journal import sync_folder
 from app.logs import logger
@@ -98,13 +99,13 @@ def advance(container: Container) -> None:
 
 
 def _instance(container: Container, session: Session) -> Instance:
-    found = session.get(Instance, 1, with_for_update=True)
+    found = session.get(Instance, 1, with_for_update=ROW)
     if found is not None:
         return found
     # Numbers of orders hang on the key: a row that was lost gets the one back that this process still knows.
     sealed = container.vault.seal(known_key(container) or os.urandom(32), PLACE)
     session.execute(insert(Instance).values(id=1, epoch=0, out_key_sealed=sealed).on_conflict_do_nothing())
-    return session.get_one(Instance, 1, with_for_update=True)
+    return session.get_one(Instance, 1, with_for_update=ROW)
 
 
 def _database(session: Session) -> dict[str, Any]:

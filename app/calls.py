@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.clock import Clock
-from app.db import table
+from app.db import ROW, table
 from app.models import Call, CallStat
 from app.ports.http import DEPRECATED, OTHER_VERSION, CallRecord
 
@@ -111,7 +111,7 @@ class CallLog:
             key = {"vendor": vendor, "operation": operation, "outcome": outcome}
             empty = insert(CallStat).values(**key, calls=0, milliseconds=0, buckets=[]).on_conflict_do_nothing()
             session.execute(empty)
-            stored = session.get_one(CallStat, tuple(key.values()), with_for_update=True)
+            stored = session.get_one(CallStat, tuple(key.values()), with_for_update=ROW)
             stored.calls += numbers[0]
             stored.milliseconds += numbers[1]
             stored.buckets = _added(stored.buckets, numbers[2:])

@@ -74,6 +74,10 @@ def now(session: Session) -> datetime:
     return cast("datetime", session.execute(sa.select(sa.func.clock_timestamp())).scalar_one())
 
 
+ROW = {"key_share": True}
+"""How rows are locked (`with_for_update`): FOR NO KEY UPDATE. Keys do not change, so whoever inserts what refers to a
+locked row does not wait for it: a webhook not for a purchase, nor two steps each for the row that the other one has."""
+
 DIRECT_POOL = 16
 """Most connections of a process for single statements outside SQLAlchemy."""
 

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from app import db
 from app.container import Container
-from app.db import changed, table
+from app.db import ROW, changed, table
 from app.errors import NotFound
 from app.held import LeaseLost
 from app.logs import logger
@@ -272,7 +271,7 @@ def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) 
     if grant.refresh_token:
         secrets["refresh_token"] = grant.refresh_token
     with container.database.transaction() as session:
-        credential = session.get(Credential, opened.credential_id, with_for_update=True)
+        credential = session.get(Credential, opened.credential_id, with_for_update=ROW)
         if credential is None:
             raise _gone(opened)
         lease = credential.lease_owner, credential.lease_until
@@ -283,19 +282,19 @@ def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) 
         apply_grant(container, credential, secrets, grant)
         if late:
             credential.lease_owner, credential.lease_until = lease
-        if opened.user_id.startswith(UNKNOWN_NUMBER) and grant.user_id:
-            _learn_number(session, opened, grant.user_id)
+    if opened.user_id.startswith(UNKNOWN_NUMBER) and grant.user_id:
+        _learn_number(container, opened, grant.user_id)
 
 
-def _learn_number(session: Session, opened: Opened, number: str) -> None:
+def _learn_number(container: Container, opened: Opened, number: str) -> None:
+    """In a transaction of its own: whatever stands in its way must not cost the new pair."""
     mine = sa.select(Credential.account_id).where(Credential.id == opened.credential_id).scalar_subquery()
-    taken = sa.select(SupplierAccount.id).where(
-        SupplierAccount.supplier == opened.connector, SupplierAccount.user_id == number
-    )
-    if session.scalar(taken) is not None:
+    known = sa.update(SupplierAccount).where(SupplierAccount.id == mine).values(user_id=number)
+    try:
+        with container.database.transaction() as session:
+            session.execute(known)
+    except sa.exc.IntegrityError:
         log.warning("account_known_already", credential=opened.credential_id)
-        return
-    session.execute(sa.update(SupplierAccount).where(SupplierAccount.id == mine).values(user_id=number))
 
 
 def apply_grant(container: Container, credential: Credential, secrets: dict[str, str], grant: TokenGrant) -> None:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from flask.cli import AppGroup, with_appcontext
 
 from app.container import Container
+from app.db import is_away
 from app.errors import SettingsInvalid, WaybillError
 from app.ports.errors import OutsideError
 from app.services import shops
@@ -156,14 +157,29 @@ def respond(act: Callable[[], Answer], *, as_json: bool) -> None:
     except OutsideError as error:
         told = said(error)
         _fail(told.code, told.text, as_json=as_json)
-    except (sa.exc.OperationalError, sa.exc.TimeoutError):
-        _fail("database_down", "The database does not answer. Check DATABASE_URL and the server.", as_json=as_json)
-    except sa.exc.ProgrammingError as error:
-        if type(error.orig).__name__ != "UndefinedTable":
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+        told_of = _database_fault(error)
+        if told_of is None:
             raise
-        _fail("no_schema", "The database has no tables of Waybill's yet. Run `flask db upgrade`.", as_json=as_json)
+        _fail(*told_of, as_json=as_json)
     else:
         click.echo(plain_json(answer.data) if as_json else answer.text)
+
+
+def _database_fault(error: sa.exc.SQLAlchemyError) -> tuple[str, str] | None:
+    """Code and text of a fault that a person can do something about."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if state in MET:
+        return "busy", "Somebody else was changing the same just now. Look at how it stands, and try again."
+    if state == "42P01":
+        return "no_schema", "The database has no tables of Waybill's yet. Run `flask db upgrade`."
+    if is_away(error):
+        return "database_down", "The database does not answer. Check DATABASE_URL and the server."
+    return None
+
+
+MET = frozenset(("40001", "40P01", "55P03", "57014", "23505"))
+"""SQLSTATEs of two who met: serialization, deadlock, a lock or a statement that took too long, a key that was taken."""
 
 
 def _fail(code: str, text: str, *, as_json: bool) -> None:

@@ -69,7 +69,7 @@ def claim_due(container: Container, most: int, *, long: bool | None = None) -> S
                 sa.or_(PeriodicJob.lease_until.is_(None), PeriodicJob.lease_until < sa.func.clock_timestamp()),
             )
             .limit(most)
-            .with_for_update(skip_locked=True)
+            .with_for_update(skip_locked=True, key_share=True)
         )
         return [_take(container, session, name) for name in session.scalars(names).all()]
 
@@ -97,7 +97,7 @@ def run_job(container: Container, turn: Turn) -> None:
 def _ended_late(session: Session, name: str, error: str) -> None:
     """When somebody else was at it already: else it would never be told that a job fails which always takes longer."""
     mine = PeriodicJob.name == name
-    failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update())
+    failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update(key_share=True))
     session.execute(sa.update(PeriodicJob).where(mine).values(last_error=error))
     if failed_before and error:
         failing.tell(session, "job", name, error)
@@ -109,7 +109,7 @@ def _end(container: Container, turn: Turn, error: str) -> None:
     """Only our own turn: whoever took the job over when our lease had ended is still at it."""
     with container.database.transaction() as session:
         mine = sa.and_(PeriodicJob.name == turn.id, PeriodicJob.lease_until == turn.lease_until)
-        failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update())
+        failed_before = session.scalar(sa.select(PeriodicJob.last_error).where(mine).with_for_update(key_share=True))
         if failed_before is None:
             log.info("lease_lost", job=turn.id)
             _ended_late(session, turn.id, error)

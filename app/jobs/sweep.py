@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import audit_chain, boot
 from app.container import Container
+from app.db import ROW
 from app.errors import NotFound
 from app.jobs import outbox_watch, rows
 from app.logs import logger
@@ -64,7 +65,7 @@ def free_leases(container: Container) -> int:
         sa.select(Interlock.account_id, Interlock.product_id, Interlock.sku_id)
         .where(Interlock.release_at < sa.func.clock_timestamp())
         .order_by(Interlock.account_id, Interlock.product_id, Interlock.sku_id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     with container.database.transaction() as session:
         session.execute(sa.delete(Interlock).where(key.in_(over)))
@@ -225,7 +226,7 @@ def _check_hooks(container: Container, shops: Mapping[int, Shop], shop_id: int) 
 
 
 def _looked_at(session: Session, shop_id: int) -> None:
-    session.get_one(Shop, shop_id, with_for_update=True).hooks_checked_at = sa.func.clock_timestamp()
+    session.get_one(Shop, shop_id, with_for_update=ROW).hooks_checked_at = sa.func.clock_timestamp()
 
 
 def seal_audit(container: Container) -> int:

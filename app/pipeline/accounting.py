@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.db import is_away
+from app.db import ROW, is_away
 from app.domain.accounting import GAPS, Gap
 from app.errors import NotFound
 from app.models import OrderGap, Shop
@@ -71,7 +71,7 @@ def _end(
 ) -> None:
     """Keep what a comparison came to, and when the next one is due."""
     with container.database.transaction() as session:
-        row = session.get_one(Shop, shop_id, with_for_update=True)
+        row = session.get_one(Shop, shop_id, with_for_update=ROW)
         if unforeseen and row.account_failing_since is not None:
             failing.tell(session, "account", shop_id, error, shop_id=shop_id)
         row.account_lease_until, row.account_error = None, error

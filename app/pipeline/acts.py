@@ -187,9 +187,10 @@ def _again(
     *,
     waits: bool = False,
 ) -> bool:
-    """Have it tried again, if it is still ours; whether it is."""
+    """Have it tried again, if it is still ours; whether it is. What was asked for anew meanwhile is due as it is."""
     if row.attempts in {1, 5}:
         story.write(session)
     mine = sa.update(Outbox).where(Outbox.id == row.id, Outbox.state == "DUE", Outbox.lease_until == lease.until)
-    run_at = sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale
+    later = sa.func.clock_timestamp() + timedelta(seconds=wait) / container.settings.time_scale
+    run_at = sa.case((Outbox.run_at == row.run_at, later), else_=Outbox.run_at)
     return bool(changed(session, mine.values(result=result[:300], lease_until=None, run_at=run_at, waits=waits)))

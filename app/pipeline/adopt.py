@@ -112,7 +112,7 @@ def row(session: Session, account_id: int, external_id: str, source: str) -> Sup
     return session.scalars(
         sa.select(SupplierOrder)
         .where(SupplierOrder.account_id == account_id, SupplierOrder.external_id == external_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one()
 
 
@@ -129,5 +129,5 @@ def open_attempt(session: Session, purchase: Purchase) -> Attempt | None:
     return session.scalars(
         sa.select(Attempt)
         .where(Attempt.purchase_id == purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one_or_none()

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.container import Container
+from app.db import ROW
 from app.models import Breaker, Instance, PlacementFreeze, Purchase
 from app.pipeline import server
 from app.pipeline.record import alert, audit, end_alerts
@@ -48,7 +49,7 @@ def check(session: Session, container: Container, purchase: Purchase, *, stop: C
     if frozen or not known or _is_older(container, int(now or 0)):
         raise stop("placement_frozen")
     for scope in _disturbed(session, purchase, Breaker.state != "CLOSED"):
-        breaker = session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
+        breaker = session.get_one(Breaker, scope, with_for_update=ROW, populate_existing=True)
         if breaker.state == "OPEN":
             raise stop("breaker_open")
         if breaker.state == "TRIAL":
@@ -108,7 +109,7 @@ def _row(session: Session, scope: str) -> Breaker:
         .values(scope=scope, state="CLOSED", unclear_at=[], failed_reads=0, clear_in_a_row=0, unclear_in_a_row=0)
         .on_conflict_do_nothing()
     )
-    return session.get_one(Breaker, scope, with_for_update=True, populate_existing=True)
+    return session.get_one(Breaker, scope, with_for_update=ROW, populate_existing=True)
 
 
 def _set(session: Session, breaker: Breaker, state: str, why: str) -> None:
@@ -186,7 +187,7 @@ def _accounts_to_trial(container: Container, why: str, may: Callable[[Session, B
             sa.select(Breaker)
             .where(Breaker.scope.startswith("account:"), Breaker.state == "OPEN")
             .order_by(Breaker.scope)
-            .with_for_update()
+            .with_for_update(key_share=True)
         ):
             if may(session, breaker):
                 _set(session, breaker, "TRIAL", why)

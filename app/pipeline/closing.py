@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.domain.purchase_flow import PLACED
 from app.errors import Conflict, NotFound
-from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder, SupplierOrder, SupplierOrderItem
+from app.models import Purchase, PurchaseItem, Shop, StoreOrder, SupplierOrder, SupplierOrderItem
 from app.pipeline import locks, match
 from app.pipeline.record import audit, end_tasks, task
 from app.ports.errors import OutsideError
@@ -142,9 +142,7 @@ def _read(container: Container, account_id: int, ref: str) -> OrderRead:
 
 def _split_off(container: Container, session: Session, purchase: Purchase, by: str) -> Purchase:
     order = session.get_one(StoreOrder, purchase.order_id)
-    lines = session.scalars(
-        sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
-    ).all()
+    lines = locks.lines(session, order.id)
     before = session.scalar(sa.select(sa.func.max(Purchase.id)).where(Purchase.order_id == order.id)) or 0
     gone = lost(session, purchase)
     for item in session.scalars(sa.select(PurchaseItem).where(PurchaseItem.id.in_(gone))):

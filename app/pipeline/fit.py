@@ -22,15 +22,18 @@ EARLY = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for "no time could be read": fits nothing."""
 
 
-def fitting(container: Container, session: Session, account_id: int, read: OrderRead) -> list[tuple[Purchase, Attempt]]:
+def fitting(
+    container: Container, session: Session, account_id: int, read: OrderRead, *, named: int | None = None
+) -> list[tuple[Purchase, Attempt]]:
     """Attempts whose missing items hold this order's exactly, in the time window; their orders and purchases locked.
 
     Unresolved ones, VOID ones (late evidence; cancelled ones if nobody wanted them any more), and placed ones whose
     orders do not cover everything. Only those that hold one of its SKUs: a busy account has a thousand in the window.
+    `named`: a purchase that is locked among them, in their order, though it is none of them perhaps.
     """
     before, after = window(container)
     ids = session.execute(
-        sa.select(Purchase.id, Attempt.id)
+        sa.select(Purchase.order_id, Purchase.id, Attempt.id)
         .join(Attempt, Attempt.purchase_id == Purchase.id)
         .where(
             Attempt.account_id == account_id,
@@ -43,11 +46,15 @@ def fitting(container: Container, session: Session, account_id: int, read: Order
             ),
             _holds_one_of({item.sku_id for item in read.items}),
         )
-        .order_by(Purchase.order_id, Purchase.id)
     ).all()
-    rows = [
-        (locks.purchase(session, purchase_id), session.get_one(Attempt, attempt_id)) for purchase_id, attempt_id in ids
-    ]
+    sends = [(order_id, purchase_id, attempt_id) for order_id, purchase_id, attempt_id in ids]
+    if named is not None:
+        sends.append((session.scalar(sa.select(Purchase.order_id).where(Purchase.id == named)) or 0, named, 0))
+    rows = []
+    for _, purchase_id, attempt_id in sorted(sends):
+        purchase = locks.purchase(session, purchase_id)
+        if attempt_id:
+            rows.append((purchase, session.get_one(Attempt, attempt_id)))
     return [(purchase, attempt) for purchase, attempt in rows if fits(container, session, purchase, attempt, read)]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.domain.purchase_flow import UNCLEAR
 from app.models import (
     Alert,
@@ -199,7 +200,7 @@ def _autopay_overshoot(session: Session, purchase: Purchase) -> None:
 
 def match_shop(session: Session, shop_id: int) -> Shop:
     """The shop, locked."""
-    return session.get_one(Shop, shop_id, with_for_update=True)
+    return session.get_one(Shop, shop_id, with_for_update=ROW)
 
 
 def _expired(container: Container, session: Session, purchase: Purchase) -> None:

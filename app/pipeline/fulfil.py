@@ -7,6 +7,7 @@ from collections import Counter
 import sqlalchemy as sa
 
 from app.container import Container
+from app.db import ROW
 from app.models import (
     ParcelItem,
     Purchase,
@@ -66,7 +67,7 @@ def _ask_merchant(container: Container, purchase_id: int, parcel_id: int) -> str
     """No line is left in the shop to show it with. The buyer may need its number all the same: the merchant is told."""
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
-        parcel = session.get(ShippedParcel, parcel_id, with_for_update=True)
+        parcel = session.get(ShippedParcel, parcel_id, with_for_update=ROW)
         if parcel is None or parcel.delivered or _lines(session, parcel):
             return "nothing to show any more"
         order = session.get_one(SupplierOrder, parcel.supplier_order_id)
@@ -131,7 +132,7 @@ def _lines(session: sa.orm.Session, parcel: ShippedParcel) -> tuple[ParcelLine, 
 
 def _shown(container: Container, parcel_id: int, given: Parcel, made: Fulfilment) -> None:
     with container.database.transaction() as session:
-        parcel = session.get_one(ShippedParcel, parcel_id, with_for_update=True)
+        parcel = session.get_one(ShippedParcel, parcel_id, with_for_update=ROW)
         parcel.fulfilment_ref, parcel.shown_number = made.id, given.tracking_number
         parcel.shown_at = parcel.shown_at or sa.func.clock_timestamp()
         its = sa.select(SupplierOrder.purchase_id).where(SupplierOrder.id == parcel.supplier_order_id)

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder
-from app.pipeline import numbers, order_book
+from app.pipeline import locks, numbers, order_book
 from app.pipeline.readiness import Links, account_of, items_of, map_items, settle
 from app.pipeline.record import audit, outbox
 
@@ -22,10 +23,8 @@ def next_generation(
     `reason` not empty: it starts HELD with that reason, for repair.
     """
     shop = session.get_one(Shop, purchase.shop_id)
-    order = session.get_one(StoreOrder, purchase.order_id, with_for_update=True)
-    lines = session.scalars(
-        sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
-    ).all()
+    order = session.get_one(StoreOrder, purchase.order_id, with_for_update=ROW)
+    lines = locks.lines(session, order.id)
     old = session.scalars(
         sa.select(PurchaseItem).where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.position == 1)
     ).all()
@@ -117,7 +116,7 @@ def _next_number(session: Session, purchase: Purchase, lines: list[SourceLine]) 
 def reconsider(session: Session, purchase: Purchase, *, again: bool) -> None:
     """Look at a HELD or DRAFT purchase anew (a link was added, a token renewed, a person pressed retry)."""
     shop = session.get_one(Shop, purchase.shop_id)
-    order = session.get_one(StoreOrder, purchase.order_id, with_for_update=True)
+    order = session.get_one(StoreOrder, purchase.order_id, with_for_update=ROW)
     items = items_of(session, purchase)
     ids = {item.source_line_id for item in items if item.quantity}
     lines = session.scalars(sa.select(SourceLine).where(SourceLine.id.in_(ids)).order_by(SourceLine.id)).all()

@@ -20,7 +20,7 @@ def hold_unsent(container: Container, shop_id: int, *, reason: str, actor: str) 
             sa.select(Purchase)
             .where(Purchase.shop_id == shop_id, Purchase.state.in_(("READY", "CLAIMED")))
             .order_by(Purchase.order_id, Purchase.id)
-            .with_for_update()
+            .with_for_update(key_share=True)
         ).all()
         for purchase in waiting:
             move(session, purchase, "HELD", actor=actor, reason=reason)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.models import Alert, Audit, Shop
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
 from app.ports.storefront import WebhookReport
@@ -45,7 +46,7 @@ def check(container: Container, shop: Shop, *, by: str = "") -> WebhookReport:
     report = with_shop(container, shop.id, lambda session: session.check_webhooks(url, leave=leave))
     restored = [*report.created, *report.reenabled]
     with container.database.transaction() as session:
-        row = session.get_one(Shop, shop.id, with_for_update=True)
+        row = session.get_one(Shop, shop.id, with_for_update=ROW)
         row.hooks_checked_at = sa.func.clock_timestamp()
         if report.gap_possible:
             row.poll_full_at = None

@@ -20,7 +20,7 @@ from app.db import changed, table
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Alert, Inbox, Shop, SourceLine, StoreOrder
-from app.pipeline import evidence, leave, match, newest, permission, requests
+from app.pipeline import evidence, leave, locks, match, newest, permission, requests
 from app.pipeline.due import Claim
 from app.pipeline.newest import Begun
 from app.pipeline.receive import open_body
@@ -270,7 +270,7 @@ def _absent(
     order = session.scalar(
         sa.select(StoreOrder)
         .where(StoreOrder.shop_id == shop.id, StoreOrder.external_id == external_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     if order is None:
         if ignored:
@@ -283,14 +283,16 @@ def _absent(
             return order.id, doubt
         order.gone = True
         newest.stored(order, begun)
-        lines = session.scalars(sa.select(SourceLine).where(SourceLine.order_id == order.id).with_for_update()).all()
+        lines = locks.lines(session, order.id)
         match.derive(container, session, shop, order, lines)
     return order.id, "gone from the shop" if not ignored else f"ignored: {ignored}"
 
 
 def _locked(session: Session, shop_id: int, fresh: FreshOrder) -> StoreOrder:
     known = (
-        sa.select(StoreOrder).where(StoreOrder.shop_id == shop_id, StoreOrder.external_id == fresh.id).with_for_update()
+        sa.select(StoreOrder)
+        .where(StoreOrder.shop_id == shop_id, StoreOrder.external_id == fresh.id)
+        .with_for_update(key_share=True)
     )
     return session.scalars(known).one_or_none() or _made(session, shop_id, fresh, known)
 
@@ -359,8 +361,7 @@ def _lines(
 ) -> tuple[list[SourceLine], bool, bool]:
     """The order's lines as they are now, whether the merchant asked us anew to fulfil one, whether any changed."""
     new_request = False
-    query = sa.select(SourceLine).where(SourceLine.order_id == order.id).order_by(SourceLine.id).with_for_update()
-    known = {line.external_id: line for line in (() if first else session.scalars(query))}
+    known = {line.external_id: line for line in (() if first else locks.lines(session, order.id))}
     for item in fresh.lines:
         line = known.get(item.id)
         if line is None:

@@ -141,7 +141,7 @@ def _no_duplicates(session: Session, purchase: Purchase, source: str) -> None:
     mine = sa.select(SupplierOrder).where(
         SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "duplicate", SupplierOrder.closed.is_(False)
     )
-    for order in session.scalars(mine.order_by(SupplierOrder.id).with_for_update()).all():
+    for order in session.scalars(mine.order_by(SupplierOrder.id).with_for_update(key_share=True)).all():
         order.role = "bought"
         audit(session, "supplier_order", order.id, "no_duplicate", actor=source, detail={"purchase": purchase.id})
         end_tasks(session, f"duplicate:{order.id}", "nothing else was bought")
@@ -233,7 +233,12 @@ def _later(session: Session, purchase: Purchase) -> list[Purchase]:
     found: list[Purchase] = []
     ids = [purchase.id]
     while ids:
-        query = sa.select(Purchase).where(Purchase.previous_id.in_(ids)).order_by(Purchase.id).with_for_update()
+        query = (
+            sa.select(Purchase)
+            .where(Purchase.previous_id.in_(ids))
+            .order_by(Purchase.id)
+            .with_for_update(key_share=True)
+        )
         heirs = session.scalars(query, execution_options={"populate_existing": True}).all()
         found += heirs
         ids = [heir.id for heir in heirs]

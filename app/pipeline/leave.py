@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.errors import NotFound
 from app.models import Alert, Credential, Shop
 from app.pipeline.holding import hold_unsent
@@ -43,7 +44,7 @@ def uninstalled(container: Container, shop_id: int) -> str:
     except OutsideError:
         raise
     with container.database.transaction() as session:
-        shop = session.get_one(Shop, shop_id, with_for_update=True)
+        shop = session.get_one(Shop, shop_id, with_for_update=ROW)
         stored = session.execute(sa.select(Credential.id, Credential.version).where(Credential.shop_id == shop_id))
         if stored.one_or_none() != tried:
             raise TryLater("connected_again", vendor=shop.connector)  # what was dead is not its token any more

@@ -175,8 +175,12 @@ def send(container: Container, row: Outbox) -> str:
 
 
 def _told(session: Session, draft: _Draft) -> None:
-    for table, ids, column in ((Task, draft.tasks, "mailed_at"), (Purchase, draft.held, "held_told_at")):
+    """Purchases first and each by its number, as all others take them."""
+    for table, ids, column in ((Purchase, draft.held, "held_told_at"), (Task, draft.tasks, "mailed_at")):
         if ids:
+            session.execute(
+                sa.select(table.id).where(table.id.in_(ids)).order_by(table.id).with_for_update(key_share=True)
+            )
             session.execute(sa.update(table).where(table.id.in_(ids)).values({column: sa.func.clock_timestamp()}))
     if draft.alerts:  # any number, each as it was told: one that was raised anew meanwhile is not
         keys = sa.literal([one.id for one in draft.alerts], ARRAY(sa.BigInteger))

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.domain.purchase_flow import FOLLOWED, UNSENT
 from app.models import Purchase, PurchaseItem, Shop, SourceLine, StoreOrder, SupplierOrder, Task
-from app.pipeline import numbers, order_book, requests
+from app.pipeline import locks, numbers, order_book, requests
 from app.pipeline.order_book import Book, Pieces
 from app.pipeline.readiness import Account, Links, account_of, settle, was_sent
 from app.pipeline.record import audit, end_tasks, move, task
@@ -62,10 +63,8 @@ def derive(
 
 def derive_again(container: Container, session: Session, order_id: int) -> None:
     """Derive the purchases of an order that is known already. Locks order and lines."""
-    order = session.get_one(StoreOrder, order_id, with_for_update=True)
-    lines = session.scalars(
-        sa.select(SourceLine).where(SourceLine.order_id == order_id).order_by(SourceLine.id).with_for_update()
-    ).all()
+    order = session.get_one(StoreOrder, order_id, with_for_update=ROW)
+    lines = locks.lines(session, order_id)
     derive(container, session, session.get_one(Shop, order.shop_id), order, lines)
 
 

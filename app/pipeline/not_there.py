@@ -66,6 +66,7 @@ def give_up(
         else _verify_newest(container, account_id, newest_seen.strip(), by=by, confirm_by=confirm_by)
     )
     with container.database.transaction() as session:
+        locks.account(session, account_id)  # what is let go may just be recorded or tracked
         purchase = locks.purchase(session, purchase_id)
         _refuse_wrong_clock(session)
         found, asked = coverage(session, purchase)
@@ -218,7 +219,7 @@ def _let_go(session: Session, purchase: Purchase, *, by: str) -> None:
     for order in session.scalars(
         sa.select(SupplierOrder)
         .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.read_at.is_(None))
-        .with_for_update()
+        .with_for_update(key_share=True)
     ):
         order.purchase_id, order.role = None, "orphan"
         end_tasks(session, f"unread:{order.id}", by)

@@ -140,7 +140,7 @@ class Book:
 def read(session: Session, order: StoreOrder, *, lock: bool = False) -> Book:
     """The order is locked; `lock`: so are its purchases from now on."""
     query = sa.select(Purchase).where(Purchase.order_id == order.id).order_by(Purchase.id)
-    purchases = session.scalars(query.with_for_update() if lock else query).all()
+    purchases = session.scalars(query.with_for_update(key_share=True) if lock else query).all()
     if not purchases:
         return Book()
     items = session.scalars(

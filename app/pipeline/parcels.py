@@ -36,7 +36,7 @@ Fits = Callable[[ShippedParcel, SupplierParcel], bool]
 def store(session: Session, order: SupplierOrder, reads: Sequence[SupplierParcel]) -> None:
     """Store all parcels of one read and ask for what the shop has to show. The caller locked purchase and order."""
     mine = sa.select(ShippedParcel).where(ShippedParcel.supplier_order_id == order.id).order_by(ShippedParcel.id)
-    stored = session.scalars(mine.with_for_update()).all()
+    stored = session.scalars(mine.with_for_update(key_share=True)).all()
     if stored or reads:
         _Reading(session, order, stored, reads).store()
 

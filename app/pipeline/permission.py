@@ -52,7 +52,7 @@ def granted(session: Session, shop_id: int, by: str) -> None:
     held = sa.select(Purchase.id).where(
         Purchase.shop_id == shop_id, Purchase.state == "HELD", Purchase.reason.in_((LACKING, TOO_OLD))
     )
-    ids = session.scalars(held.order_by(Purchase.id).with_for_update()).all()
+    ids = session.scalars(held.order_by(Purchase.id).with_for_update(key_share=True)).all()
     session.execute(sa.update(Purchase).where(Purchase.id.in_(ids)).values(run_at=now))
     for row in (Inbox, Outbox):
         session.execute(

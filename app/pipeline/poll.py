@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.db import is_away
+from app.db import ROW, is_away
 from app.errors import NotFound
 from app.logs import logger
 from app.models import Inbox, Shop, StoreOrder
@@ -97,7 +97,7 @@ def _end(
             permission.told(session, shop_id, refused)
         elif not error and session.get_one(Shop, shop_id).poll_failing_since is not None:
             permission.granted(session, shop_id, "poll")
-        row = session.get_one(Shop, shop_id, with_for_update={"key_share": True}, populate_existing=True)
+        row = session.get_one(Shop, shop_id, with_for_update=ROW, populate_existing=True)
         if unforeseen and row.poll_failing_since is not None:
             failing.tell(session, "poll", shop_id, error, shop_id=shop_id)
         row.poll_lease_until, row.poll_error = None, error

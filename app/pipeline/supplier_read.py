@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.container import Container
+from app.db import ROW
 from app.models import Attempt, Purchase, PurchaseItem, SupplierOrder, SupplierOrderItem
 from app.pipeline.follow import follow
 from app.pipeline.record import alert, end_alerts
@@ -45,7 +46,7 @@ def apply_read(
     if first and order.source == "answer" and order.purchase_id is not None:
         _check_clock(container, session, order, read)
     if order.purchase_id is not None:
-        purchase = purchase or session.get_one(Purchase, order.purchase_id, with_for_update=True)
+        purchase = purchase or session.get_one(Purchase, order.purchase_id, with_for_update=ROW)
         follow(container, session, purchase)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.container import Container
+from app.db import ROW
 from app.domain.timing import pick
 from app.errors import NotFound
 from app.models import Alert, Purchase, ShippedParcel, StoreOrder, SupplierOrder
@@ -64,7 +65,7 @@ def run(container: Container, claimed: Claim) -> None:
 
 def _failed(container: Container, order_id: int, error: str) -> None:
     with container.database.transaction() as session:
-        order = session.get_one(SupplierOrder, order_id, with_for_update=True)
+        order = session.get_one(SupplierOrder, order_id, with_for_update=ROW)
         told = failing.told(session, KIND) if order.track_error else frozenset()
         if order.track_error and (order.external_id in told or len(told) < MOST_TOLD):
             failing.tell(session, KIND, order.external_id, error)
@@ -129,7 +130,7 @@ def reads_again(session: Session, order: SupplierOrder) -> None:
 
 def _again(container: Container, before: SupplierOrder, wait: timedelta) -> None:
     with container.database.transaction() as session:
-        order = session.get_one(SupplierOrder, before.id, with_for_update=True)
+        order = session.get_one(SupplierOrder, before.id, with_for_update=ROW)
         order.track_run_at = _earlier(_asked_meanwhile(before, order), sa.func.clock_timestamp() + wait)
         order.track_lease_until = None
         _unreadable(container, session, order)
@@ -159,7 +160,7 @@ def _store(
     purchase_id = session.scalar(sa.select(SupplierOrder.purchase_id).where(SupplierOrder.id == before.id))
     candidates = fit.fitting(container, session, before.account_id, read) if read and not purchase_id else []
     purchase = locks.purchase(session, purchase_id) if purchase_id is not None else None
-    order = session.get_one(SupplierOrder, before.id, with_for_update=True)
+    order = session.get_one(SupplierOrder, before.id, with_for_update=ROW)
     asked = _asked_meanwhile(before, order)
     order.track_lease_until = None
     if order.track_error:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import (
@@ -242,7 +243,7 @@ def check(container: Container, evidence_id: int) -> None:
     except OutsideError:
         return
     with container.database.transaction() as session:
-        kept = session.get_one(Evidence, evidence_id, with_for_update=True)
+        kept = session.get_one(Evidence, evidence_id, with_for_update=ROW)
         holds = _was_empty(session, kept) if empty else newest is not None
         kept.detail = {**kept.detail, "verified": holds or None}
         if not holds:

@@ -107,7 +107,7 @@ def _default(session: Session, shop_id: int) -> SupplierAccount | None:
         sa.select(SupplierAccount)
         .join(ShopAccount, ShopAccount.account_id == SupplierAccount.id)
         .where(ShopAccount.shop_id == shop_id, ShopAccount.is_default)
-        .with_for_update(of=SupplierAccount)
+        .with_for_update(of=SupplierAccount, key_share=True)
     ).one_or_none()
 
 
@@ -148,7 +148,7 @@ def _known(
             SupplierAccount.supplier == supplier,
             SupplierAccount.user_id == _name(container, session, supplier, user_id, access_token),
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one_or_none()
     if known is not None and known.merchant_id != shop.merchant_id:
         raise Conflict("other_merchant", "This supplier account is connected for another merchant already.")
@@ -163,7 +163,7 @@ def _name(container: Container, session: Session, supplier: str, user_id: str, a
 
 def _keep_token(container: Container, session: Session, account: SupplierAccount, grant: TokenGrant) -> None:
     credential = session.scalars(
-        sa.select(Credential).where(Credential.account_id == account.id).with_for_update()
+        sa.select(Credential).where(Credential.account_id == account.id).with_for_update(key_share=True)
     ).one_or_none()
     if credential is None:
         credential = Credential(account_id=account.id, sealed=b"", version=0)

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.container import Container
+from app.db import ROW
 from app.domain.purchase_flow import PLACED
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Inbox, Purchase
@@ -49,7 +50,7 @@ def listed(
 def replay(container: Container, inbox_id: int, *, actor: str) -> str:
     """Make a row due once more; gives what that means. An event only says "look again", so nothing is bought twice."""
     with container.database.transaction() as session:
-        row = session.get(Inbox, inbox_id, with_for_update=True)
+        row = session.get(Inbox, inbox_id, with_for_update=ROW)
         if row is None:
             raise NotFound("no_event", f"There is no inbox row {inbox_id}. `flask inbox list` shows them.")
         if row.body is None:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.container import Container
+from app.db import ROW
 from app.domain.matching import attribute_ids
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import ProductLink, Purchase, PurchaseItem, Shop, SourceLine
@@ -174,7 +175,7 @@ def _store(
 ) -> ProductLink:
     with container.database.transaction() as session:
         # Two people linking the same variant at once take turns.
-        session.get_one(Shop, shop.id, with_for_update=True)
+        session.get_one(Shop, shop.id, with_for_update=ROW)
         link = session.scalars(
             sa.select(ProductLink).where(
                 ProductLink.shop_id == shop.id,
@@ -216,7 +217,7 @@ def _follow(container: Container, shop_id: int, variant_id: str) -> None:
 def remove(container: Container, link_id: int, *, actor: str) -> dict[str, Any]:
     """Take a link away. Purchases that were not sent yet are held, or go on with what is left of a bundle."""
     with container.database.transaction() as session:
-        link = session.get(ProductLink, link_id, with_for_update=True)
+        link = session.get(ProductLink, link_id, with_for_update=ROW)
         if link is None:
             raise NotFound("no_link", f"There is no link {link_id}. `flask link list` shows them.")
         session.delete(link)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.domain.address import AddressProblems, prepare
 from app.domain.address.outcome import FIELD_ORDER
 from app.errors import Conflict, NotFound, WaybillError
@@ -189,7 +190,7 @@ def fix_address(container: Container, ref: str, changes: Mapping[str, str], *, a
         if len(value) > LONGEST:
             raise WaybillError("too_long", f"{name} may have at most {LONGEST} characters.")
     with container.database.transaction() as session:
-        order = session.get_one(StoreOrder, find(session, ref).id, with_for_update=True)
+        order = session.get_one(StoreOrder, find(session, ref).id, with_for_update=ROW)
         before = _overrides(container, order)
         overrides = {key: value for key, value in (before | dict(changes)).items() if value}
         corrected = overrides != before
@@ -222,7 +223,7 @@ def _second_look(container: Container, session: Session, order: StoreOrder) -> l
         sa.select(Purchase)
         .where(Purchase.order_id == order.id, Purchase.state == "HELD", Purchase.reason.in_(ADDRESS_REASONS))
         .order_by(Purchase.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).all()
     for purchase in held:
         generation.reconsider(session, purchase, again=True)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.container import Container
+from app.db import ROW
 from app.errors import Conflict, NotFound
 from app.models import SupplierOrder, SupplierOrderItem
 from app.pipeline import locks, unverified
@@ -63,7 +64,7 @@ def dismiss(container: Container, ref: str, *, by: str, confirm_by: str = "") ->
                 "no_orphan", f"No supplier order {ref.strip()[:40]} was seen. `flask orphan list` shows them."
             )
         locks.account(session, known.account_id)
-        order = session.get_one(SupplierOrder, known.id, with_for_update=True, populate_existing=True)
+        order = session.get_one(SupplierOrder, known.id, with_for_update=ROW, populate_existing=True)
         if order.role == "duplicate" and order.payment != "paid" and not _pay_time_is_over(container, session, order):
             if not confirm_by:
                 raise Conflict(

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import (
     Outbox,
@@ -77,7 +78,7 @@ def listed(
 def retry(container: Container, outbox_id: int, *, actor: str) -> str:
     """Make an act due now; gives what that means. A worker that is at it goes on: its lease is left alone."""
     with container.database.transaction() as session:
-        row = session.get(Outbox, outbox_id, with_for_update=True)
+        row = session.get(Outbox, outbox_id, with_for_update=ROW)
         if row is None:
             raise NotFound("no_act", f"There is no act {outbox_id}. `flask outbox list` shows them.")
         if row.state == "DONE":

@@ -168,7 +168,7 @@ def release(
     with container.database.transaction() as session:
         # The questions are asked of these freezes: one that is made meanwhile stays.
         freezes = session.scalars(
-            sa.select(PlacementFreeze).where(PlacementFreeze.released_at.is_(None)).with_for_update()
+            sa.select(PlacementFreeze).where(PlacementFreeze.released_at.is_(None)).with_for_update(key_share=True)
         ).all()
         if not freezes:
             raise Conflict("not_frozen", "Ordering is not frozen.")

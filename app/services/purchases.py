@@ -205,12 +205,23 @@ def resolve_found(
     if unverified_account:
         unverified.found(container, purchase_id, numbers, by=by, confirm_by=confirm_by)
         return told(container, purchase_id)
-    for ref in numbers:
+    for ref in _new_to_it(container, purchase_id, numbers):
         evidence.confirm(container, purchase_id, ref, by=by)
         with container.database.transaction() as session:
             audit(session, "purchase", purchase_id, "found", actor=by, detail={"supplier_order": ref})
     container.bell.ring()
     return told(container, purchase_id)
+
+
+def _new_to_it(container: Container, purchase_id: int, numbers: list[str]) -> list[str]:
+    """Those that are not attached yet: whoever was cut off among several gives them all again."""
+    its = sa.select(SupplierOrder.external_id).where(
+        SupplierOrder.purchase_id == purchase_id, SupplierOrder.role == "bought"
+    )
+    with container.database.reading() as session:
+        known = set(session.scalars(its))
+    left = [number for number in numbers if number not in known]
+    return left if left and known else numbers
 
 
 def resolve_not_there(

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
+from app.db import ROW
 from app.errors import Conflict, NotFound, WaybillError
 from app.models import Credential, Merchant, Purchase, Shop, ShopAccount
 from app.pipeline import hooks
@@ -127,7 +128,7 @@ def _store(
     actor: str,
 ) -> tuple[Shop, bool]:
     shop = session.scalars(
-        sa.select(Shop).where(Shop.connector == connector, Shop.address == address).with_for_update()
+        sa.select(Shop).where(Shop.connector == connector, Shop.address == address).with_for_update(key_share=True)
     ).one_or_none()
     fresh = shop is None
     if shop is None:
@@ -180,7 +181,7 @@ def _keep_keys(container: Container, session: Session, shop: Shop, given: dict[s
     """Seal the keys; a shop with a delivery URL of its own keeps its token and its webhook secret (S07)."""
     spec = container.connectors.specs[shop.connector]
     credential = session.scalars(
-        sa.select(Credential).where(Credential.shop_id == shop.id).with_for_update()
+        sa.select(Credential).where(Credential.shop_id == shop.id).with_for_update(key_share=True)
     ).one_or_none()
     kept = container.vault.open_json(credential.sealed, credential.place) if credential else {}
     if credential is None:
@@ -291,7 +292,7 @@ def pause(container: Container, shop_id: int, *, actor: str) -> int:
     """Buy nothing more for this shop. What has been sent already runs to its end. Gives how many purchases wait now."""
     get(container, shop_id)
     with container.database.transaction() as session:
-        shop = session.get_one(Shop, shop_id, with_for_update=True)
+        shop = session.get_one(Shop, shop_id, with_for_update=ROW)
         _stateful(shop, "PAUSED")
         audit(session, "shop", shop_id, "paused", actor=actor, before="ACTIVE", after="PAUSED")
     return hold_unsent(container, shop_id, reason="shop_paused", actor=actor)
@@ -301,7 +302,7 @@ def resume(container: Container, shop_id: int, *, actor: str) -> int:
     """Go on buying, the orders that waited included. Gives how many were looked at again."""
     get(container, shop_id)
     with container.database.transaction() as session:
-        shop = session.get_one(Shop, shop_id, with_for_update=True)
+        shop = session.get_one(Shop, shop_id, with_for_update=ROW)
         before = shop.state
         if before != "ACTIVE" or not _waiting(session, shop_id, HELD, Purchase.reason.in_(PAUSED)):
             _stateful(shop, "ACTIVE")
@@ -331,7 +332,7 @@ def set_policy(container: Container, shop_id: int, changes: Mapping[str, Any], *
     get(container, shop_id)
     changed: dict[str, Any] = {}
     with container.database.transaction() as session:
-        shop = session.get_one(Shop, shop_id, with_for_update=True)
+        shop = session.get_one(Shop, shop_id, with_for_update=ROW)
         for name, value in changes.items():
             if getattr(shop, name) != value:
                 changed[name] = {"before": _plain(getattr(shop, name)), "after": _plain(value)}

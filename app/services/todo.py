@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.container import Container
+from app.db import ROW
 from app.domain.reasons import REASONS
 from app.errors import Conflict, NotFound
 from app.models import Alert, Purchase, Task
@@ -53,7 +54,7 @@ _WAITS = tuple(code for code, reason in REASONS.items() if reason.turn not in {"
 def finish(container: Container, task_id: int, *, actor: str) -> None:
     """A person says that a task is done."""
     with container.database.transaction() as session:
-        task = session.get(Task, task_id, with_for_update=True)
+        task = session.get(Task, task_id, with_for_update=ROW)
         if task is None:
             raise NotFound("no_task", f"There is no task {task_id}.")
         if task.done_at is not None:
@@ -65,7 +66,7 @@ def finish(container: Container, task_id: int, *, actor: str) -> None:
 def end_alert(container: Container, alert_id: int, *, actor: str) -> None:
     """A person says that the cause of an alert is over; the same cause raises it again."""
     with container.database.transaction() as session:
-        alert = session.get(Alert, alert_id, with_for_update=True)
+        alert = session.get(Alert, alert_id, with_for_update=ROW)
         if alert is None:
             raise NotFound("no_alert", f"There is no alert {alert_id}. `flask alerts` shows them.")
         if alert.ended_at is not None:

@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
+from app.cli.output import _database_fault
 from app.registry import find
 
 HERE = Path(__file__).parents[2]
@@ -96,3 +99,19 @@ def test_database_that_is_away_is_one_line(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert json.loads(out)["error"] == "database_down"
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (psycopg.errors.DeadlockDetected, "busy"),
+        (psycopg.errors.UniqueViolation, "busy"),
+        (psycopg.errors.LockNotAvailable, "busy"),
+        (psycopg.errors.AdminShutdown, "database_down"),
+        (psycopg.errors.UndefinedTable, "no_schema"),
+        (psycopg.errors.UndefinedColumn, None),
+    ],
+)
+def test_two_who_met_are_not_told_that_the_database_is_away(fault: type[psycopg.Error], code: str | None) -> None:
+    told = _database_fault(sa.exc.DBAPIError.instance("SELECT 1", {}, fault(""), psycopg.Error))  # type: ignore[arg-type]
+    assert (told and told[0]) == code

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from app.jobs import sweep
 from app.models import Interlock, Purchase, Shop
-from app.pipeline import poll
+from app.pipeline import follow, locks, poll
 from app.pipeline.due import Claim
 from tests.flow.test_order_changes import order, shop
 from tests.flow.test_permissions import GRANTED, grant
@@ -86,3 +86,20 @@ def test_a_poll_holds_no_shop_while_it_waits(world: World, scopes: list[str], bl
             wait_for_a_lock(world, poller)
             worker.execute(sa.select(Shop.id).with_for_update(key_share=True, nowait=True))
         poller.result(60)
+
+
+def test_what_refers_to_a_locked_row_is_put_down_without_waiting(world: World) -> None:
+    """A send holds its shop, order and purchase: webhooks of the shop come in, and others' tasks about them as well."""
+    _, variant = shop(world)
+    world.pause_shop()
+    order(world, variant)
+    world.settle(until=lambda: world.states() == ["HELD"])
+    purchase = world.purchases()[0].id
+    with world.container.database.transaction() as session:
+        its = locks.purchase(session, purchase)
+        follow.match_shop(session, its.shop_id)
+        locks.lines(session, its.order_id)
+        with another(world) as other:
+            other.execute(sa.text("SET LOCAL lock_timeout = '1s'"))
+            task = "INSERT INTO task (dedupe_key, kind, turn, text, done_by, shop_id, order_id, purchase_id)"
+            other.execute(sa.text(f"{task} VALUES ('x', 'x', 'us', '', '', 1, {its.order_id}, {purchase})"))

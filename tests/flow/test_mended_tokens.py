@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from app import shop_access
 from app.jobs import sweep
-from app.models import Credential
+from app.models import Credential, SupplierAccount
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.services import accounts
 from tests.flow.test_order_changes import order, shop
@@ -97,6 +97,18 @@ def test_a_renewal_that_outlives_its_lease_keeps_its_pair(world: World, monkeypa
     assert (kept.version, kept.lease_owner) == (before.version + 1, "other"), "who asks now may still store over it"
     order(world, variant)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
+
+
+def test_a_renewal_keeps_its_pair_though_its_number_is_another_accounts(world: World) -> None:
+    """The account was connected without its number, and again with it: the number is known twice."""
+    shop(world)
+    opened = shop_access.open_account(world.container, 1)
+    with world.container.database.transaction() as session:
+        session.execute(sa.text("UPDATE supplier_account SET user_id = 'unknown:1' WHERE id = 1"))
+        session.add(SupplierAccount(merchant_id=1, supplier="aliexpress", user_id=opened.user_id))
+    renewed = shop_access.renew(world.container, shop_access.open_account(world.container, 1))
+    assert renewed.secrets["access_token"] != opened.secrets["access_token"]
+    assert (credential(world).version, renewed.user_id) == (opened.version + 1, "unknown:1")
 
 
 def test_a_renewal_that_comes_after_a_new_connection_is_thrown_away(

@@ -76,8 +76,8 @@ def test_ids_that_do_not_cover_every_item_keep_it_unclear_and_its_items_locked(w
     world.pass_time("human")
     world.settle(until=lambda: world.states() == ["HUMAN", "READY"], seconds=20)
     assert "resolve_unclear" in world.tasks()
-    rest = world.created()[1]["order_id"]
-    told = purchases.resolve_found(world.container, world.purchases()[0].id, [rest], by="merchant:1")
+    known, rest = (line["order_id"] for line in world.created())
+    told = purchases.resolve_found(world.container, world.purchases()[0].id, [known, rest], by="merchant:1")
     assert told["state"] == "PLACED_UNPAID"
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID", "PLACED_UNPAID"], seconds=20)
     assert world.calls_of_create() == 2

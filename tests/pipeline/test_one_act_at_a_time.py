@@ -184,3 +184,24 @@ def test_what_was_asked_for_again_leaves_the_lease_of_the_next_one_alone(stage: 
     with stage.outside(), stage.container.calls.story() as story:
         assert not acts._done(stage.container, mine, lease, "DONE", "done", story)
     assert (row(stage, "a").state, row(stage, "a").lease_until) == ("DUE", later)
+
+
+def test_what_is_asked_for_anew_while_it_fails_is_due_as_it_was_asked(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, _ = stage.new_order(1)
+    ask(stage, order, "a", "b")
+
+    def act(container: Container, mine: Outbox) -> str:
+        if mine.dedupe_key == "a":
+            with container.database.transaction() as session:
+                outbox(session, "a", "fulfil", shop_id=order.shop_id, order_id=order.id, payload={}, repeat=True)
+        raise TryLater("busy")
+
+    monkeypatch.setitem(acts.ACTS, "fulfil", act)
+    work(stage)
+    assert row(stage, "a").result == "later: busy"
+    assert stage.soon(row(stage, "a").run_at) < 5
+    stage.session.execute(sa.update(Outbox).where(Outbox.dedupe_key == "a").values(state="DONE", done_at=sa.func.now()))
+    work(stage)
+    assert stage.soon(row(stage, "b").run_at) > 5

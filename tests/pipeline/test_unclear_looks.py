@@ -176,7 +176,7 @@ def test_a_generation_is_derived_from_the_order_as_it_is_now(stage: Stage) -> No
         2,
         2,
         "HELD",
-        "mapping_missing",
+        "address_missing",
     )
     assert (made.merchant_id, made.shop_id, made.order_id) == (mine.merchant_id, mine.shop_id, mine.order_id)
     assert (made.account_id, made.supplier, made.tries, made.checks, made.fence) == (

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
+from app.db import ROW
 from app.models import (
     Attempt,
     Purchase,
@@ -150,7 +151,7 @@ def _check_lines(session: Session, purchase: Purchase, order: StoreOrder, plan: 
             sa.select(SourceLine)
             .where(SourceLine.id.in_([item.source_line_id for item in items]))
             .order_by(SourceLine.id)
-            .with_for_update()
+            .with_for_update(key_share=True)
         )
     }
     if order.cancelled or order.gone or purchase.cancel_requested_at is not None:
@@ -295,7 +296,7 @@ def _interlock(container: Container, session: Session, purchase: Purchase, items
 
 def _reserve(session: Session, purchase: Purchase, attempt: Attempt, plan: Plan) -> None:
     """Reserve the quote under the shop's lock, so that parallel lines never pass a cap together (S66)."""
-    shop = session.get_one(Shop, purchase.shop_id, with_for_update=True)
+    shop = session.get_one(Shop, purchase.shop_id, with_for_update=ROW)
     today = attempt.sent_at.date()
     if shop.state != "ACTIVE":
         raise _Stop("HELD", "uninstalled" if shop.state == "UNINSTALLED" else "shop_paused")

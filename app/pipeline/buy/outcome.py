@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.calls import Story
 from app.container import Container
+from app.db import ROW
 from app.domain.purchase_flow import UNCLEAR
 from app.errors import NotFound
 from app.journal import Entry, Key
@@ -85,7 +86,7 @@ def _record(container: Container, session: Session, attempt_id: int, result: Pla
     account_id, purchase_id = session.execute(its).one()
     locks.account(session, account_id)
     purchase = locks.purchase(session, purchase_id)
-    attempt = session.get_one(Attempt, attempt_id, with_for_update=True)
+    attempt = session.get_one(Attempt, attempt_id, with_for_update=ROW)
     if attempt.outcome not in {"OPEN", "UNKNOWN"} or purchase.state not in UNCLEAR:
         return _late(container, session, attempt, purchase, result)
     if attempt.outcome == "UNKNOWN" and result.outcome == PlaceOutcome.UNKNOWN:
