@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.faults.book import version
 from tests.soak.books import Books
+from tests.soak.checker import regretted
 from tests.soak.fleet import Fleet
 from tests.soak.nemesis import Nemesis
 from tests.soak.person import Person
@@ -73,6 +74,8 @@ def figures(verdict: Verdict, parts: Parts, times: Times, unclear: Mapping[str, 
         "not shown at the end": len(verdict.hidden),
         "trouble": verdict.trouble[:SHOWN],
         "failures": verdict.failures()[:SHOWN],
+        **regretted(parts.books),
+        "regrets": dict(parts.trade.regrets.counts),
         "resolved by a person": len(parts.person.resolved),
         "nemesis": dict(parts.nemesis.counts),
         "lines between": {name: dict(counts) for name, counts in parts.lines.items()},

@@ -11,7 +11,7 @@ from app.models import Purchase
 from app.services import standing
 from tests.soak.asking import Account, Line, Said
 from tests.soak.books import Books, Bought, Key, Shown, Sold
-from tests.soak.checker import NO_REASON, judge, unaccounted
+from tests.soak.checker import LAG, NO_REASON, judge, unaccounted
 from tests.soak.verdict import NEVER, Verdict
 
 ADA: Key = ("shopify", "one.myshopify.com", "1")
@@ -153,6 +153,36 @@ def test_a_parcel_that_is_shown_twice(books: Books) -> None:
 def test_a_parcel_of_nobodys_order(books: Books) -> None:
     books.shown[1] = Shown(BEA, "T9", (("11", 2),))
     assert counts(judge(books, told())) == (0, 0, 1, 0)
+
+
+@pytest.mark.parametrize(("at", "twice"), [(90.0, 0), (100.0 + LAG - 1, 0), (100.0 + LAG + 1, 1)])
+def test_an_order_that_was_made_after_it_was_cancelled(books: Books, at: float, twice: int) -> None:
+    books.sold[BEA].changes.append((100.0, {"11": 0}))
+    books.bought[1] = books.history[1] = Bought("902", "bea", "a", Counter({"red": 2}), at)
+    assert counts(judge(books, told())) == (twice, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("at", "twice"), [(90.0, 0), (100.0 + LAG + 1, 1)])
+def test_an_order_with_a_piece_that_was_refunded(books: Books, at: float, twice: int) -> None:
+    books.sold[BEA].changes.append((100.0, {"11": 1}))
+    books.bought[1] = books.history[1] = Bought("902", "bea", "a", Counter({"red": 2}), at)
+    assert counts(judge(books, told())) == (twice, 0, 0, 0)
+
+
+def test_what_was_bought_before_it_was_cancelled_makes_no_later_order_right(books: Books) -> None:
+    books.sold[ADA].changes.append((100.0, {"11": 2, "12": 0}))
+    books.bought.append(Bought("903", "ada", "a", Counter({"blue": 1}), 100.0 + LAG + 1))
+    books.history.append(books.bought[-1])
+    assert counts(judge(books, told())) == (1, 0, 0, 0)
+
+
+def test_a_cancelled_line_is_missed_by_nobody_and_what_is_left_of_an_order_is(books: Books) -> None:
+    del books.bought[1], books.shown[1]
+    books.sold[BEA].changes.append((100.0, {"11": 0}))
+    assert judge(books, told(bea11=None)).good
+    books.sold[BEA].changes[0] = (100.0, {"11": 1})
+    verdict = judge(books, told(bea11=None))
+    assert (counts(verdict), len(verdict.hidden)) == ((0, 1, 0, 0), 1)
 
 
 def test_a_line_that_is_bought_and_not_shown(books: Books) -> None:

@@ -33,7 +33,14 @@ SHOWN = {
 def made(number: str) -> dict[str, Any]:
     """A line of the supplier's ledger."""
     items = [{"sku_id": "red", "quantity": 2}]
-    return {"op": "create", "order_id": number, "name_hash": name_hash("Ada Buyer"), "account": "a", "items": items}
+    return {
+        "op": "create",
+        "at": 1.0,
+        "order_id": number,
+        "name_hash": name_hash("Ada Buyer"),
+        "account": "a",
+        "items": items,
+    }
 
 
 def write(folder: Path, name: str, *lines: dict[str, Any]) -> None:
