@@ -119,12 +119,13 @@ def regretted(books: Books) -> dict[str, int | float]:
         for one in books.bought
         if one.buyer in buyers and one.pieces - buyers[one.buyer].wanted(one.at)
     ]
-    cancelled = [sold for sold in buyers.values() if sold.changes and not sold.wanted()]
+    changed = [sold for sold in buyers.values() if sold.changes]
+    cancelled = [sold for sold in changed if not sold.wanted().total()]
     numbers = {one.buyer for one in books.bought}
     return {
         "orders taken back": len(cancelled),
         "of them never bought": sum(sold.buyer not in numbers for sold in cancelled),
-        "orders taken back in part": sum(bool(sold.changes and sold.wanted()) for sold in buyers.values()),
+        "orders taken back in part": len(changed) - len(cancelled),
         "bought within the lag": len(after),
         "longest such lag in seconds": round(max(after, default=0.0), 1),
     }

@@ -30,7 +30,7 @@ from tests.soak.person import Person
 from tests.soak.post import Postman
 from tests.soak.proxy import WRITES, Troubled
 from tests.soak.shops import Trade
-from tests.soak.verdict import NEVER, Verdict
+from tests.soak.verdict import MOST_MINUTES, NEVER, Verdict
 
 SCALE = 60.0
 ORDERS_A_MINUTE = 46.0
@@ -190,17 +190,22 @@ class Soak:
             raise RuntimeError(self.fleet.broken)
 
     def _account(self, since: float) -> tuple[float, list[str]]:
-        """Minutes of the product's time until each line was accounted for, and those that never were.
+        """Minutes of the product's time until each line was accounted for, and those that were late or never were.
 
         What counts is when Waybill was asked: how long it takes to ask is ours.
         """
+        late: list[str] = []
         while True:
             self._check_fleet()
             asked = time.monotonic()
+            minutes = round((asked - since) * SCALE / 60, 1)
             self.books.read()
             still = unaccounted(self.books, ask(self.container))
+            if still and minutes > MOST_MINUTES and not late:
+                late = still
+                self._tell(f"{minutes:.1f} minutes, and not accounted for: {len(still)} lines, {still[0]}")
             if not still or asked - since > DRAIN_MOST:
-                return NEVER if still else round((asked - since) * SCALE / 60, 1), still
+                return NEVER if still else minutes, still or late
             time.sleep(0.25)
 
     def _drain(self, since: float) -> float:

@@ -15,7 +15,7 @@ SECONDS = 120.0
 @pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_nothing_is_bought_twice_or_lost_or_given_to_somebody_else(tmp_path: Path) -> None:
-    with Soak(tmp_path / "world", Plan(SECONDS, seed=7, orders_a_minute=24)) as soak:
+    with Soak(tmp_path / "world", Plan(SECONDS, seed=7, orders_a_minute=24), print) as soak:
         verdict, figures = soak.run()
     told = table(verdict, figures)
     print(told)

@@ -14,7 +14,7 @@ class Verdict:
     """`waiting`: not bought, but Waybill says why and whose turn it is. `hidden`: bought, and not shown in the shop.
 
     `trouble`: of the run itself, an act of the nemesis or of a person that broke. `minutes`: of the product's time, from
-    recovery until each line was accounted for; `open`: lines that were not when it was looked last.
+    recovery until each line was accounted for; `open`: lines that were late, or never were.
     """
 
     lines: int = 0
