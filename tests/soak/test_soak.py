@@ -21,5 +21,5 @@ def test_nothing_is_bought_twice_or_lost_or_given_to_somebody_else(tmp_path: Pat
     print(told)
     # Being late is told only: here other tests may have the machine.
     assert verdict.failures(timed=False) == [], told
-    assert verdict.lines > 20, told
-    assert figures["kills"] >= 3, told
+    assert verdict.lines >= 200, told  # about half of what two busy cores give
+    assert figures["kills"] >= 14, told
