@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.local.demo.ledgers import fulfilment
+from app.local.demo.ledgers import fulfilment, instant
 
 SHOPIFY, WOOCOMMERCE, ALIEXPRESS = "shopify", "woocommerce", "aliexpress"
+FOREVER = float("inf")
 Key = tuple[str, str, str]
 """A storefront's order: (kind of shop, shop, order id there). A shop is a domain, or a WooCommerce slug."""
+_FEWER = frozenset(("order_cancelled", "order_refunded", "order_status_changed", "refund_created"))
+_OVER = frozenset(("cancelled", "refunded"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,22 @@ class Sold:
     number: str
     buyer: str
     lines: dict[str, tuple[str, int]]
+    changes: list[tuple[float, dict[str, int]]] = field(default_factory=list)
+    """From when on fewer pieces were wanted, and how many of which line, as the shop told it; oldest first."""
 
-    @property
-    def wanted(self) -> Counter[str]:
-        """Pieces by supplier SKU."""
+    def left(self, at: float = FOREVER) -> dict[str, int]:
+        """Pieces by line that the buyer still wants at that time."""
+        pieces = {line: count for line, (_, count) in self.lines.items()}
+        for since, fewer in self.changes:
+            if since <= at:
+                pieces.update(fewer)
+        return pieces
+
+    def wanted(self, at: float = FOREVER) -> Counter[str]:
+        """The same by supplier SKU."""
         pieces = Counter[str]()
-        for sku_id, count in self.lines.values():
-            pieces[sku_id] += count
+        for line, count in self.left(at).items():
+            pieces[self.lines[line][0]] += count
         return pieces
 
 
@@ -44,6 +56,7 @@ class Bought:
     buyer: str
     account: str
     pieces: Counter[str]
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ class Books:
         """Orders of which not every piece is bought by now."""
         with self._lock:
             have = self._have()
-            return [sold for sold in self.sold.values() if sold.wanted - have.get(sold.buyer, Counter())]
+            return [sold for sold in self.sold.values() if sold.wanted() - have.get(sold.buyer, Counter())]
 
     def not_shown(self) -> list[Sold]:
         """Orders of which not every piece is in a parcel that the shop shows."""
@@ -98,7 +111,7 @@ class Books:
             have: dict[Key, Counter[str]] = {}
             for parcel in self.shown:
                 have.setdefault(parcel.key, Counter()).update(dict(parcel.pieces))
-            wanted = {key: Counter({line: n for line, (_, n) in sold.lines.items()}) for key, sold in self.sold.items()}
+            wanted = {key: Counter(sold.left()) for key, sold in self.sold.items()}
             return [self.sold[key] for key, lines in wanted.items() if lines - have.get(key, Counter())]
 
     def of(self, shop: str, number: str) -> Sold | None:
@@ -150,6 +163,9 @@ class Books:
             sold = self._shopify_order(line) if kind == SHOPIFY else self._woocommerce_order(line)
             self.sold[sold.key] = sold
             return
+        if line.get("event") in _FEWER:
+            self._fewer(kind, line)
+            return
         parcel = fulfilment(kind, line)
         if parcel is not None:
             tracking, order_id, pieces = parcel
@@ -175,12 +191,30 @@ class Books:
         buyer = name_hash(f"{row['billing']['first_name']} {row['billing']['last_name']}")
         return Sold((WOOCOMMERCE, shop, str(line["order"])), str(row["number"]), buyer, lines)
 
+    def _fewer(self, kind: str, line: dict[str, Any]) -> None:
+        """Cancelled as a whole, or refunded in part."""
+        shop, order = (line["shop_domain"], line["order_id"]) if kind == SHOPIFY else (line["shop"], line["order"])
+        sold = self.sold[kind, str(shop), str(order)]
+        left = dict.fromkeys(sold.lines, 0)
+        if line["event"] == "order_refunded":
+            left = {str(one["id"]): int(one["current"]) for one in line["state"]["orders"][0]["lines"]}
+        elif line["event"] == "refund_created" and line["status"] not in _OVER:
+            left = sold.left()
+            for one in (one for refund in line["put"]["refunds"].values() for one in refund["line_items"]):
+                whose = next(str(more["value"]) for more in one["meta_data"] if more["key"] == "_refunded_item_id")
+                left[whose] -= int(one["quantity"])
+        elif line["event"] == "order_status_changed" and line["to"] not in _OVER:
+            return
+        sold.changes.append((instant(kind, line), left))
+
     def _supplier(self, line: dict[str, Any]) -> None:
         if line["op"] == "create":
             pieces = Counter[str]()
             for item in line["items"]:
                 pieces[str(item["sku_id"])] += int(item["quantity"])
-            made = Bought(str(line["order_id"]), str(line["name_hash"]), str(line["account"]), pieces)
+            made = Bought(
+                str(line["order_id"]), str(line["name_hash"]), str(line["account"]), pieces, float(line["at"])
+            )
             self.bought.append(made)
             self.history.append(made)
             self.newest[made.account] = made.order_id

@@ -17,7 +17,8 @@ from typing import Any
 
 import psutil
 
-from app.local.ports import free_port
+from app.local.control import answers
+from app.local.ports import LOOPBACK, free_port
 from app.local.processes import ROOT, production_command
 
 WEBS, WORKERS, SCHEDULERS = 2, 4, 2
@@ -62,12 +63,8 @@ class Fleet:
         if role != "web":
             return Member(host.name, ["flask", "--app", "wsgi", role], host)
         port = free_port()
-        return Member(
-            host.name,
-            production_command("web", {"PORT": str(port), "WEB_WORKERS": "1", "WEB_THREADS": "32"}),
-            host,
-            port,
-        )
+        _python, _m, *words = production_command("web", {"PORT": str(port), "WEB_WORKERS": "1", "WEB_THREADS": "32"})
+        return Member(host.name, words, host, port)
 
     def start(self) -> None:
         """Start all of them, and whoever looks after them."""
@@ -78,6 +75,11 @@ class Fleet:
     def ports(self) -> list[int]:
         """Where the web servers listen, alive or not."""
         return [member.port for member in self.members if member.port]
+
+    def up(self) -> bool:
+        """Whether every process runs and every web server says that it is ready."""
+        ready = all(answers(f"http://{LOOPBACK}:{port}", "/readyz") for port in self.ports())
+        return ready and all(alive(member.pid) for member in self.members)
 
     def _start(self, member: Member) -> None:
         (member.host / "clock").unlink(missing_ok=True)

@@ -92,7 +92,7 @@ class Nemesis:
 
     def _jump(self) -> None:
         """A host's clock is wrong for a while, by an hour at most."""
-        member = self._random.choice([one for one in self._fleet.members if one.words[0] == "flask"])
+        member = self._victim()
         file = member.host / "clock"
         file.write_text(str(self._random.uniform(-HOUR, HOUR)))
         self._after(self._pause * 4, lambda: file.unlink(missing_ok=True))

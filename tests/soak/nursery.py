@@ -1,7 +1,7 @@
 """A process that has loaded everything and forks the product's processes on demand: each starts in milliseconds.
 
 It reads a JSON line for each process: `{"words", "environment", "log", "ends", "clock"}`. `words` is a command line:
-`flask …` runs Flask's own entry point in the fork, anything else is executed. It answers with a line that holds the
+`flask …` and `granian …` run that program's own entry point in the fork. It answers with a line that holds the
 process id, which is that of a process group as well. `ends`: a file that gets the exit code. When its input ends, which
 is when whoever started it is gone, however it went, it kills all that it started. Run by `tests.soak.fleet` only.
 """
@@ -15,11 +15,13 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import flask.cli
+import granian.cli
 
 from tests.loaded import LOADED  # noqa: F401
 from tests.soak import clock
@@ -58,12 +60,10 @@ def _become(asked: dict[str, Any]) -> None:
     words = asked["words"]
     code = 1
     try:
-        if words[0] != "flask":
-            os.execv(words[0], words)  # noqa: S606 - our own command line, no shell
         if asked.get("clock"):
             clock.install(Path(asked["clock"]))
         sys.argv = words
-        code = _flask()
+        code = _run({"flask": flask.cli.main, "granian": granian.cli.entrypoint}[words[0]])
     except BaseException:  # noqa: BLE001
         traceback.print_exc()  # the process ends below, without Python's own last words
     finally:
@@ -76,9 +76,9 @@ def _become(asked: dict[str, Any]) -> None:
         os._exit(code)
 
 
-def _flask() -> int:
+def _run(program: Callable[[], object]) -> int:
     try:
-        flask.cli.main()
+        program()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,18 @@ from app.container import Container
 from app.local.control import Control, answers
 from app.local.embedded import EmbeddedServices
 from app.local.ports import LOOPBACK, free_port
-from app.local.processes import ROOT, LocalProcess, flask
+from app.local.processes import LocalProcess, flask
+from tests.soak.asking import Account, Line, ask, unclear
 from tests.soak.books import ALIEXPRESS, SHOPIFY, WOOCOMMERCE, Books
-from tests.soak.checker import Verdict, ask, judge, unclear
+from tests.soak.checker import judge, unaccounted
+from tests.soak.figures import Parts, Times, figures
 from tests.soak.fleet import Fleet
 from tests.soak.nemesis import Nemesis
 from tests.soak.person import Person
-from tests.soak.proxy import Postman, Troubled
+from tests.soak.post import Postman
+from tests.soak.proxy import WRITES, Troubled
 from tests.soak.shops import Trade
+from tests.soak.verdict import MOST_MINUTES, NEVER, Verdict
 
 SCALE = 60.0
 ORDERS_A_MINUTE = 46.0
@@ -57,11 +60,13 @@ class Soak:
         self.services = EmbeddedServices(folder, durable=True)
         self._ports = {name: free_port() for name in (ALIEXPRESS, SHOPIFY, WOOCOMMERCE)}
         self.controls = {name: Control(f"http://{LOOPBACK}:{port}") for name, port in self._ports.items()}
-        self.supplier = Troubled(self._ports[ALIEXPRESS], plan.seed)
+        self.lines = {name: Troubled(port, f"{plan.seed} {name}", WRITES[name]) for name, port in self._ports.items()}
         self.post = Postman(lambda: self.fleet.ports(), plan.seed)  # noqa: PLW0108 - the fleet comes later
         self._vault = "soak:" + base64.b64encode(secrets.token_bytes(32)).decode()
         self.fleet: Fleet
         self.container: Container
+        self.told: dict[Line, Account] = {}
+        """Waybill's last answer."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -83,10 +88,10 @@ class Soak:
             "LOG_LEVEL": "WARNING",
             "ALIEXPRESS_APP_KEY": "500001",
             "ALIEXPRESS_APP_SECRET": "simulated-app-secret",
-            "ALIEXPRESS_API_URL": self.supplier.url,
+            "ALIEXPRESS_API_URL": self.lines[ALIEXPRESS].url,
             "SHOPIFY_CLIENT_ID": "simulated-client",
             "SHOPIFY_CLIENT_SECRET": "simulated-secret",
-            "SHOPIFY_SHOP_URL_TEMPLATE": f"http://{LOOPBACK}:{self._ports[SHOPIFY]}/{{shop}}",
+            "SHOPIFY_SHOP_URL_TEMPLATE": f"{self.lines[SHOPIFY].url}/{{shop}}",
         }
 
     def __enter__(self) -> Soak:
@@ -101,7 +106,7 @@ class Soak:
         self._stack.close()
 
     def _start(self) -> None:
-        for relay in (self.supplier, self.post):
+        for relay in (*self.lines.values(), self.post):
             self._stack.callback(relay.close)
         self._stack.enter_context(self.services)
         db_migrate.upgrade(self.services.database_url)
@@ -112,7 +117,8 @@ class Soak:
             common | {"push_url": f"{hook}/aliexpress", "auto_ship_after": "60", "auto_deliver_after": "240"},
         )
         self._simulator(SHOPIFY, common | {"webhook_url": f"{hook}/shopify"})
-        self._simulator(WOOCOMMERCE, common | {"trust_http": "yes", "queue_delay": "6"})
+        shops = {"trust_http": "yes", "queue_delay": "6", "public_url": self.lines[WOOCOMMERCE].url}
+        self._simulator(WOOCOMMERCE, common | shops)
         self.fleet = Fleet(self.environment, self.folder)
         self._stack.callback(self.fleet.close)
         self.container = containers.build(self.environment, name="waybill-soak")
@@ -138,7 +144,7 @@ class Soak:
         nemesis = Nemesis(self.fleet, self.services, self._plan.seed, SCALE, kill_after)
         person = Person(self.fleet, self.controls[ALIEXPRESS], self.books, trade)
         began, loads = time.monotonic(), [os.getloadavg()[0]]
-        self.supplier.on = self.post.on = True
+        self._harm(on=True)
         person.start()
         nemesis.start()
         trade.start(self._plan.orders_a_minute, MOST_OPEN)
@@ -154,17 +160,53 @@ class Soak:
             )
         trade.end()
         nemesis.end()
-        self.supplier.on = self.post.on = False
+        self._harm(on=False)
         traded = time.monotonic() - began
+        _until(self.fleet.up, 60)
+        recovered = time.monotonic()
         self._tell("peace: until everything is accounted for")
-        drained = self._drain(began + traded)
+        minutes, still = self._account(recovered)
+        self._tell(f"each line accounted for {minutes:.1f} minutes of the product's time after recovery")
+        drained = self._drain(recovered)
+        loads.append(os.getloadavg()[0])
         person.end()
-        verdict = self._judge()
-        return verdict, self._figures(verdict, trade, nemesis, person, (traded, drained), loads)
+        self.told = ask(self.container)
+        self.books.read()
+        verdict = judge(self.books, self.told)
+        verdict.minutes, verdict.open = minutes, still
+        verdict.trouble += [f"nemesis, {sentence}" for sentence in nemesis.failed]
+        verdict.trouble += [f"person, {sentence}" for sentence in person.trouble]
+        lines = {name: relay.counts for name, relay in self.lines.items()}
+        parts = Parts(self.books, trade, nemesis, person, self.fleet, lines, self.post.counts)
+        times = Times(self._plan.seed, SCALE, traded, drained, loads)
+        return verdict, figures(verdict, parts, times, unclear(self.container))
+
+    def _harm(self, *, on: bool) -> None:
+        for relay in (*self.lines.values(), self.post):
+            relay.on = on
 
     def _check_fleet(self) -> None:
         if self.fleet.broken:
             raise RuntimeError(self.fleet.broken)
+
+    def _account(self, since: float) -> tuple[float, list[str]]:
+        """Minutes of the product's time until each line was accounted for, and those that were late or never were.
+
+        What counts is when Waybill was asked: how long it takes to ask is ours.
+        """
+        late: list[str] = []
+        while True:
+            self._check_fleet()
+            asked = time.monotonic()
+            minutes = round((asked - since) * SCALE / 60, 1)
+            self.books.read()
+            still = unaccounted(self.books, ask(self.container))
+            if still and minutes > MOST_MINUTES and not late:
+                late = still
+                self._tell(f"{minutes:.1f} minutes, and not accounted for: {len(still)} lines, {still[0]}")
+            if not still or asked - since > DRAIN_MOST:
+                return NEVER if still else minutes, still or late
+            time.sleep(0.25)
 
     def _drain(self, since: float) -> float:
         """Until every order is bought and shown in its shop, or time is over; gives the seconds that it took."""
@@ -179,57 +221,9 @@ class Soak:
                 told = time.monotonic()
                 self._tell(f"{told - since:5.0f} s: {left} not bought, {hidden} not shown yet")
             time.sleep(0.5)
+        drained = time.monotonic() - since
         time.sleep(2.0)  # what would be done twice is done now
-        return time.monotonic() - since
-
-    def _judge(self) -> Verdict:
-        self.books.read()
-        return judge(self.books, ask(self.container))
-
-    def _figures(
-        self,
-        verdict: Verdict,
-        trade: Trade,
-        nemesis: Nemesis,
-        person: Person,
-        seconds: tuple[float, float],
-        loads: list[float],
-    ) -> dict[str, Any]:
-        traded, drained = seconds
-        incidents = sum(nemesis.counts.values()) + sum(n for name, n in self.supplier.counts.items() if " " in name)
-        return {
-            "version": _version(),
-            "seed": self._plan.seed,
-            "cores": os.cpu_count(),
-            "time scale": SCALE,
-            "minutes of trade": round(traded / 60, 2),
-            "drained in seconds": round(drained, 1),
-            "lines": verdict.lines,
-            "orders": verdict.orders,
-            "creates": len(self.books.bought),
-            **unclear(self.container),
-            "lines a minute": round(verdict.lines / traded * 60, 1),
-            "kills": nemesis.kills,
-            "kills a minute": round(nemesis.kills / traded * 60, 1),
-            "restarts": self.fleet.restarts,
-            "incidents": incidents,
-            "bought twice": len(verdict.twice),
-            "lost": len(verdict.lost),
-            "attached to the wrong customer": len(verdict.wrong),
-            "held at the end": len(verdict.waiting),
-            "not shown at the end": len(self.books.not_shown()),
-            "resolved by a person": len(person.resolved),
-            "nemesis": dict(nemesis.counts),
-            "nemesis failed": nemesis.failed[:20],
-            "supplier's line": dict(self.supplier.counts),
-            "post": dict(self.post.counts),
-            "person": dict(person.counts),
-            "person refused": dict(person.refused),
-            "person's trouble": person.trouble[:20],
-            "buyers refused": trade.refused,
-            "buyers waited seconds": trade.waited,
-            "load average": [round(sum(loads) / len(loads), 2), round(max(loads), 2)],
-        }
+        return drained
 
 
 def _until(holds: Callable[[], bool], seconds: float) -> None:
@@ -238,15 +232,3 @@ def _until(holds: Callable[[], bool], seconds: float) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("it did not start")
         time.sleep(0.1)
-
-
-def _version() -> str:
-    with suppress(OSError, subprocess.CalledProcessError):
-        return subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    return "unknown"

@@ -16,6 +16,7 @@ from app.container import Container
 from app.local.control import Control, ControlError
 from tests.flow.connecting import add_link, connect_account, connect_shop
 from tests.soak.books import SHOPIFY, WOOCOMMERCE, Books
+from tests.soak.regrets import Regrets
 
 PAIRS = 8
 """Each pair is a Shopify shop and a WooCommerce shop that buy with the same account."""
@@ -45,6 +46,7 @@ class Trade:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._buyers = 0
+        self.regrets = Regrets(controls, seed)
         self.shops: list[Shop] = []
         self.refused = 0
         self.waited = 0.0
@@ -66,14 +68,16 @@ class Trade:
 
     def start(self, orders_a_minute: float, most_open: int) -> None:
         """Buy in a thread. `most_open`: orders that may be not bought yet, before buyers wait."""
+        self.regrets.start()
         self._thread = threading.Thread(target=self._trade, args=(60 / orders_a_minute, most_open), daemon=True)
         self._thread.start()
 
     def end(self) -> None:
-        """No more orders."""
+        """No more orders, and nobody who thinks better of one."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
+            self.regrets.end()
 
     def _trade(self, pause: float, most_open: int) -> None:
         due = time.monotonic()
@@ -100,11 +104,14 @@ class Trade:
         if shop.kind == SHOPIFY:
             lines = [{"variant_id": variant, "quantity": pieces} for variant, pieces in chosen]
             address = {"firstName": first, "lastName": last}
-            self._controls[SHOPIFY].post("orders", {"shop": shop.name, "lines": lines, "address": address})
+            made = self._controls[SHOPIFY].post("orders", {"shop": shop.name, "lines": lines, "address": address})
+            ids = [str(line["id"]) for line in made["lines"]]
         else:
             lines = [{"product_id": int(variant), "quantity": pieces} for variant, pieces in chosen]
             wish = {"shop": shop.name, "lines": lines, "payment_method": "stripe", "billing": _billing(first, last)}
-            self._controls[WOOCOMMERCE].post("orders", wish)
+            made = self._controls[WOOCOMMERCE].post("orders", wish)
+            ids = [str(line["id"]) for line in made["line_items"]]
+        self.regrets.note(shop.kind, shop.name, str(made["id"]), ids)
 
     def _shopify(self, pair: int, rows: list[dict[str, Any]], account: dict[str, Any]) -> Shop:
         control, domain = self._controls[SHOPIFY], f"soak-{pair}.myshopify.com"

@@ -1,4 +1,4 @@
-"""The short soak: a minute of trade under the nemesis, in real processes, and peace until all is accounted for."""
+"""The short soak: two minutes of trade under the nemesis, in real processes, and peace until all is accounted for."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.__main__ import SHORT
 from tests.soak.run import Plan, Soak
 from tests.soak.table import table
+
+SECONDS = 120.0
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(900)
 def test_nothing_is_bought_twice_or_lost_or_given_to_somebody_else(tmp_path: Path) -> None:
-    with Soak(tmp_path / "world", Plan(SHORT, seed=7, orders_a_minute=24)) as soak:
+    with Soak(tmp_path / "world", Plan(SECONDS, seed=7, orders_a_minute=24), print) as soak:
         verdict, figures = soak.run()
     told = table(verdict, figures)
-    assert (verdict.twice, verdict.lost, verdict.wrong, verdict.waiting) == ([], [], [], []), told
-    assert figures["not shown at the end"] == 0, told
-    assert (figures["nemesis failed"], figures["person's trouble"]) == ([], []), told
-    assert verdict.lines > 20, told
-    assert figures["kills"] >= 3, told
+    print(told)
+    # Being late is told only: here other tests may have the machine.
+    assert verdict.failures(timed=False) == [], told
+    assert verdict.lines >= 200, told  # about half of what two busy cores give
+    assert figures["kills"] >= 14, told
