@@ -79,7 +79,7 @@ class Soak:
             "VAULT_KEYS": self._vault,
             "STATE_DIR": str(self.folder / "person"),
             "TIME_SCALE": f"{SCALE:g}",
-            "POLL_SECONDS": "900",
+            "POLL_SECONDS": "600",
             "TRACKING_POLL_SECONDS": "1500",  # 25 s here: pushes that tell of a parcel are lost too
             "OUTBOUND_ALLOW_PRIVATE": "1",
             "WOOCOMMERCE_ALLOW_HTTP": "1",
