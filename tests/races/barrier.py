@@ -31,7 +31,7 @@ class Stop:
 
     def __init__(self, place: int, at: Collection[str]) -> None:
         self._left, self._at = place, at
-        self._thread: int | None = None
+        self._thread: threading.Thread | None = None
         self._go_on = threading.Event()
         self.stopped = threading.Event()
         self.name = ""
@@ -39,11 +39,11 @@ class Stop:
 
     def mine(self) -> None:
         """This thread is the actor."""
-        self._thread = threading.get_ident()
+        self._thread = threading.current_thread()  # its number may be the next thread's
 
     def reach(self, name: str) -> None:
         """A point of any thread."""
-        if threading.get_ident() != self._thread or not any(part in name for part in self._at):
+        if threading.current_thread() is not self._thread or not any(part in name for part in self._at):
             return
         if self._left == 0:
             self.name = name
@@ -153,10 +153,10 @@ def race(
 
 def way(act: Callable[[], object]) -> list[str]:
     """The points that an actor comes to alone."""
-    names, mine = list[str](), threading.get_ident()
+    names, mine = list[str](), threading.current_thread()
 
     def reach(name: str) -> None:
-        if threading.get_ident() == mine:
+        if threading.current_thread() is mine:
             names.append(name)
 
     with _points(reach):

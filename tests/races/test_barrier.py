@@ -17,7 +17,7 @@ def test_a_stop_that_nobody_comes_to_fails_the_race(shared_world: World) -> None
         return free_expired(shared_world.container)
 
     def scene() -> Scene:
-        return sweep, sweep, lambda: []
+        return sweep, sweep, list
 
     assert every_order(shared_world, scene, at=(SWEEP,), both=False) == len(("before it", "after it"))
     with pytest.raises(AssertionError, match="nobody stopped at") as failed:
