@@ -24,28 +24,14 @@ Scene = tuple[Callable[[], object], Callable[[], object], Callable[[], list[str]
 """One actor, the other, and what is wrong when both have ended: empty if nothing is."""
 HANGS = 60.0
 """Seconds that only an actor that never ends takes."""
-WRITES = frozenset(
-    (
-        "order.create",
-        "token.refresh",
-        "token_refresh",
-        "fulfill",
-        "track",
-        "notes.create",
-        "orders.update",
-        "fulfilments.create",
-        "fulfilments.update",
-    )
-)
-"""Operations that change something outside."""
 
 
 class Stop:
-    """Where one actor stops: at its n-th point, counted from 0, of those whose names hold one of `at`, if given."""
+    """Where one actor stops: at its n-th point, counted from 0, of those whose names hold one of `at`."""
 
-    def __init__(self, place: int, at: Collection[str] = ()) -> None:
+    def __init__(self, place: int, at: Collection[str]) -> None:
         self._left, self._at = place, at
-        self._thread: int | None = None
+        self._thread: threading.Thread | None = None
         self._go_on = threading.Event()
         self.stopped = threading.Event()
         self.name = ""
@@ -53,11 +39,11 @@ class Stop:
 
     def mine(self) -> None:
         """This thread is the actor."""
-        self._thread = threading.get_ident()
+        self._thread = threading.current_thread()  # its number may be the next thread's
 
     def reach(self, name: str) -> None:
         """A point of any thread."""
-        if threading.get_ident() != self._thread or (self._at and not any(part in name for part in self._at)):
+        if threading.current_thread() is not self._thread or not any(part in name for part in self._at):
             return
         if self._left == 0:
             self.name = name
@@ -71,20 +57,19 @@ class Stop:
 
 
 @contextmanager
-def _points(stop: Stop) -> Iterator[None]:
+def _points(reach: Callable[[str], None]) -> Iterator[None]:
     def before(_session: Session) -> None:
-        stop.reach(f"before the commit of {_caller()}")
+        reach(f"before the commit of {_caller()}")
 
     def after(_session: Session) -> None:
-        stop.reach(f"after the commit of {_caller()}")
+        reach(f"after the commit of {_caller()}")
 
     whole = OutboundCall.send
 
     def send(call: OutboundCall, *given: Any, **more: Any) -> Any:
-        if call.operation in WRITES:  # before a read it stands where it stood after the last point
-            stop.reach(f"before the call {call.vendor}.{call.operation}")
+        reach(f"before the call {call.vendor}.{call.operation}")
         answer = whole(call, *given, **more)
-        stop.reach(f"after the call {call.vendor}.{call.operation}")
+        reach(f"after the call {call.vendor}.{call.operation}")
         return answer
 
     sa.event.listen(Session, "before_commit", before)
@@ -143,15 +128,15 @@ def race(
     other: Callable[[], object],
     place: int,
     patience: float,
-    at: Collection[str] = (),
+    at: Collection[str],
 ) -> str:
     """Stop `first` at its point number `place`, run `other`, let `first` go on. Gives the point's name or "".
 
     `other` may have to wait for `first` (a lock, a lease): when it waits, or after `patience` seconds, `first` goes on.
-    `at`: only points whose names hold one of these count.
+    `at`: only points whose names hold one of these count; before a read one stands where one stood after the last point.
     """
     stop = Stop(place, at)
-    with _points(stop):
+    with _points(stop.reach):
         one = _Actor(first, stop)
         assert stop.stopped.wait(HANGS), "the first actor never ends"
         try:
@@ -166,6 +151,19 @@ def race(
     return stop.name
 
 
+def way(act: Callable[[], object]) -> list[str]:
+    """The points that an actor comes to alone."""
+    names, mine = list[str](), threading.current_thread()
+
+    def reach(name: str) -> None:
+        if threading.current_thread() is mine:
+            names.append(name)
+
+    with _points(reach):
+        act()
+    return names
+
+
 def _waiting(world: World) -> bool:
     """Whether somebody in this database waits for a lock."""
     query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1"
@@ -177,16 +175,17 @@ def every_order(
     world: World,
     scene: Callable[[], Scene],
     *,
+    at: Collection[str],
     patience: float = 2.0,
-    at: Collection[str] = (),
     both: bool = True,
 ) -> int:
     """Each stop of the first x the whole of the other, and the other way round; gives how many orders were tried.
 
     `scene` makes a fresh pair: (one actor, the other, what is wrong afterwards). Raises AssertionError naming the stop.
-    `at`: as in `race`. `both` False, where the two actors do the same: the other way round is the same race.
+    `at`: as in `race`; each part of it must name a stop that was made, so that none is dead. `both` False, where the
+    two actors do the same: the other way round is the same race.
     """
-    tried = 0
+    met = list[str]()
     for swapped in (False, True) if both else (False,):
         for place in range(200):
             one, two, problems = scene()
@@ -196,7 +195,9 @@ def every_order(
             assert not wrong, (f"{'second' if swapped else 'first'} actor stopped {name or 'nowhere'}", wrong)
             if not name:
                 break
-            tried += 1
+            met.append(name)
         else:
             raise AssertionError("an actor has no end of points")
-    return tried
+    dead = [part for part in at if not any(part in name for name in met)]
+    assert not dead, f"nobody stopped at {dead}, but at {sorted(set(met))}"
+    return len(met)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ import redis
 from tests.flow.world import World, running
 from tests.fresh_databases import FreshDatabases
 from tests.races.scene import Shop, bottles
+
+SEND_DEADLINE = timedelta(seconds=10)
+"""Not over while an actor stands between the point of no return and its call: else that call would not be made."""
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +27,8 @@ def shared_world(
         client.flushdb()
     folder: Path = tmp_path_factory.mktemp("races")
     with fresh_databases.migrated() as url, running(url, valkey_url, folder) as made:
+        timers = replace(made.container.timers, send_deadline=SEND_DEADLINE)
+        made.container = replace(made.container, timers=timers)
         yield made
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from app import db
+from app.container import Container
 from app.jobs.drain import KINDS, Drain
 from app.models import Attempt, Outbox, Purchase, PurchaseItem, StoreOrder, SupplierOrder, Task
 from app.pipeline import import_order, track
@@ -49,6 +51,14 @@ class Shop:
         assert self.states(made) == ["READY"]
         return made
 
+    def cancel(self, external_id: str) -> None:
+        """The whole order is cancelled in the shop."""
+        self.world.shopify.control(f"orders/{external_id}/cancel", {})
+
+    def refund(self, external_id: str) -> None:
+        """An order of one piece is refunded in the shop."""
+        self.world.refund(external_id, 1)
+
     def read(self, external_id: str) -> None:
         """A worker reads the order again."""
         with self.world.container.database.transaction() as session:
@@ -57,8 +67,17 @@ class Shop:
 
     def place(self) -> None:
         """A worker claims what is READY and buys it."""
-        for claimed in claim(self.world.container, 1):
-            buy(self.world.container, claimed)
+        self._place(self.world.container)
+
+    def place_too_late(self) -> None:
+        """As `place`, by a worker whose deadline is over whenever it would send."""
+        container = self.world.container
+        self._place(replace(container, timers=replace(container.timers, send_deadline=timedelta(0))))
+
+    @staticmethod
+    def _place(container: Container) -> None:
+        for claimed in claim(container, 1):
+            buy(container, claimed)
 
     def send(self, external_id: str) -> None:
         """Its purchase is sent, however often a busy machine holds the worker up past its deadline."""

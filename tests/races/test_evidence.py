@@ -14,10 +14,11 @@ from app.services import orphans, placement
 from tests.flow.world import BOTTLE, World
 from tests.races.barrier import Scene, every_order
 from tests.races.byhand import order_by_hand
+from tests.races.points import CREATE, READ
 from tests.races.scene import Shop
 from tests.races.unclear import Unclear, push
 
-ATTACHING = ("evidence.", "buy.outcome.", "pipeline.track.", "order.get")
+ATTACHING = ("evidence.", READ)
 """Points of those who find it."""
 
 
@@ -59,21 +60,26 @@ def test_push_and_push(shop: Shop, shared_world: World) -> None:
     assert every_order(shared_world, scene, at=ATTACHING, both=False) > 2
 
 
-@pytest.mark.parametrize("poll", [Unclear.look, Unclear.track])
-def test_push_and_poll(shop: Shop, shared_world: World, poll: Callable[[Unclear], object]) -> None:
+@pytest.mark.parametrize(("poll", "point"), [(Unclear.look, "reconcile.run"), (Unclear.track, "pipeline.track.")])
+def test_push_and_poll(shop: Shop, shared_world: World, poll: Callable[[Unclear], object], point: str) -> None:
     """The reconciler, or the worker who reads supplier orders."""
-    assert every_order(shared_world, finders(shop, Unclear.push, poll), at=ATTACHING) > 5
+    assert every_order(shared_world, finders(shop, Unclear.push, poll), at=(*ATTACHING, point)) > 5
 
 
 def test_push_and_late_answer(shop: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, finders(shop, Unclear.push, Unclear.answer), at=ATTACHING) > 4
+    assert every_order(shared_world, finders(shop, Unclear.push, Unclear.answer), at=(*ATTACHING, "buy.outcome.")) > 4
 
 
 def test_poll_and_late_answer(shop: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, finders(shop, Unclear.look, Unclear.answer), at=ATTACHING) > 4
+    assert (
+        every_order(
+            shared_world, finders(shop, Unclear.look, Unclear.answer), at=(*ATTACHING, "reconcile.run", "buy.outcome.")
+        )
+        > 4
+    )
 
 
-IN_FLIGHT = ("order.create", "buy.outcome.")
+IN_FLIGHT = (*CREATE, "buy.outcome.record")
 """From the point of no return on."""
 
 

@@ -19,8 +19,10 @@ from tests.races.barrier import Scene, every_order
 from tests.races.scene import SHOP, Shop
 from tests.races.woo import WooShop
 
-STORING = ("pipeline.import_order.", "pipeline.poll.", "pipeline.due.", "call shopify.", "call woocommerce.")
+STORING = ("pipeline.import_order.", "after the call shopify.OrderForDropship")
 """Points of those who read it."""
+POLLING = (*STORING, "pipeline.poll.", "pipeline.due.", "after the call shopify.OrdersChanged")
+"""Points of them, and of one who lists what has changed."""
 
 
 def hook(shop: Shop, order: str, topic: str) -> None:
@@ -67,7 +69,7 @@ def test_webhook_and_webhook(shop: Shop, shared_world: World) -> None:
 
 def test_webhook_and_poll(shop: Shop, shared_world: World) -> None:
     scene = pair(shop, 1, 1, lambda order: hook(shop, order, "orders/create"), lambda _: polled(shop))
-    assert every_order(shared_world, scene, at=STORING) > 6
+    assert every_order(shared_world, scene, at=POLLING) > 6
 
 
 def test_what_was_read_before_an_edit_and_stored_after_it(shop: Shop, shared_world: World) -> None:
@@ -117,4 +119,5 @@ def test_what_was_read_before_a_payment_with_a_lower_stamp_and_stored_after_it(
 
         return lambda: woo.read(order), lambda: paid(order), problems
 
-    assert every_order(shared_world, scene, at=STORING) > 4
+    storing = ("pipeline.import_order.", "after the call woocommerce.orders.get")
+    assert every_order(shared_world, scene, at=storing) > 4

@@ -14,8 +14,8 @@ from app.models import Purchase, SupplierAccount, SupplierOrder
 from app.services import accounts, placement, purchases
 from tests.flow.world import World
 from tests.races.barrier import Scene, every_order
+from tests.races.points import PLACING
 from tests.races.scene import Shop
-from tests.races.test_placement import PLACING
 
 ACTING = (*PLACING, "services.")
 """Points of a placement and of a person's act."""

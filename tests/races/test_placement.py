@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from tests.flow.world import World
-from tests.races.barrier import Scene, every_order
-from tests.races.scene import Shop
+import pytest
 
-PLACING = ("buy.claim.claim", "import_order.", "buy.commit.", "order.create", "buy.outcome.")
-"""Points of a placement that something depends on; its other reads change nothing."""
+from tests.flow.world import World
+from tests.races.barrier import Scene, every_order, way
+from tests.races.points import PLACING, left_out
+from tests.races.scene import Shop
+from tests.races.woo import WooShop
+
+
+@pytest.fixture(scope="module")
+def woo(shared_world: World) -> Iterator[WooShop]:
+    """A WooCommerce shop that sells bottles."""
+    made = WooShop(shared_world, fulfilments=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["shop", "woo"])
+def either(request: pytest.FixtureRequest) -> Shop:
+    """Each of the two."""
+    made: Shop = request.getfixturevalue(request.param)
+    return made
+
+
+def test_no_commit_of_a_placement_is_left_out(either: Shop) -> None:
+    order = either.order(1)
+    names = way(either.place)
+    assert either.states(order) == ["PLACED_UNPAID"]
+    assert not left_out(names, PLACING)
 
 
 def against(
@@ -18,10 +41,11 @@ def against(
     pieces: int,
     change: Callable[[str], object],
     wrong: Callable[[str, list[int], list[str]], bool],
+    place: Callable[[Shop], object] = Shop.place,
 ) -> Callable[[], Scene]:
     """Placement x a change of the shop's that a worker reads meanwhile; `wrong` judges pieces bought and tasks.
 
-    A task excuses nothing that was sent when the change was known already.
+    A task excuses nothing that was sent when the change was known already. `place`: who places it.
     """
 
     def scene() -> Scene:
@@ -40,21 +64,41 @@ def against(
             stands = f"{bought} {tasks} {shop.states(order)}, sent after it was known: {late}"
             return [stands] if wrong(order, bought, [] if late else tasks) else []
 
-        return shop.place, changed, problems
+        return lambda: place(shop), changed, problems
 
     return scene
 
 
-def test_placement_and_cancellation(shop: Shop, shared_world: World) -> None:
-    def cancel(order: str) -> object:
-        return shared_world.shopify.control(f"orders/{order}/cancel", {})
+def nothing_wanted(shop: Shop) -> Callable[[str, list[int], list[str]], bool]:
+    """What is wrong where the buyer wants nothing any more: bought, and nobody is asked not to pay; or not at its end."""
 
     def wrong(order: str, bought: list[int], tasks: list[str]) -> bool:
-        if bought:  # then a person is asked not to pay
+        if bought:
             return bought != [1] or not tasks
         return shop.states(order) != ["CANCELLED"]
 
-    assert every_order(shared_world, against(shop, 1, cancel, wrong), at=PLACING) > 9
+    return wrong
+
+
+def test_placement_and_cancellation(either: Shop, shared_world: World) -> None:
+    scene = against(either, 1, either.cancel, nothing_wanted(either))
+    assert every_order(shared_world, scene, at=PLACING) > 9
+
+
+def test_placement_and_refund_of_all(either: Shop, shared_world: World) -> None:
+    scene = against(either, 1, either.refund, nothing_wanted(either))
+    assert every_order(shared_world, scene, at=PLACING) > 9
+
+
+def test_a_send_that_would_come_too_late_and_cancellation(shop: Shop, shared_world: World) -> None:
+    """The worker is stopped after the point of no return, until its deadline is over: it does not send."""
+
+    def wrong(order: str, bought: list[int], _tasks: list[str]) -> bool:
+        return bool(bought) or shop.states(order) != ["CANCELLED"]
+
+    scene = against(shop, 1, shop.cancel, wrong, Shop.place_too_late)
+    too_late = ("after the commit of app.pipeline.buy.commit.commit", "before the commit of app.pipeline.buy.outcome.")
+    assert every_order(shared_world, scene, at=too_late, both=False) == len(too_late)
 
 
 def test_placement_and_refund_of_a_part(shop: Shop, shared_world: World) -> None:
@@ -94,4 +138,4 @@ def test_two_workers(shop: Shop, shared_world: World) -> None:
 
 
 def test_a_worker_whose_lease_is_freed_while_it_works(shop: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, alone(shop, shop.sweep_and_place), at=(*PLACING, "buy.claim.")) > 15
+    assert every_order(shared_world, alone(shop, shop.sweep_and_place), at=PLACING) > 15

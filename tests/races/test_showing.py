@@ -14,10 +14,17 @@ from tests.races.barrier import Scene, every_order
 from tests.races.scene import Shop
 from tests.races.woo import WooShop
 
-SHOWING = ("pipeline.fulfil.", "pipeline.acts._done", "pipeline.due.", "before the call")
-"""Points of one who shows it."""
-CHANGING = ("pipeline.fulfil._shown", "pipeline.acts._done", "pipeline.track.", "before the call")
-"""Points of one who shows it, and of one who reads its new number."""
+SHOWING = ("pipeline.fulfil.", "pipeline.acts._done", "pipeline.due.")
+"""Points of one who shows it, beside its writes."""
+CHANGING = ("pipeline.fulfil._shown", "pipeline.acts._done", "pipeline.track.")
+"""Points of one who shows it, and of one who reads its new number, beside their writes."""
+RENEWED = "after the commit of app.pipeline.acts._Lease.renew"
+"""Between the renewal of the lease and the call. At WooCommerce, whoever stops there until its lease is over is not
+stopped from writing twice (docs/never-twice.md, section 5)."""
+WRITE = "before the call shopify.FulfillParcel"
+NOTES = ("before the call woocommerce.notes.create", "before the call woocommerce.orders.update")
+NEW_WRITE = "before the call woocommerce.fulfilments.create"
+"""Writes that show it: in Shopify, in WooCommerce without and with the endpoint for fulfilments."""
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +78,17 @@ class Parcel:
             session.execute(sa.update(Outbox).where(Outbox.lease_until.is_not(None)).values(lease_until=over))
         self.show()
 
-    def renumber(self) -> None:
-        """It gets its final number, which is read and shown."""
+    def gets_number(self) -> None:
+        """It gets its final number, which is read."""
         new = f"UA{self.ref}"
         numbers = {"order_id": self.ref, "old": self.number, "new": new}
         self.shop.world.aliexpress.control("renumber", numbers)
         self.number = new
         self.shop.track(self.order)
+
+    def renumber(self) -> None:
+        """It gets its final number, which is read and shown."""
+        self.gets_number()
         self.show()
 
     def problems(self) -> list[str]:
@@ -102,34 +113,79 @@ def pair(
 def test_two_workers(shop: Shop, shared_world: World) -> None:
     """What is still to be shipped would let the shop show it twice."""
     scene = pair(shop, Parcel.show, Parcel.show, pieces=2)
-    assert every_order(shared_world, scene, at=SHOWING, both=False) > 4
+    assert every_order(shared_world, scene, at=(*SHOWING, RENEWED, WRITE), both=False) > 4
 
 
 def test_a_worker_whose_lease_is_over_while_it_shows(shop: Shop, shared_world: World) -> None:
     """Nothing is left to be shipped: the shop refuses the second one, who finds what the first has shown."""
-    assert every_order(shared_world, pair(shop, Parcel.show, Parcel.lease_is_over), at=SHOWING, both=False) > 4
+    assert (
+        every_order(
+            shared_world, pair(shop, Parcel.show, Parcel.lease_is_over), at=(*SHOWING, RENEWED, WRITE), both=False
+        )
+        > 4
+    )
 
 
 def test_showing_and_a_new_number(shop: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, pair(shop, Parcel.show, Parcel.renumber), at=CHANGING) > 8
+    assert every_order(shared_world, pair(shop, Parcel.show, Parcel.renumber), at=(*CHANGING, RENEWED, WRITE)) > 8
 
 
 def test_two_workers_at_woocommerce(woo: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, pair(woo, Parcel.show, Parcel.show), at=SHOWING, both=False) > 4
+    assert (
+        every_order(shared_world, pair(woo, Parcel.show, Parcel.show), at=(*SHOWING, RENEWED, *NOTES), both=False) > 4
+    )
 
 
 def test_two_workers_at_a_newer_woocommerce(new_woo: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, pair(new_woo, Parcel.show, Parcel.show), at=SHOWING, both=False) > 3
+    assert (
+        every_order(
+            shared_world, pair(new_woo, Parcel.show, Parcel.show), at=(*SHOWING, RENEWED, NEW_WRITE), both=False
+        )
+        > 3
+    )
 
 
 def test_showing_and_a_new_number_at_woocommerce(woo: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, pair(woo, Parcel.show, Parcel.renumber), at=CHANGING) > 8
+    assert every_order(shared_world, pair(woo, Parcel.show, Parcel.renumber), at=(*CHANGING, *NOTES)) > 8
 
 
 def test_a_worker_whose_lease_is_over_while_it_shows_at_woocommerce(woo: Shop, shared_world: World) -> None:
     """The shop refuses nothing: whoever lost its lease finds that out before its next call."""
-    assert every_order(shared_world, pair(woo, Parcel.show, Parcel.lease_is_over), at=SHOWING, both=False) > 4
+    assert (
+        every_order(shared_world, pair(woo, Parcel.show, Parcel.lease_is_over), at=(*SHOWING, *NOTES), both=False) > 4
+    )
 
 
 def test_a_worker_whose_lease_is_over_while_it_shows_at_a_newer_woocommerce(new_woo: Shop, shared_world: World) -> None:
-    assert every_order(shared_world, pair(new_woo, Parcel.show, Parcel.lease_is_over), at=SHOWING, both=False) > 3
+    assert (
+        every_order(
+            shared_world, pair(new_woo, Parcel.show, Parcel.lease_is_over), at=(*SHOWING, NEW_WRITE), both=False
+        )
+        > 3
+    )
+
+
+def brought_up_to_date(shop: Shop) -> Callable[[], Scene]:
+    """It is shown, and has a new number by now: a worker whose lease is over while it writes that one."""
+
+    def scene() -> Scene:
+        parcel = Parcel(shop)
+        parcel.show()
+        parcel.gets_number()
+        return parcel.show, parcel.lease_is_over, parcel.problems
+
+    return scene
+
+
+def test_a_number_is_brought_up_to_date_by_two(shop: Shop, shared_world: World) -> None:
+    write = "before the call shopify.UpdateTracking"
+    assert every_order(shared_world, brought_up_to_date(shop), at=(*SHOWING, RENEWED, write), both=False) > 4
+
+
+def test_a_number_is_brought_up_to_date_by_two_at_woocommerce(woo: Shop, shared_world: World) -> None:
+    assert every_order(shared_world, brought_up_to_date(woo), at=(*SHOWING, *NOTES), both=False) > 4
+
+
+def test_a_number_is_brought_up_to_date_by_two_at_a_newer_woocommerce(new_woo: Shop, shared_world: World) -> None:
+    write = "before the call woocommerce.fulfilments.update"
+    assert every_order(shared_world, brought_up_to_date(new_woo), at=(*SHOWING, write), both=False) > 3

@@ -23,6 +23,14 @@ class WooShop(Shop):
         order = self.world.woocommerce_order(self.slug, [{"product_id": int(self.variant), "quantity": pieces}])
         return str(order["id"])
 
+    def cancel(self, external_id: str) -> None:
+        """As `Shop.cancel`."""
+        self.world.woocommerce.control(f"orders/{external_id}/cancel", {"shop": self.slug})
+
+    def refund(self, external_id: str) -> None:
+        """As `Shop.refund`."""
+        self.world.woocommerce.control(f"orders/{external_id}/refund", {"shop": self.slug})
+
     def shown(self, external_id: str) -> list[str]:
         """As `Shop.shown`; a number that two notes tell is there twice."""
         lines = self.world.woocommerce.control("ledger")
