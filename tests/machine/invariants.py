@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import audit_chain
 from app.domain.purchase_flow import FOLLOWED, LEGAL
 from app.models import Attempt, Audit, PlacementFreeze, Purchase, Shop, Spend, StoreOrder, SupplierOrder
 from tests.machine.holds import holds
 from tests.machine.ledger import Bought
+from tests.machine.shown import nothing_wrong
 
 if TYPE_CHECKING:
     from tests.machine.play import Play
@@ -47,6 +49,9 @@ class Invariants:
             self._within_caps(session)
             _legal_steps(session)
             self._followed(session)
+        nothing_wrong(play)
+        chain = audit_chain.verify(play.container)
+        holds(chain.intact, f"I9: {chain}")
 
     def _never_twice(self) -> None:
         """I1: what is bought and not closed never exceeds what was wanted while the one who bought it looked."""
@@ -58,15 +63,17 @@ class Invariants:
             buyer = next((one for one in play.shops.orders if one.name_hash == order.name_hash), None)
             holds(buyer is not None, f"P5: order {order.number} is for nobody")
             assert buyer is not None
-            began, at = play.placing.get(order.number_of_ours, (play.step, play.clock.at))
-            most, live = buyer.most_since(began), play.ledger.live_of(order.name_hash)
+            send = play.sends.made(order.number_of_ours, order.created)
+            holds(send is not None, f"I3: order {order.number} was made for {order.number_of_ours}, which nobody sent")
+            assert send is not None
+            most, live = buyer.most_since(send.began), play.ledger.live_of(order.name_hash)
             for sku in order.items:
                 holds(
                     live[sku] <= most[sku],
                     f"I1: {buyer.buyer} wanted {most[sku]} of {sku} at most, {live[sku]} are bought",
                 )
             self._right_merchant(order, buyer.shop)
-            play.money.judge(order, buyer.shop, at)
+            play.money.judge(order, buyer.shop, send.began_at)
 
     def _right_merchant(self, order: Bought, shop: str) -> None:
         """I12: bought with the account of the merchant whose shop it is."""
@@ -74,11 +81,14 @@ class Invariants:
         holds(order.account == theirs, f"I12: order {order.number} was made in account {order.account}, not {theirs}")
 
     def _written_ahead(self, session: Session) -> None:
-        """I3: whatever the supplier was asked to create was written down and committed before."""
+        """I3: whatever the supplier was asked to create was written down and committed before, just as it was asked.
+
+        Our hash is of what we decided, the supplier's of the text that it received: each is compared with the order
+        between the two, as it was when it was sent.
+        """
         calls = self._play.ledger.calls
-        for call in calls[self._calls :]:
-            row = session.scalar(sa.select(Attempt.id).where(Attempt.out_order_id == call.out_order_id).limit(1))
-            holds(row is not None, f"I3: the supplier was asked for {call.out_order_id}, which nobody wrote down")
+        wrong = self._play.sends.unwritten(calls[self._calls :])
+        holds(not wrong, f"I3: {wrong}")
         self._calls = len(calls)
         sent = session.execute(sa.select(Attempt.out_order_id, sa.func.count()).group_by(Attempt.out_order_id)).all()
         for number, count in sent:

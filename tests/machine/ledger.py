@@ -52,6 +52,7 @@ class Call:
 
     out_order_id: str
     at: float
+    request_hash: str
 
 
 class Ledger:
@@ -70,7 +71,7 @@ class Ledger:
 
     def _take(self, line: dict[str, Any]) -> None:
         if line["op"] == "create_call":
-            self.calls.append(Call(str(line["out_order_id"]), float(line["at"])))
+            self.calls.append(Call(str(line["out_order_id"]), float(line["at"]), str(line["request_hash"])))
         elif line["op"] == "create":
             raw: Counter[str] = Counter()
             items: Counter[str] = Counter()

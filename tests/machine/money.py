@@ -46,8 +46,8 @@ class Money:
     def __init__(self, play: Play) -> None:
         self._play = play
         self._limits = {shop: [(0.0, dict(LARGE))] for shop in play.shops.ids}
-        self.approved = False
-        """Whether somebody accepted a price above the margin, of any order."""
+        self._approved: dict[str, float] = {}
+        """Of a purchase, by its number of ours: the highest sum in dollars that somebody saw and accepted."""
 
     def choose(self, shop: str, what: str) -> None:
         """A merchant's choice, told to Waybill and kept here."""
@@ -56,6 +56,10 @@ class Money:
         history.append((self._play.clock.at, {**history[-1][1], **CHOICES[what]}))
         container, shop_id = self._play.container, self._play.shops.ids[shop]
         self._play.by_hand(lambda: shop_services.set_policy(container, shop_id, changes, actor="merchant:1"))
+
+    def approve(self, number_of_ours: str, dollars: float) -> None:
+        """Somebody accepts that a purchase costs so much."""
+        self._approved[number_of_ours] = max(dollars, self._approved.get(number_of_ours, 0.0))
 
     def judge(self, order: Bought, shop: str, began: float) -> None:
         """A new order of the ledger, whose worker began then (epoch seconds). Raises `Broken`."""
@@ -75,13 +79,15 @@ class Money:
             holds(cost <= limit, f"P4: order {order.number} was paid by itself at {cost:.2f} or more, over {limit:.2f}")
 
     def asked_to_pay(self, number: str) -> None:
-        """Waybill asks for the payment of this order. Raises `Broken` if it costs more than the margin leaves."""
+        """Waybill asks for the payment of this order.
+
+        Raises `Broken` if its purchase costs more than the margin leaves, and than anybody accepted for this purchase.
+        """
         order = self._play.ledger.orders[number]
-        limit = self._limit(order)
-        holds(
-            self.approved or order.total <= limit,
-            f"P4: payment of order {number} is asked for, {order.total:.2f} is over {limit:.2f}",
-        )
+        together = [one for one in self._play.ledger.orders.values() if one.number_of_ours == order.number_of_ours]
+        cost = sum(one.total for one in together if one is order or not one.closed)
+        limit = max(self._limit(order), self._approved.get(order.number_of_ours, 0.0) + 0.001)
+        holds(cost <= limit, f"P4: payment of order {number} is asked for, {cost:.2f} is over {limit:.2f}")
 
     def _limit(self, order: Bought) -> float:
         buyer = next(one for one in self._play.shops.orders if one.name_hash == order.name_hash)

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.models import Attempt, Purchase, StoreOrder, SupplierAccount, SupplierOrder, Task
+from app.pipeline.computed import APPROVABLE
+from app.ports.money import Money
 from app.services import orders as store_orders
 from app.services import orphans, paylist, placement, purchases, todo
 from tests.machine.shops import sold_as
@@ -47,10 +49,17 @@ class People:
                 self._play.supplier("ship", {"order_id": str(order["order_id"])})
 
     def approve(self) -> None:
-        """Prices that are too high are accepted."""
-        self._play.money.approved = True
-        for purchase in self._purchases(Purchase.state.in_(("PAY_BLOCKED", "HELD"))):
-            self._play.by_hand(lambda one=purchase: purchases.approve(self._container, one.id, actor="merchant:1"))
+        """Prices that are too high are accepted, each as it is shown."""
+        for purchase in self._purchases(Purchase.reason.in_(("price_over_limit", *APPROVABLE))):
+            if purchase.state in {"PAY_BLOCKED", "HELD"}:
+                self._approve(purchase)
+
+    def _approve(self, purchase: Purchase) -> None:
+        amount, _, currency = str(purchase.facts.get("total", purchase.facts.get("quote", ""))).partition(" ")
+        shown = Money.parse(amount, currency) if amount else None
+        if shown is not None:
+            self._play.money.approve(purchase.out_order_id, shown.minor / 100)
+        self._play.by_hand(lambda: purchases.approve(self._container, purchase.id, amount=shown, actor="merchant:1"))
 
     def retry(self) -> None:
         """Whatever is held is looked at again."""

@@ -16,9 +16,10 @@ from app.errors import WaybillError
 from app.jobs.drain import KINDS
 from app.jobs.periodic import claim_due, make_due, run_job
 from app.jobs.schedule import JOBS
-from app.models import Attempt, Inbox, Merchant, Purchase, Shop, SupplierAccount
+from app.models import Inbox, Merchant, Purchase, Shop, SupplierAccount
 from app.pipeline.buy import watch
 from app.ports.errors import OutsideError
+from app.ports.supplier import PlaceOrder
 from tests.flow.world import World
 from tests.machine import points
 from tests.machine.clock import StoryClock, plain
@@ -31,6 +32,7 @@ from tests.machine.money import Money
 from tests.machine.people import People
 from tests.machine.postbox import Letter, Postbox
 from tests.machine.scene import Scene
+from tests.machine.sends import Sends
 from tests.machine.shops import GOODS, MOST_ORDERS, SHOPIFY, WOOCOMMERCE, Shops
 from tests.machine.workers import LONGEST, Worker, current, lock_waits
 
@@ -64,8 +66,7 @@ class Play:
         self._look = self._stack.enter_context(psycopg.connect(plain(database_url), autocommit=True))
         self.workers = [Worker(name, lambda: lock_waits(self._look)) for name in ("first", "second", "sweeper")]
         self.step = 0
-        self.placing: dict[str, tuple[int, float]] = {}
-        """Of each of our order numbers, when the worker that sent it had begun at the earliest: step, epoch seconds."""
+        self.sends = Sends()
         self.accounts: dict[str, str] = {}
         self.shops = self._open_shops()
         self.ledger = Ledger(self.world)
@@ -101,14 +102,11 @@ class Play:
             self.world.aliexpress.control("accounts", {"user_id": user, "autopay": True, "tokens": False})
         return shops
 
-    def _about_to_place(self, worker: Worker) -> None:
+    def _about_to_place(self, worker: Worker | None, order: PlaceOrder) -> None:
         """T4 may begin two seconds after T3 at most; nobody can have waited between that check and this moment."""
-        with self.container.database.engine.connect() as connection:
-            sent = connection.scalars(sa.select(Attempt.out_order_id).where(Attempt.outcome == "OPEN")).all()
-        began = min((one.began, one.began_at) for one in self.workers if not one.idle)  # any of these may have sent it
-        for number in sent:
-            self.placing.setdefault(number, began)
-        if worker.kill_at is not None:
+        began = (self.step, self.clock.at) if worker is None else (worker.began, worker.began_at)
+        self.sends.note(self.container, order, self.clock.at, began)
+        if worker is not None and worker.kill_at is not None:
             late = self.clock.boottime() - (worker.kill_at - self.container.timers.kill_after.total_seconds())
             most = self.container.timers.send_deadline.total_seconds()
             holds(late <= most, f"T4: a send began {late:.0f} s after its point of no return")

@@ -19,6 +19,8 @@ from app.db import Database
 from app.journal import Journal
 from app.pipeline.buy import step
 from app.ports.http import OutboundCall
+from app.ports.supplier import PlaceOrder
+from connectors.aliexpress.supplier import AliExpressSession
 from tests.faults.points import _caller
 from tests.machine.workers import Worker, current
 
@@ -27,12 +29,13 @@ PLACE = "order.create"
 
 @contextmanager
 def installed(
-    container: Container, on_place: Callable[[Worker], None], on_sleep: Callable[[float], None]
+    container: Container, on_place: Callable[[Worker | None, PlaceOrder], None], on_sleep: Callable[[float], None]
 ) -> Iterator[None]:
     """Inside, workers stop.
 
-    `on_place` is called when one is about to place an order, before it stops there; `on_sleep` instead of sleeping
-    (seconds), by the product in a worker that goes on to its end or in the story's own thread.
+    `on_place` is called when a worker, or the story's own thread (None), is about to place an order, before a worker
+    stops there; `on_sleep` instead of sleeping (seconds), by the product in a worker that goes on to its end or in the
+    story's own thread.
     """
     engine = container.database.engine
     sa.event.listen(engine, "before_cursor_execute", _before_statement)
@@ -40,7 +43,8 @@ def installed(
         for owner, name, wrapper in (
             (Database, "transaction", _transaction(Database.transaction)),
             (Journal, "append", _around("journal", Journal.append)),
-            (OutboundCall, "send", _send(OutboundCall.send, on_place)),
+            (AliExpressSession, "place", _place(AliExpressSession.place, on_place)),
+            (OutboundCall, "send", _send(OutboundCall.send)),
             (urllib3.connection.HTTPConnection, "getresponse", _answer(urllib3.connection.HTTPConnection.getresponse)),
             (step, "watched", _watched(step.watched)),
             (time, "sleep", _sleep(time.sleep, on_sleep)),
@@ -106,7 +110,18 @@ def _around(what: str, whole: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _send(whole: Callable[..., Any], on_place: Callable[[Worker], None]) -> Callable[..., Any]:
+def _place(whole: Callable[..., Any], on_place: Callable[[Worker | None, PlaceOrder], None]) -> Callable[..., Any]:
+    def place(session: AliExpressSession, order: PlaceOrder) -> Any:
+        worker = current()
+        if worker is not None:
+            worker.refuse_dead()
+        on_place(worker, order)
+        return whole(session, order)
+
+    return place
+
+
+def _send(whole: Callable[..., Any]) -> Callable[..., Any]:
     def send(call: OutboundCall, *given: Any, **more: Any) -> Any:
         worker = current()
         if worker is None:
@@ -115,7 +130,6 @@ def _send(whole: Callable[..., Any], on_place: Callable[[Worker], None]) -> Call
         what = f"{call.vendor} {call.operation}"
         worker.calls.append(what)
         if what.endswith(PLACE):
-            on_place(worker)
             worker.stop(f"before the call {what}")
         return whole(call, *given, **more)
 

@@ -52,7 +52,7 @@ class Order:
         most: Counter[str] = Counter()
         for place, (since, wanted) in enumerate(self.history):
             until = self.history[place + 1][0] if place + 1 < len(self.history) else None
-            if until is None or until >= step or since >= step:
+            if until is None or until > step or since >= step:
                 most |= wanted
         return most
 
