@@ -1,6 +1,9 @@
 """A control: the races must notice that rows are not locked any more. A plugin of pytest, for people.
 
-pytest -p tests.races.without_locks tests/races/test_placement.py tests/races/test_people.py tests/races/test_not_there.py
+pytest -p tests.races.without_locks tests/races/test_FILE.py::test_NAME
+
+FILE: placement, people, not_there and imports. One race per run: what a failed one leaves behind disturbs the next one
+in its world, which may fail for that alone.
 
 Those that fail show that they can. Those that pass are safe by something else as well: by unique keys, by comparing before
 setting, or because both actors write the same row.
