@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Purchase, Shop, StoreOrder
+from app.models import ProductLink, Purchase, Shop, StoreOrder
 from app.pipeline.buy import preflight, step
 from app.pipeline.buy.claim import claim
 from app.ports.errors import OutcomeUnknown, Refused
@@ -126,6 +126,7 @@ def test_the_service_that_the_merchant_chose_or_the_cheapest_then_quickest_track
     for service, expected in (("", "BEST"), ("DEAR", "DEAR"), ("UNKNOWN", "UNKNOWN")):
         with world.container.database.transaction() as session:
             session.execute(sa.update(Purchase).values(service=service))
+            session.execute(sa.update(ProductLink).values(service=service))
         assert held(world)[0] == "READY"
         assert sent.pop() == expected
     with world.container.database.transaction() as session:
