@@ -229,6 +229,13 @@ _GATES: tuple[Row, ...] = (
         "none",
     ),
     (
+        "held_up",
+        "us",
+        "We were too slow to send this order in time, so it was not sent. It is sent in a moment, by itself.",
+        "Not sent: more than two seconds after T3. If it stays, the workers' machine is overloaded.",
+        "none",
+    ),
+    (
         "config",
         "us",
         "A setting on our side is wrong. We have been alerted, and nothing is lost.",

@@ -18,7 +18,7 @@ shop_permission order_too_old shop_frozen shop_gone breaker_open placement_froze
 request_cancelled fulfilment_not_requested
 fulfilment_on_hold unpaid changed account_blocked call_limit config needs_person outcome_unknown expired_unpaid
 price_over_limit autopay_off confirming partly_found supplier_down storefront_down test_order not_physical quantity_over late_evidence
-duplicate_risk cancelled_by_shop unverified account_changed recalled sent_before refunded nothing_left supplier_cancelled
+duplicate_risk cancelled_by_shop unverified held_up account_changed recalled sent_before refunded nothing_left supplier_cancelled
 """
 CODES = ASKED_FOR.split()
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app import shop_access
 from app.jobs import sweep
-from app.models import Attempt, Breaker, Credential, Inbox, Purchase, Shop, SupplierOrder
+from app.models import Attempt, Audit, Breaker, Credential, Inbox, Purchase, Shop, SupplierOrder
 from app.pipeline import import_order, locks, poll, supplier_read
 from app.pipeline.buy import step
 from app.pipeline.due import Claim
@@ -47,6 +47,8 @@ def test_a_worker_held_up_after_the_commit_does_not_send(world: World, monkeypat
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
     with world.container.database.transaction() as session:
         assert session.scalars(sa.select(Attempt.outcome).order_by(Attempt.id)).all() == ["NOT_SENT", "PLACED"]
+        said = session.scalars(sa.select(Audit.detail["reason"].astext).where(Audit.entity == "purchase")).all()
+    assert "held_up" in said, "it is not the supplier that does not answer"
     assert world.calls_of_create() == 1
 
 

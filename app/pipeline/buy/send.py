@@ -11,5 +11,5 @@ def send(container: Container, begun: float, plan: Plan, supplier: str) -> Place
     """Place the order, once. Too late after T3 began (`begun`, CLOCK_BOOTTIME): certainly nothing is sent."""
     late = container.clock.boottime() - begun > container.timers.send_deadline.total_seconds()
     if late:
-        return PlaceResult(PlaceOutcome.NOT_SENT, code="deadline_passed", message="the worker was held up")
+        return PlaceResult(PlaceOutcome.NOT_SENT, code="deadline_passed", reason="held_up")
     return container.connectors.suppliers[supplier].session(plan.token).place(plan.order)
