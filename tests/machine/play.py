@@ -222,6 +222,7 @@ class Play:
         count = len(self.shops.orders)
         if not ready and count < MOST_ORDERS:
             self.shops.buy((SHOPIFY, WOOCOMMERCE)[count % 2], [(GOODS[count % len(GOODS)], 1)], paid=True)
+            self.shops.look(self.step)  # it may be bought, and be changed, before this step is over
             self.hear()
 
     def sweep(self) -> None:
