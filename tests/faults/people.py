@@ -122,7 +122,7 @@ class People:
                 self._look_into(purchase)
 
     def _look_into(self, purchase: Purchase) -> None:
-        """It is in the list of orders at the supplier, or it is not."""
+        """It is in the account's list of orders at the supplier, or it is not."""
         with self._world.container.database.transaction() as session:
             sent = sa.select(Attempt).where(
                 Attempt.purchase_id == purchase.id, Attempt.outcome.in_(("OPEN", "UNKNOWN"))
@@ -131,10 +131,13 @@ class People:
             known = set(
                 session.scalars(sa.select(SupplierOrder.external_id).where(SupplierOrder.purchase_id.is_not(None)))
             )
+            whose = sa.select(SupplierAccount.user_id).where(SupplierAccount.id == purchase.account_id)
+            user = str(session.scalar(whose))
         if attempt is None:
             return
         wanted = Counter({str(sku): int(pieces) for _, sku, pieces, _ in attempt.items})
-        seen = sorted(self.orders(), key=lambda order: float(order["created"]))
+        mine = (order for order in self.orders() if str(order["user_id"]) == user)
+        seen = sorted(mine, key=lambda order: float(order["created"]))
         found = [
             str(order["order_id"])
             for order in seen
