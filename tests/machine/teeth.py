@@ -44,7 +44,8 @@ def hunt(mutant: Mutant, *, seed: int, seconds: float, steps: int) -> tuple[bool
         return False, f"did not run: {(done.stdout + done.stderr)[-800:]}"
     how = f"{counted[1]} stories, {counted[2]} acts, {time.monotonic() - began:.0f} s"
     if broken is None:
-        return False, f"{'nothing' if done.returncode == 0 else done.stdout[-800:]} ({how})"
+        other = done.stdout.partition("\n")[0]  # an error that is no invariant's: perhaps a guard of the product's own
+        return False, f"{'nothing' if done.returncode == 0 else f'no invariant, but {other}'} ({how})"
     return True, f"{broken[1]} ({how})"
 
 
