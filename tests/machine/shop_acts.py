@@ -54,7 +54,7 @@ def change(play: Play, which: int, what: str, told: bool) -> None:
     """An order is changed in its shop; if told, we hear of it at once and work it off, but buy nothing."""
     chosen = play.shops.orders[which % len(play.shops.orders)]
     asked = _asked(chosen, what)
-    if asked is not None and not (what == "more" and chosen.shop == SHOPIFY and not play.shops.can_grow(chosen)):
+    if asked is not None:
         play.shops.act(chosen, *asked)
     if told:
         play.hear()

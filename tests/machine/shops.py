@@ -99,19 +99,6 @@ class Shops:
         status, _ = server.call("POST", f"/_control/orders/{order.external_id}/{name}", asked)
         return status < 300
 
-    def can_grow(self, order: Order) -> bool:
-        """Whether Shopify's simulator can ask for more pieces of its first line than it asks for now.
-
-        It opens a fulfilment neither for what was taken out and is put back, nor beside one that is closed: its order
-        would be said to want pieces that nobody is asked to send.
-        """
-        state = next(
-            one for one in self._world.shopify.control("state")["orders"] if str(one["id"]) == order.external_id
-        )
-        line = state["lines"][0]
-        is_open = all(one["status"] != "CLOSED" for one in state["fulfillment_orders"])
-        return is_open and line["current"] == line["quantity"] and not line["fulfilled"]
-
     def look(self, step: int) -> None:
         """Read what is wanted now."""
         shopify = {str(one["id"]): one for one in self._world.shopify.control("state")["orders"]}

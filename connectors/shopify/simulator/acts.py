@@ -36,22 +36,22 @@ def _financial(world: World, shop: Record, order: Record, asked: Asked) -> None:
 
 
 def _edit(world: World, shop: Record, order: Record, asked: Asked) -> None:
-    """`changes`: [{line, quantity}] sets the current quantity; `add`: new lines."""
+    """`changes`: [{line, quantity}] sets the current quantity; `add`: new lines. Not of a cancelled order."""
+    if order["cancelled_at"]:
+        raise ProblemError("a cancelled order cannot be edited")
     for change in asked.get("changes") or []:
         line = _line(order, change["line"])
         wanted = int(change["quantity"])
-        if wanted > line["quantity"]:
-            _more(order, line, wanted - line["current"])
-            line["quantity"] = wanted
+        if wanted > line["current"]:
+            _more(world, shop, order, line, wanted - line["current"])
+            line["quantity"] = max(line["quantity"], wanted)
         elif wanted < line["current"]:
             _less(order, line, line["current"] - wanted)
         line["current"] = wanted
     for added in asked.get("add") or []:
         line = making.make_line(world, shop, added)
         order["lines"].append(line)
-        location = line["location"] or ("ours" if shop["our_location"] else "merchant")
-        routed = making.new_fulfillment_order(world, location, [(line["id"], line["quantity"])])
-        order["fulfillment_orders"].append(routed)
+        _route(world, shop, order, line, line["quantity"])
     if asked.get("financial_status"):
         order["financial"] = str(asked["financial_status"]).upper()
     paying.settle(world, order)
@@ -93,10 +93,18 @@ def _less(order: Record, line: Record, pieces: int) -> None:
             routed["status"] = "CLOSED"
 
 
-def _more(order: Record, line: Record, pieces: int) -> None:
+def _more(world: World, shop: Record, order: Record, line: Record, pieces: int) -> None:
+    """Into an open fulfilment order of the line, else into a new one (unconfirmed: that the shop opens one)."""
     for _routed, item in _items(order, line)[:1]:
         item["remaining"] += pieces
         item["total"] += pieces
+        return
+    _route(world, shop, order, line, pieces)
+
+
+def _route(world: World, shop: Record, order: Record, line: Record, pieces: int) -> None:
+    location = line["location"] or ("ours" if shop["our_location"] else "merchant")
+    order["fulfillment_orders"].append(making.new_fulfillment_order(world, location, [(line["id"], pieces)]))
 
 
 def _cancel(world: World, shop: Record, order: Record, asked: Asked) -> None:

@@ -221,6 +221,20 @@ def test_edits(simulated: Simulated) -> None:
     assert [(line.quantity, line.to_ship) for line in order.lines] == [(2, 1), (1, 1), (1, 1)]
 
 
+def test_what_is_taken_out_and_put_back_is_to_be_sent_again(simulated: Simulated) -> None:
+    made = simulated.order()
+
+    def first() -> tuple[int, int]:
+        line = read(simulated.session(), made["id"]).lines[0]
+        return line.quantity - line.refunded, line.to_ship
+
+    for quantity in (0, 2, 1, 3):
+        simulated.act(made, "edit", changes=[{"line": 0, "quantity": quantity}])
+        assert first() == (quantity, quantity)
+    simulated.act(made, "cancel")
+    assert "cancelled" in simulated.refused(f"orders/{made['id']}/edit", {"changes": [{"line": 0, "quantity": 4}]})
+
+
 def test_requests_at_our_location(simulated: Simulated) -> None:
     simulated.shop("ours.myshopify.com", our_location=True)
     made = simulated.order(shop="ours.myshopify.com")
