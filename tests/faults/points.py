@@ -128,8 +128,8 @@ def _die(kind: str) -> None:
 
 def install(points: Points) -> None:
     """Put the points around the product's functions in this process and in those that it forks."""
-    _wrap(points, Session, "commit", lambda *_: f"commit {_caller()}")
-    _wrap(points, Database, "direct", lambda *_: f"commit {_caller()}")
+    _wrap(points, Session, "commit", lambda *_: f"commit {caller()}")
+    _wrap(points, Database, "direct", lambda *_: f"commit {caller()}")
     _wrap(points, Queue, "enqueue", lambda *_: "bell ring")
     _wrap(points, BellWorker, "execute_job", lambda *_: "bell answer")
     _wrap(points, Mailer, "send", lambda _mailer, letter, *_: f"mail {letter.template}")
@@ -165,7 +165,7 @@ def _wrap_calls(points: Points) -> None:
     urllib3.connection.HTTPConnection.getresponse = getresponse  # type: ignore[method-assign]
 
 
-def _caller() -> str:
+def caller() -> str:
     """The function of the product on whose behalf something happens; `#2` is its second transaction."""
     frame = sys._getframe(1)
     while frame is not None:

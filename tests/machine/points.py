@@ -21,7 +21,7 @@ from app.pipeline.buy import step
 from app.ports.http import OutboundCall
 from app.ports.supplier import PlaceOrder
 from connectors.aliexpress.supplier import AliExpressSession
-from tests.faults.points import _caller
+from tests.faults.points import caller
 from tests.machine.workers import Worker, current
 
 PLACE = "order.create"
@@ -82,7 +82,7 @@ def _transaction(whole: Callable[..., Any]) -> Callable[..., Any]:
                 yield session
             return
         worker.refuse_dead()
-        what = worker.transaction = _caller()
+        what = worker.transaction = caller()
         worker.in_transaction, worker.has_read, worker.has_written = True, False, False
         try:
             with whole(database) as session:
@@ -177,7 +177,7 @@ def _sleep(whole: Callable[[float], None], on_sleep: Callable[[float], None]) ->
             worker.stop("asleep")
             if worker.through:
                 on_sleep(seconds)
-        elif threading.current_thread() is threading.main_thread() and _caller() != "elsewhere":
+        elif threading.current_thread() is threading.main_thread() and caller() != "elsewhere":
             on_sleep(seconds)
         else:
             whole(seconds)

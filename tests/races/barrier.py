@@ -6,18 +6,17 @@ while a race runs; only the thread that is stopped notices them.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.ports.http import OutboundCall
+from tests.faults.points import caller
 from tests.flow.world import World
 
 Scene = tuple[Callable[[], object], Callable[[], object], Callable[[], list[str]]]
@@ -59,10 +58,10 @@ class Stop:
 @contextmanager
 def _points(reach: Callable[[str], None]) -> Iterator[None]:
     def before(_session: Session) -> None:
-        reach(f"before the commit of {_caller()}")
+        reach(f"before the commit of {caller()}")
 
     def after(_session: Session) -> None:
-        reach(f"after the commit of {_caller()}")
+        reach(f"after the commit of {caller()}")
 
     whole = OutboundCall.send
 
@@ -81,16 +80,6 @@ def _points(reach: Callable[[str], None]) -> Iterator[None]:
         OutboundCall.send = whole  # type: ignore[method-assign]
         sa.event.remove(Session, "before_commit", before)
         sa.event.remove(Session, "after_commit", after)
-
-
-def _caller() -> str:
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.startswith("app.") and module != "app.db":
-            return f"{module}.{frame.f_code.co_qualname}"
-        frame = frame.f_back
-    return "elsewhere"
 
 
 class _Actor(threading.Thread):
