@@ -173,7 +173,7 @@ def _database_fault(error: sa.exc.SQLAlchemyError) -> tuple[str, str] | None:
         return "busy", "Somebody else was changing the same just now. Look at how it stands, and try again."
     if state == "42P01":
         return "no_schema", "The database has no tables of Waybill's yet. Run `flask db upgrade`."
-    if is_away(error):
+    if is_away(error) or isinstance(error, sa.exc.OperationalError):
         return "database_down", "The database does not answer. Check DATABASE_URL and the server."
     return None
 

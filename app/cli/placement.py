@@ -97,7 +97,7 @@ def alerts(
         for row in rows
     ]
     if len(rows) == limit:
-        lines.append(f"These are the newest {limit}. --limit shows more.")
+        lines.append(f"At most {limit} are shown, the newest first; --limit says how many.")
     return Answer(rows, "\n".join(lines) or "No alert is open.")
 
 

@@ -231,7 +231,7 @@ _GATES: tuple[Row, ...] = (
     (
         "held_up",
         "us",
-        "We were too slow to send this order in time, so it was not sent. It is sent in a moment, by itself.",
+        "We were too slow to send this order in time, so it was not sent. We try again by ourselves.",
         "Not sent: more than two seconds after T3. If it stays, the workers' machine is overloaded.",
         "none",
     ),

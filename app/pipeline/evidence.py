@@ -315,11 +315,8 @@ def confirm(container: Container, purchase_id: int, ref: str, *, by: str) -> str
         )
     with container.database.transaction() as session:
         locks.account(session, account_id)
-        fitting = [
-            one
-            for one, _ in fit.fitting(container, session, account_id, read, named=purchase_id)
-            if one.id != purchase_id
-        ]
+        sends = fit.fitting(container, session, account_id, read, named=purchase_id)
+        fitting = [one for one, _ in sends if one.id != purchase_id]
         _refuse_sending(ref, fitting)
         rivals = [one.id for one in fitting]
         purchase = locks.purchase(session, purchase_id)

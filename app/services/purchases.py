@@ -220,8 +220,7 @@ def _new_to_it(container: Container, purchase_id: int, numbers: list[str]) -> li
     )
     with container.database.reading() as session:
         known = set(session.scalars(its))
-    left = [number for number in numbers if number not in known]
-    return left if left and known else numbers
+    return [number for number in numbers if number not in known] or numbers
 
 
 def resolve_not_there(

@@ -108,6 +108,7 @@ def test_database_that_is_away_is_one_line(tmp_path: Path) -> None:
         (psycopg.errors.UniqueViolation, "busy"),
         (psycopg.errors.LockNotAvailable, "busy"),
         (psycopg.errors.AdminShutdown, "database_down"),
+        (psycopg.errors.DiskFull, "database_down"),
         (psycopg.errors.UndefinedTable, "no_schema"),
         (psycopg.errors.UndefinedColumn, None),
     ],
