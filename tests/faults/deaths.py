@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tests.faults.points import KILL, KINDS, Shot
 
@@ -25,6 +26,8 @@ RECOVERY = (
 GROUP = 16
 """Points at which somebody dies in one run of `make test`."""
 
+Some = TypeVar("Some")
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -42,6 +45,26 @@ class Plan:
         if self.system_call:
             return f"{self.script}: worker | system call {self.system_call} ! kill"
         return f"{self.script}: " + " >> ".join(shot.name for shot in self.shots)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The same shots in each script that comes to their points: it is tried in one after another, until it comes true."""
+
+    plans: tuple[Plan, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """How it is written in the book."""
+        return [plan.name for plan in self.plans]
+
+
+def in_any(plans: Iterable[Plan]) -> list[Death]:
+    """What has the same shots is one death."""
+    found: dict[tuple[Shot, ...], list[Plan]] = {}
+    for plan in plans:
+        found.setdefault(plan.shots, []).append(plan)
+    return [Death(tuple(some)) for some in found.values()]
 
 
 def singles(script: str, points: Sequence[str]) -> list[Plan]:
@@ -86,7 +109,7 @@ def groups(script: str, points: Sequence[str], most: int = GROUP) -> list[Plan]:
     return [Plan(script, tuple(Shot(point, KILL) for point in some), together=True) for some in dealt]
 
 
-def shuffled(plans: Sequence[Plan], seed: int) -> list[Plan]:
+def shuffled(plans: Sequence[Some], seed: int) -> list[Some]:
     """In an order that a seed decides, so that a short budget is a fair sample."""
     mixed = list(plans)
     random.Random(seed).shuffle(mixed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 import tempfile
 import time
@@ -11,9 +12,8 @@ from pathlib import Path
 
 from tests.faults import enumeration, syscalls
 from tests.faults.book import Book
-from tests.faults.deaths import Plan, later, other_pairs, pairs, shuffled, singles
+from tests.faults.deaths import Death, Plan, in_any, later, other_pairs, pairs, shuffled, singles
 from tests.faults.enumeration import Outcome, Stage
-from tests.faults.points import Shot
 
 SYSTEM_CALLS = 0.25
 """Of the runs that are drawn, once all that can be counted was tried."""
@@ -29,6 +29,8 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
 
     def tell(outcome: Outcome) -> None:
         name, wrong = outcome.plan.name, bool(outcome.wrong)
+        if not wrong and not outcome.whole:
+            book.miss(also_missed(book, outcome))
         book.note(name, fired=outcome.whole, wrong=_first(outcome.wrong))
         say = "WRONG" if wrong else "ok" if outcome.whole else "not reached"
         print(f"{say:12}{outcome.seconds:5.1f} s  {name}", flush=True)
@@ -38,7 +40,7 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
 
     try:
         with enumeration.stage(folder) as made:
-            _learn(made, book)
+            _learn(made, book, slots)
             enumeration.try_all(made, _left(book, seed), until=until, slots=slots, tell=tell)
     except KeyboardInterrupt:
         print("Interrupted; what was tried is in the book.")
@@ -58,42 +60,57 @@ def _first(wrong: Sequence[str]) -> str:
 TRACEBACK = "Traceback (most recent call last):"
 
 
-def _learn(made: Stage, book: Book) -> None:
+def _learn(made: Stage, book: Book, slots: int) -> None:
     """A run of each script in which nobody dies tells its points."""
-    for script in enumeration.SCRIPTS:
-        quiet = made.run(0, Plan(script))
-        if quiet.wrong:
-            raise SystemExit("Without any death: " + quiet.told())
-        book.learn(script, set(quiet.reached))
+    quiet: list[Outcome] = []
+    plans = [Plan(script) for script in enumeration.SCRIPTS]
+    enumeration.try_all(made, plans, until=math.inf, slots=slots, tell=quiet.append)
+    for outcome in quiet:
+        if outcome.wrong:
+            raise SystemExit("Without any death: " + outcome.told())
+        book.learn(outcome.plan.script, set(outcome.reached))
     book.save()
 
 
-def countable(book: Book) -> dict[str, list[Plan]]:
-    """What can be tried to its end, by what it is called: each death in the first script that comes to its points.
+def also_missed(book: Book, outcome: Outcome) -> list[str]:
+    """Other pairs with the same first death that this run, in which nobody died a second time, did not come to either."""
+    first = outcome.plan.shots[:1]
+    if len(outcome.plan.shots) < 2 or not all(shot.point in outcome.fired for shot in first):
+        return []
+    return [
+        plan.name
+        for plan in pairs(outcome.plan.script, book.points.get(outcome.plan.script, ()))
+        if plan.shots[:1] == first
+        and plan.shots != outcome.plan.shots
+        and plan.shots[1].point not in outcome.later
+        and book.is_left(plan.name)
+    ]
 
-    In the others it is one of those that are drawn.
-    """
-    found, before = dict[str, list[Plan]](), set[tuple[Shot, ...]]()
-    for what, deaths in (("singles", singles), ("pairs", pairs)):
-        for script, points in book.points.items():
-            new = [plan for plan in deaths(script, points) if plan.shots not in before]
-            before |= {plan.shots for plan in new}
-            found[f"{what}, {script}"] = new
-    return found
+
+def countable(book: Book) -> dict[str, list[Death]]:
+    """What can be tried to its end, by what it is called. What is not reached in one script is tried in the next."""
+    scripts = [(script, book.points[script]) for script in enumeration.SCRIPTS if script in book.points]
+    return {
+        what: in_any(plan for script, points in scripts for plan in deaths(script, points))
+        for what, deaths in (("singles", singles), ("pairs", pairs))
+    }
 
 
 def _left(book: Book, seed: int) -> Iterator[Plan]:
     """Singles, then pairs, both in an order drawn by the seed, with a drawn one now and then; then drawn ones only."""
     drawn = _drawn(book, seed)
     number = itertools.count(1)
-    for what in ("singles", "pairs"):
-        plans = [plan for name, some in countable(book).items() if name.startswith(what) for plan in some]
-        for plan in shuffled(plans, seed):
-            # Asked when its turn comes: a death that was never come to has as many tries as it has runs.
-            if book.is_left(plan.name):
-                yield plan
-                if next(number) % EVERY == 0:
-                    yield next(drawn)
+    for deaths in countable(book).values():
+        waiting = shuffled(deaths, seed)
+        while waiting:
+            for death in waiting:
+                # Asked when its turn comes: other runs may have shown that it cannot be come to.
+                plan = book.next_plan(death)
+                if plan is not None:
+                    yield plan
+                    if next(number) % EVERY == 0:
+                        yield next(drawn)
+            waiting = [death for death in waiting if book.next_plan(death) is not None]
     yield from drawn
 
 
@@ -125,10 +142,10 @@ def coverage(book: Book) -> str:
     """A table: tried and passed, possible, never come to, and at which versions."""
     rows = ["", f"{'':24}{'passed':>8}{'of':>8}{'never come to':>15}"]
     known = set[str]()
-    for what, plans in countable(book).items():
-        names = [plan.name for plan in plans]
-        known |= set(names)
-        passed, never, possible = book.count(names)
+    for what, deaths in countable(book).items():
+        for death in deaths:
+            known |= set([name for name in death.names if name in book.passed][:1])
+        passed, never, possible = book.count(deaths)
         rows.append(f"{what:24}{passed:8}{possible:8}{never:15}")
     drawn = [name for name in book.passed if name not in known]
     calls = sum("system call" in name for name in drawn)

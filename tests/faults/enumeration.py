@@ -20,22 +20,30 @@ from app.local.embedded import start_postgres, start_valkey
 from tests.faults.deaths import Plan
 from tests.faults.desk import Desk
 from tests.faults.plain import Plain
+from tests.faults.rescue import Rescue, Twice
 from tests.faults.roles import Zygote
 from tests.faults.scene import Scene, Script
 from tests.faults.troubles import Troubles
 from tests.fresh_databases import FreshDatabases
 
-SCRIPTS: dict[str, Callable[[Scene], Script]] = {"plain": Plain, "troubles": Troubles, "desk": Desk}
+SCRIPTS: dict[str, Callable[[Scene], Script]] = {
+    script.name: script for script in (Plain, Rescue, Troubles, Desk, Twice)
+}
+"""In the order in which a death is tried in them."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run. `fired`: the points where somebody died; `wrong`: what was not as it must be, a traceback included."""
+    """One run. `fired`: the points where somebody died; `wrong`: what was not as it must be, a traceback included.
+
+    `reached`: the points that were come to; `later`: those after the first death.
+    """
 
     plan: Plan
     fired: frozenset[str]
     wrong: list[str]
     reached: frozenset[str]
+    later: frozenset[str]
     seconds: float
     folder: Path
     whole: bool
@@ -62,17 +70,18 @@ class Stage:
         """Play the script once, dying as planned. Its folder stays when something was wrong."""
         folder = self._folder / f"run-{next(self._numbers)}"
         began = time.monotonic()
-        fired, reached, whole = set[str](), set[str](), False
+        fired, reached, later, whole = set[str](), set[str](), set[str](), False
         try:
             with self.scene(slot, folder, plan) as scene:
                 try:
                     wrong = scene.play()
                 finally:
-                    fired, reached, whole = scene.fired, scene.reached, scene.all_fired
+                    fired, reached, later, whole = scene.fired, scene.reached, scene.later, scene.all_fired
         except Exception:  # noqa: BLE001 - whatever it was, it is told and the others go on
             wrong = traceback.format_exc().splitlines()
         took = time.monotonic() - began
-        outcome = Outcome(plan, frozenset(fired), wrong, frozenset(reached), took, folder, whole)
+        points = frozenset(reached), frozenset(later)
+        outcome = Outcome(plan, frozenset(fired), wrong, *points, took, folder, whole)
         if wrong:
             (folder / "wrong").write_text(outcome.told() + "\n")
         else:

@@ -8,9 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.local.demo.cast import Goods
 from app.models import Attempt, Credential, Purchase, ShopAccount, SupplierAccount, SupplierOrder
 from tests.faults.commands import Commands
 from tests.flow.world import World
+from tests.races.byhand import order_by_hand
 
 PATIENCE = 5.0
 """Seconds for which an unclear purchase is left to evidence, as an hour is in the real world."""
@@ -34,6 +36,8 @@ class People:
         """Buyers (`Order.name_hash`) whose orders the merchant does not pay."""
         self.kept_back: set[str] = set()
         """Buyers whose orders no seller ships."""
+        self.by_hand: set[str] = set()
+        """Orders that the merchant made at the supplier for themselves."""
 
     def act(self) -> None:
         """What there is to do now."""
@@ -59,6 +63,12 @@ class People:
             if str(order["order_id"]) in names
         ]
         return [order for order in found if buyer in {"", order["name_hash"]}]
+
+    def order_by_hand(self, goods: Goods) -> str:
+        """The merchant orders a piece at the supplier for themselves; its number there."""
+        made = order_by_hand(self._world, (goods.product_id, goods.sku_id))
+        self.by_hand.add(made)
+        return made
 
     def _connect(self) -> None:
         """Accounts whose connection is dead; so it is too where somebody died between a renewal and storing it."""
@@ -141,7 +151,7 @@ class People:
         found = [
             str(order["order_id"])
             for order in seen
-            if str(order["order_id"]) not in known
+            if str(order["order_id"]) not in known | self.by_hand
             and Counter({str(i["sku_id"]): int(i["quantity"]) for i in order["items"]}) <= wanted
         ]
         said: list[object] = ["purchase", "resolve", purchase.id, "--by", "merchant:1"]

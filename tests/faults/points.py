@@ -58,8 +58,8 @@ class Points:
     """The points of one process. Each shot of a plan is fired once over all processes: one after another, or, when
     they come `together`, each when its point is first come to.
 
-    `folder` holds what all processes of a run share: `reached`, a line for each point and process, and a file for each
-    shot that was fired.
+    `folder` holds what all processes of a run share: `reached`, a line for each point and process, `later`, the same
+    of what came after the first shot, and a file for each shot that was fired.
     """
 
     def __init__(self, folder: Path, role: str, plan: list[Shot], *, together: bool = False) -> None:
@@ -68,6 +68,7 @@ class Points:
         self._plan = plan
         self._together = together
         self._seen: set[str] = set()
+        self._seen_later: set[str] = set()
         self._lock = threading.Lock()
 
     def reach(self, what: str, moment: str) -> None:
@@ -77,6 +78,9 @@ class Points:
             if point not in self._seen:
                 self._seen.add(point)
                 _append(self._folder / "reached", f"{point}\n")
+            if self._plan and point not in self._seen_later and (self._folder / "fired-0").exists():
+                self._seen_later.add(point)
+                _append(self._folder / "later", f"{point}\n")
         for number, shot in enumerate(self._plan):
             fired = self._folder / f"fired-{number}"
             if (shot.point != point and self._together) or fired.exists():

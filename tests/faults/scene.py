@@ -75,7 +75,8 @@ class Scene:
         self._stack = ExitStack()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "reached").touch()
+        for name in ("reached", "later"):
+            (folder / name).touch()
         self.mails = self._stack.enter_context(mail_server())
         mail = {"MAIL_SERVER": "127.0.0.1", "MAIL_PORT": str(self.mails.port), "STAFF_EMAIL": "staff@example.test"}
         few = {"WORKER_THREADS": "6", "DATABASE_POOL": "8"}
@@ -110,6 +111,11 @@ class Scene:
         return set((self.folder / "reached").read_text().splitlines())
 
     @property
+    def later(self) -> set[str]:
+        """Every point that a process came to after the first death of the plan."""
+        return set((self.folder / "later").read_text().splitlines())
+
+    @property
     def fired(self) -> set[str]:
         """The points of the plan at which somebody died."""
         return {shot.point for number, shot in enumerate(self._plan) if (self.folder / f"fired-{number}").exists()}
@@ -123,7 +129,8 @@ class Scene:
 
     def verdict(self, *, bought: Sequence[dict[str, Any]] | None = None) -> list[str]:
         """What is wrong now; `bought` as in `problems`."""
-        return [*problems(self.world, self.script.orders, bought=bought), *self.script.wrong()]
+        own = self.people.by_hand
+        return [*problems(self.world, self.script.orders, bought=bought, by_hand=own), *self.script.wrong()]
 
     def play(self) -> list[str]:
         """Play the script, and wait until all stands where it must; gives what is wrong."""
@@ -171,7 +178,7 @@ class Scene:
 
     def fault(self, kind: str, **more: object) -> None:
         """The next order.create goes wrong like this."""
-        self.world.aliexpress.control("faults", [{"op": "order.create", "times": 1, "kind": kind, **more}])
+        self.world.aliexpress.control("faults", {"add": [{"op": "order.create", "times": 1, "kind": kind, **more}]})
 
     def purchases(self, order: Order) -> list[Purchase]:
         """The purchases of an order, oldest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +14,20 @@ from tests.faults.orders import Order
 from tests.flow.world import World
 
 
-def problems(world: World, orders: Sequence[Order], *, bought: Sequence[dict[str, Any]] | None = None) -> list[str]:
+def problems(
+    world: World,
+    orders: Sequence[Order],
+    *,
+    bought: Sequence[dict[str, Any]] | None = None,
+    by_hand: Container[str] = (),
+) -> list[str]:
     """One sentence for each thing that is not as it must be; empty when all is done, once, for the right buyer.
 
-    `bought`: another ledger than the supplier's, to see what this checker is worth.
+    `bought`: another ledger than the supplier's, to see what this checker is worth. `by_hand`: orders that the merchant
+    made for themselves.
     """
-    ledger = world.aliexpress.control("ledger") if bought is None else bought
+    whole = world.aliexpress.control("ledger") if bought is None else bought
+    ledger = [line for line in whole if str(line.get("order_id", "")) not in by_hand]
     created = [line for line in ledger if line["op"] == "create"]
     closed = {str(line["order_id"]) for line in ledger if line["op"] in CLOSES}
     return [

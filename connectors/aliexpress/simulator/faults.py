@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,17 +18,21 @@ KINDS = frozenset(
 
 @dataclass(slots=True)
 class Rule:
-    """`op`: the end of an API name (`order.create`, `token.refresh`) or `*`. `times` -1: until cleared."""
+    """`op`: the end of an API name (`order.create`, `token.refresh`) or `*`. `times` -1: until cleared.
+
+    Its parameter `about` limits it to calls in one of whose parameters that text stands, as a product's id.
+    """
 
     op: str
     kind: str
     times: int = 1
     params: dict[str, Any] = field(default_factory=dict)
 
-    def matches(self, api: str) -> bool:
-        """Whether the rule is about that API."""
-        name = api.replace("/", ".")
-        return self.op in {"*", name} or name.endswith("." + self.op)
+    def matches(self, api: str, given: Iterable[str]) -> bool:
+        """Whether the rule is about a call of that API; `given`: the values of its parameters."""
+        name, about = api.replace("/", "."), str(self.params.get("about", ""))
+        named = self.op in {"*", name} or name.endswith("." + self.op)
+        return named and (not about or any(about in value for value in given))
 
     def executes(self, *, default: bool) -> bool:
         """Whether the call is carried out in spite of the faulty answer."""
@@ -53,11 +58,11 @@ class Faults:
         with self._lock:
             self._rules += read
 
-    def take(self, api: str) -> Rule | None:
-        """The rule for this call, counted down; None if all is well."""
+    def take(self, api: str, given: Mapping[str, str]) -> Rule | None:
+        """The rule for this call with these parameters, counted down; None if all is well."""
         with self._lock:
             for rule in self._rules:
-                if rule.times != 0 and rule.matches(api):
+                if rule.times != 0 and rule.matches(api, given.values()):
                     rule.times -= 1 if rule.times > 0 else 0
                     self._rules = [kept for kept in self._rules if kept.times != 0]
                     return rule

@@ -50,7 +50,7 @@ def serve(world: World, request: Request, path: str) -> Response:
     api = path or params.get("method", "")
     if api == _CREATE:
         ordering.note_call(world, params)
-    rule = world.faults.take(api)
+    rule = world.faults.take(api, params)
     if rule is None:
         return _respond(_answer(world, api, params, None, on_rest=request.path.startswith("/rest")))
     return _faulty(world, request, api, params, rule)

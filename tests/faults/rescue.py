@@ -1,0 +1,168 @@
+"""Orders whose placing needs a person, side by side: found, not there, closed in part or whole, stopped and released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.local.demo.cast import (
+    BROWN_BOTTLE,
+    COPPER_CAN,
+    GREEN_CAN,
+    HOLDER,
+    LIGHTS,
+    SOCKS,
+    WHITE_LAMP,
+    Goods,
+)  # fmt: skip
+from tests.faults.market import SLUG
+from tests.faults.orders import SHOPIFY, WOOCOMMERCE, Order
+from tests.faults.stories import Story, beside
+
+if TYPE_CHECKING:
+    from tests.faults.scene import Scene
+
+DOMAIN = "bottles.myshopify.com"
+SOLD = {DOMAIN: (BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS)}
+PLACED = ("PLACED_UNPAID", "PLACED_PAID", "SHIPPED")
+
+
+class Rescue:
+    """A script, as `tests.faults.scene.Script` says. Every point at which people help to place is come to."""
+
+    name = "rescue"
+    hurries = True
+    rounds: tuple[str, ...] = ("One",)
+    """The last names of each round's buyers."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._rounds = [_Round(scene, name) for name in self.rounds]
+        self.orders = [order for one in self._rounds for order in one.orders]
+
+    def furnish(self) -> None:
+        """Two shops of one account."""
+        for name, goods in SOLD.items():
+            self._scene.market.open(name, goods)
+            self._scene.market.link(name, goods)
+
+    def stories(self) -> list[Story]:
+        """A round after the other."""
+        return [self._all()]
+
+    def _all(self) -> Story:
+        for one in self._rounds:
+            yield from one.told()
+
+    def wrong(self) -> list[str]:
+        """Nothing beside what is true of every script."""
+        return []
+
+
+class Twice(Rescue):
+    """The same once more: what comes early in a round may follow on what comes late."""
+
+    name = "twice"
+    rounds = ("One", "Two")
+
+
+class _Round:
+    """The orders of one round. Each fault is for the goods of one of them, so that they need not wait for each other."""
+
+    def __init__(self, scene: Scene, name: str) -> None:
+        self._scene = scene
+        self.found = Order(WOOCOMMERCE, f"Found {name}", ((HOLDER, 1),))
+        self.waiting = Order(WOOCOMMERCE, f"Waiting {name}", ((HOLDER, 1),))
+        self.missing = Order(SHOPIFY, f"Missing {name}", ((BROWN_BOTTLE, 1),), domain=DOMAIN)
+        self.partly = Order(WOOCOMMERCE, f"Partly {name}", ((COPPER_CAN, 1), (GREEN_CAN, 1)))
+        self.closed = Order(WOOCOMMERCE, f"Closed {name}", ((WHITE_LAMP, 1),))
+        self.frozen = Order(WOOCOMMERCE, f"Frozen {name}", ((LIGHTS, 1),))
+        self.last = Order(SHOPIFY, f"Last {name}", ((SOCKS, 1),), domain=DOMAIN)
+        self.orders = [self.found, self.waiting, self.missing, self.partly, self.closed, self.frozen, self.last]
+
+    def told(self) -> Story:
+        """Stopped and released when the others are through, and at last one that is unclear until its push comes."""
+        yield from self._lost()
+        yield from beside(
+            self._missing(), self._partly(), self._closed(), self._placed(self.found), self._placed(self.waiting)
+        )
+        yield from self._frozen()
+        self._fault(SOCKS, "drop_after")
+        self._unwell(SOCKS)
+        self._scene.market.buy(self.last)
+        yield from self._placed(self.last)
+
+    def _lost(self) -> Story:
+        """The answer is cut off and its push is lost: the merchant finds the order in the list there.
+
+        Another buyer's order for the same goods waits until then.
+        """
+        scene = self._scene
+        scene.world.aliexpress.control("push", {"lost": 1})
+        self._fault(HOLDER, "drop_after")
+        scene.market.buy(self.found)
+        yield from scene.until(lambda: not self._faults_for(HOLDER))
+        scene.market.buy(self.waiting)
+
+    def _missing(self) -> Story:
+        """The call never arrives: the merchant sees that it is not there."""
+        self._fault(BROWN_BOTTLE, "drop_before")
+        self._scene.market.buy(self.missing)
+        yield from self._placed(self.missing)
+
+    def _partly(self) -> Story:
+        """Two supplier orders; the seller cancels one, and the merchant has just that bought again."""
+        self._fault(COPPER_CAN, "split")
+        yield from self._cancelled_once(self.partly)
+
+    def _closed(self) -> Story:
+        """The supplier does not answer at first; the seller cancels it, and the merchant has it bought again."""
+        self._unwell(WHITE_LAMP)
+        yield from self._cancelled_once(self.closed)
+
+    def _cancelled_once(self, order: Order) -> Story:
+        scene, buyer = self._scene, order.name_hash
+        scene.people.kept_back.add(buyer)
+        scene.market.buy(order)
+        yield from scene.until(lambda: scene.stands(order, "PLACED_PAID"))
+        scene.world.aliexpress.control("cancel", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
+        purchase = scene.purchases(order)[0].id
+        yield from scene.until_done("purchase", "again", purchase, holds=lambda: len(scene.purchases(order)) > 1)
+        scene.people.kept_back.remove(buyer)
+        yield from scene.until(lambda: scene.purchases(order)[-1].state in PLACED)
+
+    def _frozen(self) -> Story:
+        """Meanwhile the merchant orders the same at the supplier for themselves; staff are told to look at that."""
+        scene = self._scene
+        freeze = ("placement", "freeze", "--reason", "a look at the prices", "--by", "ann")
+        yield from scene.until_done(*freeze, holds=self._is_frozen)
+        scene.market.buy(self.frozen)
+        yield from scene.until(lambda: scene.stands(self.frozen, "READY"))
+        by_hand = scene.people.order_by_hand(LIGHTS)
+        yield from scene.until(lambda: by_hand in self._orphans())
+        release = ("placement", "release", "--by", "ann", "--second", "bob", "--despite")
+        yield from scene.until_done(*release, holds=lambda: not self._is_frozen())
+        yield from scene.until(lambda: scene.stands(self.frozen, "late_evidence"))
+        yield from scene.until_done("orphan", "dismiss", by_hand, holds=lambda: by_hand not in self._orphans())
+        retry = ("purchase", "retry", scene.purchases(self.frozen)[0].id)
+        yield from scene.until_done(*retry, holds=lambda: not scene.stands(self.frozen, "late_evidence"))
+        yield from self._placed(self.frozen)
+
+    def _orphans(self) -> set[str]:
+        return {str(row["supplier_order"]) for row in self._scene.commands.give("orphan", "list").data}
+
+    def _is_frozen(self) -> bool:
+        return bool(self._scene.commands.give("placement", "status").data["frozen"])
+
+    def _placed(self, order: Order) -> Story:
+        return self._scene.until(lambda: self._scene.stands(order, *PLACED))
+
+    def _fault(self, goods: Goods, kind: str) -> None:
+        self._scene.fault(kind, about=goods.product_id)
+
+    def _unwell(self, goods: Goods) -> None:
+        rule = {"op": "product.get", "times": 2, "kind": "status", "about": goods.product_id}
+        self._scene.world.aliexpress.control("faults", {"add": [rule]})
+
+    def _faults_for(self, goods: Goods) -> bool:
+        rules = self._scene.world.aliexpress.control("state")["faults"]
+        return any(rule.get("about") == goods.product_id for rule in rules)
