@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import flask.cli
+from sqlalchemy.orm import configure_mappers
 from werkzeug.serving import make_server
 
 from app import create_app
@@ -31,6 +32,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever ends is gone at once
     started: list[int] = []
     read_source()
+    configure_mappers()
     gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
