@@ -59,9 +59,15 @@ def note(session: Session, purchase: Purchase) -> None:
 
 
 def whole(session: Session, purchase: Purchase) -> None:
-    """Everything was closed after it had been paid: somebody has to tell the merchant."""
+    """Everything was closed after it had been paid: somebody has to tell the merchant.
+
+    Unless they had it all ordered again already, when it had been seen closed once.
+    """
     order = session.get_one(StoreOrder, purchase.order_id)
     end_tasks(session, f"partly-closed:{purchase.id}", "closed as a whole")
+    holds_any = sa.exists().where(PurchaseItem.purchase_id == purchase.id, PurchaseItem.quantity > 0)
+    if not session.scalar(sa.select(holds_any)):
+        return
     task(
         session,
         f"closed:{purchase.id}",

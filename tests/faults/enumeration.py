@@ -20,16 +20,16 @@ from app.local.embedded import start_postgres, start_valkey
 from tests.faults.deaths import Plan
 from tests.faults.desk import Desk
 from tests.faults.plain import Plain
-from tests.faults.rescue import Rescue, Twice
+from tests.faults.rescue import ALONE, Rescue, Twice
 from tests.faults.roles import Zygote
 from tests.faults.scene import Scene, Script
 from tests.faults.troubles import Troubles
 from tests.fresh_databases import FreshDatabases
 
 SCRIPTS: dict[str, Callable[[Scene], Script]] = {
-    script.name: script for script in (Plain, Rescue, Troubles, Desk, Twice)
+    script.name: script for script in (Plain, *ALONE, Rescue, Troubles, Desk, Twice)
 }
-"""In the order in which a death is tried in them."""
+"""In the order in which a death is tried in them: what is short comes first."""
 
 
 @dataclass(frozen=True)

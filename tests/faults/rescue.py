@@ -1,7 +1,11 @@
-"""Orders whose placing needs a person, side by side: found, not there, closed in part or whole, stopped and released."""
+"""Orders whose placing needs a person: found, not there, closed in part or whole, stopped and released.
+
+Side by side in one script, so that one death may follow on any other; and each in a script of its own, which is short.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app.local.demo.cast import (
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 DOMAIN = "bottles.myshopify.com"
 SOLD = {DOMAIN: (BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS)}
 PLACED = ("PLACED_UNPAID", "PLACED_PAID", "SHIPPED")
+PARTS = ("found", "missing", "partly", "closed", "frozen")
+"""What may happen in a round, beside its last order."""
 
 
 class Rescue:
@@ -31,12 +37,13 @@ class Rescue:
 
     name = "rescue"
     hurries = True
+    parts: tuple[str, ...] = PARTS
     rounds: tuple[str, ...] = ("One",)
     """The last names of each round's buyers."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._rounds = [_Round(scene, name) for name in self.rounds]
+        self._rounds = [_Round(scene, name, self.parts) for name in self.rounds]
         self.orders = [order for one in self._rounds for order in one.orders]
 
     def furnish(self) -> None:
@@ -65,11 +72,16 @@ class Twice(Rescue):
     rounds = ("One", "Two")
 
 
+ALONE = [type(part.capitalize(), (Rescue,), {"name": part, "parts": (part,)}) for part in PARTS]
+"""A script for each part."""
+
+
 class _Round:
     """The orders of one round. Each fault is for the goods of one of them, so that they need not wait for each other."""
 
-    def __init__(self, scene: Scene, name: str) -> None:
+    def __init__(self, scene: Scene, name: str, parts: Sequence[str]) -> None:
         self._scene = scene
+        self._parts = parts
         self.found = Order(WOOCOMMERCE, f"Found {name}", ((HOLDER, 1),))
         self.waiting = Order(WOOCOMMERCE, f"Waiting {name}", ((HOLDER, 1),))
         self.missing = Order(SHOPIFY, f"Missing {name}", ((BROWN_BOTTLE, 1),), domain=DOMAIN)
@@ -77,15 +89,22 @@ class _Round:
         self.closed = Order(WOOCOMMERCE, f"Closed {name}", ((WHITE_LAMP, 1),))
         self.frozen = Order(WOOCOMMERCE, f"Frozen {name}", ((LIGHTS, 1),))
         self.last = Order(SHOPIFY, f"Last {name}", ((SOCKS, 1),), domain=DOMAIN)
-        self.orders = [self.found, self.waiting, self.missing, self.partly, self.closed, self.frozen, self.last]
+        mine = {
+            "found": [self.found, self.waiting], "missing": [self.missing], "partly": [self.partly],
+            "closed": [self.closed], "frozen": [self.frozen],
+        }  # fmt: skip
+        self.orders = [*(order for part in parts for order in mine[part]), self.last]
 
     def told(self) -> Story:
         """Stopped and released when the others are through, and at last one that is unclear until its push comes."""
-        yield from self._lost()
-        yield from beside(
-            self._missing(), self._partly(), self._closed(), self._placed(self.found), self._placed(self.waiting)
-        )
-        yield from self._frozen()
+        if "found" in self._parts:
+            yield from self._lost()
+        others = {
+            "found": self._resolved(), "missing": self._missing(), "partly": self._partly(), "closed": self._closed(),
+        }  # fmt: skip
+        yield from beside(*(story for part, story in others.items() if part in self._parts))
+        if "frozen" in self._parts:
+            yield from self._frozen()
         self._fault(SOCKS, "drop_after")
         self._unwell(SOCKS)
         self._scene.market.buy(self.last)
@@ -102,6 +121,10 @@ class _Round:
         scene.market.buy(self.found)
         yield from scene.until(lambda: not self._faults_for(HOLDER))
         scene.market.buy(self.waiting)
+
+    def _resolved(self) -> Story:
+        yield from self._placed(self.found)
+        yield from self._placed(self.waiting)
 
     def _missing(self) -> Story:
         """The call never arrives: the merchant sees that it is not there."""

@@ -14,7 +14,7 @@ from app.models import Purchase, PurchaseItem, SourceLine, SupplierOrder
 from app.pipeline import closing, reconcile
 from app.shop_access import with_account
 from tests.flow.test_several_orders import pay_all, two_lines
-from tests.flow.world import World
+from tests.flow.world import SOCKS, World
 
 
 @pytest.fixture
@@ -135,3 +135,30 @@ def test_each_end_may_be_ordered_again(world: World, partly: str, state: str) ->
     assert (heir.generation, heir.previous_id) == (2, 1), partly
     with pytest.raises(WaybillError, match="cannot be ordered again"):
         reconcile.buy_again(world.container, 1, by="merchant:1")
+
+
+def test_who_ordered_all_of_it_again_after_the_first_look_is_not_asked_to_do_so_once_more(world: World) -> None:
+    shop = world.shopify_shop()
+    world.link(shop, world.shopify_variant("bottles.myshopify.com", "SOCKS"), SOCKS)
+    world.shopify.control("orders", {"shop": "bottles.myshopify.com", "lines": [{"sku": "SOCKS", "quantity": 1}]})
+    world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=20)
+    pay_all(world)
+    world.settle(until=lambda: world.states() == ["PLACED_PAID"], seconds=20)
+    world.aliexpress.control("cancel", {"order_id": world.created()[0]["order_id"]})
+    world.settle(until=lambda: seen_closed(world) == (1, False), seconds=20)
+    assert reconcile.buy_again(world.container, 1, by="merchant:1").part == 2
+    world.settle(until=lambda: world.states()[0] == "SUPPLIER_CANCELLED", seconds=30)
+    assert "supplier_cancelled" not in world.tasks()
+    with pytest.raises(WaybillError, match="nothing to order"):
+        reconcile.buy_again(world.container, 1, by="merchant:1")
+    world.settle(until=lambda: len(world.created()) > 1, seconds=20)
+    assert len(world.created()) == 2
+
+
+def seen_closed(world: World) -> tuple[int, bool] | None:
+    """(looks that saw the first supplier order closed, whether that is certain)."""
+    with world.container.database.transaction() as session:
+        found = session.execute(
+            sa.select(SupplierOrder.closed_seen, SupplierOrder.closed).order_by(SupplierOrder.id)
+        ).first()
+    return (found[0], found[1]) if found else None
