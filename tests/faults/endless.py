@@ -101,17 +101,25 @@ def _left(book: Book, seed: int) -> Iterator[Plan]:
     drawn = _drawn(book, seed)
     number = itertools.count(1)
     for deaths in countable(book).values():
-        waiting = shuffled(deaths, seed)
-        while waiting:
-            for death in waiting:
-                # Asked when its turn comes: other runs may have shown that it cannot be come to.
-                plan = book.next_plan(death)
-                if plan is not None:
-                    yield plan
-                    if next(number) % EVERY == 0:
-                        yield next(drawn)
-            waiting = [death for death in waiting if book.next_plan(death) is not None]
+        for plan in until_over(book, shuffled(deaths, seed)):
+            yield plan
+            if next(number) % EVERY == 0:
+                yield next(drawn)
     yield from drawn
+
+
+def until_over(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
+    """Again and again until each came true or no script comes to it; nothing twice while it is still being tried."""
+    begun, more = set[tuple[str, int]](), True
+    while more:
+        more = False
+        for death in deaths:
+            # Asked when its turn comes: other runs may have shown that it cannot be come to.
+            plan = book.next_plan(death)
+            if plan is not None and (now := (plan.name, book.missed.get(plan.name, 0))) not in begun:
+                begun.add(now)
+                more = True
+                yield plan
 
 
 def _drawn(book: Book, seed: int) -> Iterator[Plan]:

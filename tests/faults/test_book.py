@@ -11,7 +11,7 @@ import pytest
 from app.pipeline import reconcile
 from tests.faults.book import TRIES, Book
 from tests.faults.deaths import PLACEMENT, RECOVERY, groups, in_any, is_central, later, other_pairs, pairs, singles
-from tests.faults.endless import also_missed, countable, coverage
+from tests.faults.endless import also_missed, countable, coverage, until_over
 from tests.faults.enumeration import Outcome
 from tests.faults.points import EXCEPTION, InjectedError, Points, Shot, transactions
 
@@ -96,6 +96,15 @@ def test_the_table_says_how_far_we_are(tmp_path: Path) -> None:
 def test_pairs_are_those_of_placement_and_recovery_in_either_order() -> None:
     found = [tuple(shot.point for shot in plan.shots) for plan in pairs("plain", [BUY, BOOT, MAIL])]
     assert found == [(BUY, BUY), (BUY, BOOT), (BOOT, BUY), (BOOT, BOOT)]
+
+
+def test_what_is_being_tried_is_not_begun_again_until_it_was_missed(tmp_path: Path) -> None:
+    book = Book.open(tmp_path / "faults.json")
+    one, two = in_any(singles("plain", [BUY]))[:2]
+    plans = until_over(book, [one, two])
+    assert [next(plans), next(plans)] == [*one.plans, *two.plans]
+    book.note(one.names[0], fired=False)
+    assert list(itertools.islice(plans, 5)) == [*one.plans], "the other one is still being tried"
 
 
 def test_a_death_that_both_scripts_come_to_counts_once(tmp_path: Path) -> None:
