@@ -1,4 +1,4 @@
-"""Orders that people at a desk act on: asked for, turned down, stopped, found, linked anew, bought once more in part."""
+"""Orders that people at a desk act on: asked for, turned down, taken back, paused, linked anew, told once more."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from app.local.demo.cast import (
     BLACK_LAMP,
     BROWN_BOTTLE,
     BRUSH,
-    COPPER_CAN,
-    GREEN_CAN,
-    HOLDER,
-    LIGHTS,
     SNEAKERS,
     SOCKS,
     TRAY,
@@ -19,7 +15,7 @@ from app.local.demo.cast import (
 )  # fmt: skip
 from tests.faults.market import SLUG
 from tests.faults.orders import SHOPIFY, WOOCOMMERCE, Order
-from tests.faults.stories import Story, beside
+from tests.faults.stories import Story
 
 if TYPE_CHECKING:
     from tests.faults.scene import Scene
@@ -28,7 +24,7 @@ OURS, PAUSED = "ours.myshopify.com", "paused.myshopify.com"
 SOLD = {
     OURS: (SOCKS, TRAY, BROWN_BOTTLE),
     PAUSED: (SNEAKERS, BRUSH),
-    SLUG: (HOLDER, LIGHTS, BLACK_LAMP, WHITE_LAMP, COPPER_CAN, GREEN_CAN),
+    SLUG: (BLACK_LAMP, WHITE_LAMP),
 }
 UNWELL = ("product.get", "trade.ds.order.get", "tracking.get")
 """Reads of the supplier that fail for a while."""
@@ -42,19 +38,15 @@ class Desk:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self.found = Order(WOOCOMMERCE, "Found Later", ((HOLDER, 1),))
-        self.partly = Order(WOOCOMMERCE, "Partly Closed", ((COPPER_CAN, 1), (GREEN_CAN, 1)))
         self.asked = Order(SHOPIFY, "Asked For", ((SOCKS, 1),), domain=OURS)
         self.declined = Order(SHOPIFY, "Not Sold", ((TRAY, 1),), kept=False, never=True, domain=OURS)
         self.taken_back = Order(SHOPIFY, "Taken Back", ((BROWN_BOTTLE, 1),), kept=False, domain=OURS)
-        self.frozen = Order(WOOCOMMERCE, "Frozen Out", ((LIGHTS, 1),))
         self.paused = Order(SHOPIFY, "Shop Paused", ((SNEAKERS, 1),), domain=PAUSED)
         self.unlinked = Order(SHOPIFY, "Linked Anew", ((BRUSH, 1),), domain=PAUSED)
         self.unwell = Order(WOOCOMMERCE, "Supplier Unwell", ((WHITE_LAMP, 1),))
         self.again = Order(WOOCOMMERCE, "Told Again", ((BLACK_LAMP, 1),))
         self.orders = [
-            self.found, self.partly, self.asked, self.declined, self.taken_back, self.frozen,
-            self.paused, self.unlinked, self.unwell, self.again,
+            self.asked, self.declined, self.taken_back, self.paused, self.unlinked, self.unwell, self.again,
         ]  # fmt: skip
 
     def furnish(self) -> None:
@@ -66,8 +58,11 @@ class Desk:
         self._scene.world.aliexpress.control("products", {"product_id": TRAY.product_id, "on_sale": False})
 
     def stories(self) -> list[Story]:
-        """Those whose send needs care one after another, the others beside each other."""
-        return [self._all()]
+        """All beside each other."""
+        return [
+            self._asked(self.asked), self._declined(), self._taken_back(), self._paused(), self._linked_anew(),
+            self._unwell(), self._told_again(),
+        ]  # fmt: skip
 
     def wrong(self) -> list[str]:
         """What cannot be sold was turned down in the shop."""
@@ -77,48 +72,6 @@ class Desk:
     def _events(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self._scene.world.shopify.control("ledger")
         return events
-
-    def _all(self) -> Story:
-        yield from self._found()
-        yield from self._partly()
-        yield from self._frozen()
-        yield from beside(
-            self._asked(self.asked), self._declined(), self._taken_back(), self._paused(), self._linked_anew(),
-            self._unwell(), self._told_again(),
-        )  # fmt: skip
-
-    def _found(self) -> Story:
-        """The answer is cut off and no push comes: the merchant finds it in the list there."""
-        scene = self._scene
-        scene.world.aliexpress.control("push", {"lost": 1000})
-        scene.fault("drop_after")
-        scene.market.buy(self.found)
-        yield from scene.until(lambda: scene.stands(self.found, "PLACED_UNPAID", "PLACED_PAID", "SHIPPED"))
-        scene.world.aliexpress.control("push", {"lost": 0})
-
-    def _partly(self) -> Story:
-        """Two supplier orders; the seller cancels one, and the merchant has just that bought again."""
-        scene, buyer = self._scene, self.partly.name_hash
-        scene.people.kept_back.add(buyer)
-        scene.fault("split")
-        scene.market.buy(self.partly)
-        yield from scene.until(lambda: scene.stands(self.partly, "PLACED_PAID"))
-        scene.world.aliexpress.control("cancel", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
-        purchase = scene.purchases(self.partly)[0].id
-        yield from scene.until_done("purchase", "again", purchase, holds=lambda: len(scene.purchases(self.partly)) > 1)
-        scene.people.kept_back.remove(buyer)
-
-    def _frozen(self) -> Story:
-        scene = self._scene
-        freeze = ("placement", "freeze", "--reason", "a look at the prices", "--by", "ann")
-        yield from scene.until_done(*freeze, holds=self._is_frozen)
-        scene.market.buy(self.frozen)
-        yield from scene.until(lambda: scene.stands(self.frozen, "READY"))
-        release = ("placement", "release", "--by", "ann", "--second", "bob")
-        yield from scene.until_done(*release, holds=lambda: not self._is_frozen())
-
-    def _is_frozen(self) -> bool:
-        return bool(self._scene.commands.give("placement", "status").data["frozen"])
 
     def _asked(self, order: Order) -> Story:
         """Nothing is bought before the merchant asks our location for it."""

@@ -1,4 +1,4 @@
-"""Ten orders of which each goes wrong in a way of its own, and what people do about it."""
+"""Eight orders of which each goes wrong in a way of its own, and what people do about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from app.local.demo.cast import (
     BLACK_LAMP,
     BLUE_BOTTLE,
-    BROWN_BOTTLE,
     COPPER_CAN,
     GREEN_CAN,
     HOLDER,
@@ -17,7 +16,6 @@ from app.local.demo.cast import (
     SNEAKERS,
     SOCKS,
     TRAY,
-    WHITE_LAMP,
     Goods,
 )  # fmt: skip
 from app.models import Shop
@@ -30,8 +28,8 @@ if TYPE_CHECKING:
 
 DOMAIN, APART = "bottles.myshopify.com", "apart.myshopify.com"
 SOLD = {
-    DOMAIN: (COPPER_CAN, GREEN_CAN, BROWN_BOTTLE, TRAY, SNEAKERS, SOCKS),
-    SLUG: (HOLDER, LIGHTS, BLACK_LAMP, WHITE_LAMP),
+    DOMAIN: (COPPER_CAN, GREEN_CAN, TRAY, SNEAKERS, SOCKS),
+    SLUG: (HOLDER, LIGHTS, BLACK_LAMP),
 }
 _OLD = """UPDATE credential SET refresh_due_at = now() WHERE account_id IS NOT NULL
     OR shop_id IN (SELECT id FROM shop WHERE connector = 'shopify')"""
@@ -48,17 +46,14 @@ class Troubles:
         self._account: dict[str, str] = {}
         self.several = Order(SHOPIFY, "Several Orders", ((COPPER_CAN, 1), (GREEN_CAN, 1)), domain=DOMAIN)
         self.refused = Order(WOOCOMMERCE, "Refused Address", ((HOLDER, 2),))
-        self.not_there = Order(SHOPIFY, "Not There", ((BROWN_BOTTLE, 1),), domain=DOMAIN)
         self.expired = Order(WOOCOMMERCE, "Late Payer", ((LIGHTS, 1),))
         self.refunded = Order(SHOPIFY, "Money Back", ((TRAY, 1),), kept=False, never=True, domain=DOMAIN)
         self.cancelled = Order(SHOPIFY, "Changed Mind", ((SNEAKERS, 1),), kept=False, domain=DOMAIN)
         self.token = Order(SHOPIFY, "Dead Token", ((BLUE_BOTTLE, 1),), domain=APART)
         self.margin = Order(WOOCOMMERCE, "Thin Margin", ((BLACK_LAMP, 1),))
-        self.seller = Order(WOOCOMMERCE, "Seller Cancels", ((WHITE_LAMP, 1),))
         self.unheard = Order(SHOPIFY, "No Webhook", ((SOCKS, 1),), domain=DOMAIN)
         self.orders = [
-            self.several, self.refused, self.not_there, self.expired, self.refunded,
-            self.cancelled, self.token, self.margin, self.seller, self.unheard,
+            self.several, self.refused, self.expired, self.refunded, self.cancelled, self.token, self.margin, self.unheard,
         ]  # fmt: skip
 
     def furnish(self) -> None:
@@ -71,8 +66,8 @@ class Troubles:
         market.link(APART, (BLUE_BOTTLE,))
 
     def stories(self) -> list[Story]:
-        """Those whose send fails one after another, the others beside them as soon as no fault is left."""
-        return [self._first_the_sends()]
+        """All beside each other, as soon as there is a purchase."""
+        return [self._all()]
 
     def wrong(self) -> list[str]:
         """The shop that left has gone."""
@@ -80,23 +75,17 @@ class Troubles:
             state = session.scalar(sa.select(Shop.state).where(Shop.id == self._scene.market.shops[APART]))
         return [] if state == "UNINSTALLED" else [f"the shop that left is {state}"]
 
-    def _first_the_sends(self) -> Story:
+    def _all(self) -> Story:
         scene = self._scene
         yield from scene.until_done("shop", "set", scene.market.shops[DOMAIN], "--contact-email", "owner@example.test")
         yield from scene.until_done(*self._link(DOMAIN, SOCKS))
-        for order, fault in ((self.several, "split"), (self.not_there, "drop_before")):
-            yield from self._bought_with(order, fault)
+        scene.fault("split", about=COPPER_CAN.product_id)
+        scene.market.buy(self.several)
+        yield from scene.until(lambda: scene.purchases(self.several))
         yield from beside(
             self._refused(), self._expired(), self._refunded(), self._cancelled(), self._token(), self._margin(),
-            self._seller(), self._unheard(), self._old_tokens(),
+            self._unheard(), self._old_tokens(),
         )  # fmt: skip
-
-    def _bought_with(self, order: Order, fault: str) -> Story:
-        """It is used up by this order's call: nobody else is sending."""
-        scene = self._scene
-        scene.fault(fault)
-        scene.market.buy(order)
-        yield from scene.until(lambda: not scene.world.aliexpress.control("state")["faults"])
 
     def _link(self, name: str, goods: Goods) -> tuple[object, ...]:
         market = self._scene.market
@@ -154,18 +143,6 @@ class Troubles:
     def _margin(self) -> Story:
         self._scene.market.buy(self.margin)
         yield
-
-    def _seller(self) -> Story:
-        """It is cancelled after it was paid, and the merchant orders it again."""
-        scene, buyer = self._scene, self.seller.name_hash
-        scene.people.kept_back.add(buyer)
-        scene.market.buy(self.seller)
-        yield from scene.until(lambda: scene.stands(self.seller, "PLACED_PAID"))
-        scene.world.aliexpress.control("cancel", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
-        yield from scene.until(lambda: scene.stands(self.seller, "SUPPLIER_CANCELLED"))
-        purchase = scene.purchases(self.seller)[0].id
-        yield from scene.until_done("purchase", "again", purchase, holds=lambda: len(scene.purchases(self.seller)) > 1)
-        scene.people.kept_back.remove(buyer)
 
     def _unheard(self) -> Story:
         """Its webhook never comes; the shop is asked what changed."""
