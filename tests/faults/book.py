@@ -102,12 +102,16 @@ class Book:
     def next_plan(self, death: Death) -> Plan | None:
         """In which script it is to be tried; None if it is over. What went wrong is tried again where it did."""
         again = [plan for plan in death.plans if plan.name in self.failed]
-        if not again and any(name in self.passed for name in death.names):
+        if not again and self.passes(death):
             return None
         return next((plan for plan in again or death.plans if self.is_left(plan.name)), None)
+
+    def passes(self, death: Death) -> list[str]:
+        """In which scripts it went well, as they were then."""
+        return [name for name in death.names(self.points) if name in self.passed]
 
     def count(self, deaths: Sequence[Death]) -> tuple[int, int, int]:
         """(passed in some script and wrong in none, never come to in any script, all)."""
         over = [death for death in deaths if self.next_plan(death) is None]
-        passed = sum(any(name in self.passed for name in death.names) for death in over)
+        passed = sum(bool(self.passes(death)) for death in over)
         return passed, len(over) - passed, len(deaths)

@@ -53,10 +53,9 @@ class Death:
 
     plans: tuple[Plan, ...]
 
-    @property
-    def names(self) -> list[str]:
-        """How it is written in the book."""
-        return [plan.name for plan in self.plans]
+    def names(self, scripts: Iterable[str]) -> list[str]:
+        """How it is written in the book if it was tried in one of these."""
+        return [Plan(script, self.plans[0].shots).name for script in scripts]
 
 
 def in_any(plans: Iterable[Plan]) -> list[Death]:

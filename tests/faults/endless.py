@@ -152,7 +152,7 @@ def coverage(book: Book) -> str:
     known = set[str]()
     for what, deaths in countable(book).items():
         for death in deaths:
-            known |= set([name for name in death.names if name in book.passed][:1])
+            known |= set(book.passes(death)[:1])
         passed, never, possible = book.count(deaths)
         rows.append(f"{what:24}{passed:8}{possible:8}{never:15}")
     drawn = [name for name in book.passed if name not in known]

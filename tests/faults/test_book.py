@@ -52,15 +52,17 @@ def test_what_is_never_come_to_is_given_up_after_some_runs_and_does_not_count_as
     one, two = in_any(singles("plain", [BUY]))[:2]
     for _ in range(TRIES):
         assert book.next_plan(one) == one.plans[0]
-        book.note(one.names[0], fired=False)
+        book.note(one.plans[0].name, fired=False)
     assert book.next_plan(one) is None
     assert book.count([one, two]) == (0, 1, 2)
 
 
 def test_what_one_script_never_comes_to_is_tried_in_the_next(tmp_path: Path) -> None:
     book = Book.open(tmp_path / "faults.json")
-    (death,) = in_any([*pairs("plain", [BUY]), *pairs("desk", [BUY])])
-    plain, desk = death.names
+    book.learn("plain", {BUY})
+    book.learn("desk", {BUY})
+    (death,) = countable(book)["pairs"]
+    plain, desk = (plan.name for plan in death.plans)
     for _ in range(TRIES):
         book.note(plain, fired=False)
     assert book.next_plan(death) == death.plans[1]
@@ -70,6 +72,7 @@ def test_what_one_script_never_comes_to_is_tried_in_the_next(tmp_path: Path) -> 
     book.note(desk, fired=True)
     assert book.next_plan(death) is None
     assert book.count([death]) == (1, 0, 1)
+    assert book.passes(death) == [desk]
 
 
 def test_a_run_in_which_nobody_died_again_speaks_of_every_second_death_that_it_did_not_come_to(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_what_is_being_tried_is_not_begun_again_until_it_was_missed(tmp_path: Pa
     one, two = in_any(singles("plain", [BUY]))[:2]
     plans = until_over(book, [one, two])
     assert [next(plans), next(plans)] == [*one.plans, *two.plans]
-    book.note(one.names[0], fired=False)
+    book.note(one.plans[0].name, fired=False)
     assert list(itertools.islice(plans, 5)) == [*one.plans], "the other one is still being tried"
 
 
