@@ -135,19 +135,20 @@ class _Round:
     def _partly(self) -> Story:
         """Two supplier orders; the seller cancels one, and the merchant has just that bought again."""
         self._fault(COPPER_CAN, "split")
-        yield from self._cancelled_once(self.partly)
+        yield from self._cancelled_once(self.partly, "PLACED_PAID")
 
     def _closed(self) -> Story:
         """The supplier does not answer at first; the seller cancels it, and the merchant has it bought again."""
         self._unwell(WHITE_LAMP)
-        yield from self._cancelled_once(self.closed)
+        yield from self._cancelled_once(self.closed, "SUPPLIER_CANCELLED")
 
-    def _cancelled_once(self, order: Order) -> Story:
+    def _cancelled_once(self, order: Order, stands: str) -> Story:
         scene, buyer = self._scene, order.name_hash
         scene.people.kept_back.add(buyer)
         scene.market.buy(order)
         yield from scene.until(lambda: scene.stands(order, "PLACED_PAID"))
         scene.world.aliexpress.control("cancel", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
+        yield from scene.until(lambda: scene.stands(order, stands))
         purchase = scene.purchases(order)[0].id
         yield from scene.until_done("purchase", "again", purchase, holds=lambda: len(scene.purchases(order)) > 1)
         scene.people.kept_back.remove(buyer)
