@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.local.demo.cast import (
     BROWN_BOTTLE,
+    BRUSH,
     COPPER_CAN,
     GREEN_CAN,
     HOLDER,
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
 DOMAIN = "bottles.myshopify.com"
-SOLD = {DOMAIN: (BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS)}
+SOLD = {DOMAIN: (BRUSH, BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS)}
 PLACED = ("PLACED_UNPAID", "PLACED_PAID", "SHIPPED")
 PARTS = ("found", "missing", "partly", "closed", "frozen")
-"""What may happen in a round, beside its last order."""
+"""What may happen in a round, between its first and its last order."""
 
 
 class Rescue:
@@ -88,15 +89,17 @@ class _Round:
         self.partly = Order(WOOCOMMERCE, f"Partly {name}", ((COPPER_CAN, 1), (GREEN_CAN, 1)))
         self.closed = Order(WOOCOMMERCE, f"Closed {name}", ((WHITE_LAMP, 1),))
         self.frozen = Order(WOOCOMMERCE, f"Frozen {name}", ((LIGHTS, 1),))
+        self.first = Order(SHOPIFY, f"First {name}", ((BRUSH, 1),), domain=DOMAIN)
         self.last = Order(SHOPIFY, f"Last {name}", ((SOCKS, 1),), domain=DOMAIN)
         mine = {
             "found": [self.found, self.waiting], "missing": [self.missing], "partly": [self.partly],
             "closed": [self.closed], "frozen": [self.frozen],
         }  # fmt: skip
-        self.orders = [*(order for part in parts for order in mine[part]), self.last]
+        self.orders = [self.first, *(order for part in parts for order in mine[part]), self.last]
 
     def told(self) -> Story:
-        """Stopped and released when the others are through, and at last one that is unclear until its push comes."""
+        """Stopped and released when the others are through; first and last an order that is unclear until its push comes."""
+        yield from self._unclear(self.first, BRUSH)
         if "found" in self._parts:
             yield from self._lost()
         others = {
@@ -105,10 +108,13 @@ class _Round:
         yield from beside(*(story for part, story in others.items() if part in self._parts))
         if "frozen" in self._parts:
             yield from self._frozen()
-        self._fault(SOCKS, "drop_after")
         self._unwell(SOCKS)
-        self._scene.market.buy(self.last)
-        yield from self._placed(self.last)
+        yield from self._unclear(self.last, SOCKS)
+
+    def _unclear(self, order: Order, goods: Goods) -> Story:
+        self._fault(goods, "drop_after")
+        self._scene.market.buy(order)
+        yield from self._placed(order)
 
     def _lost(self) -> Story:
         """The answer is cut off and its push is lost: the merchant finds the order in the list there.
