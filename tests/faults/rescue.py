@@ -95,17 +95,21 @@ class _Round:
             "found": [self.found, self.waiting], "missing": [self.missing], "partly": [self.partly],
             "closed": [self.closed], "frozen": [self.frozen],
         }  # fmt: skip
-        self.orders = [self.first, *(order for part in parts for order in mine[part]), self.last]
+        self._ends = [self.first, self.last] if len(parts) == 1 else [self.last]
+        self.orders = [*(order for part in parts for order in mine[part]), *self._ends]
 
     def told(self) -> Story:
-        """Stopped and released when the others are through; first and last an order that is unclear until its push comes."""
-        yield from self._unclear(self.first, BRUSH)
+        """Stopped and released when the others are through, and at last an order that is unclear until its push comes.
+
+        Where little happens, such an order comes first, too; else so many would be unclear at once that ordering stops.
+        """
         if "found" in self._parts:
             yield from self._lost()
         others = {
             "found": self._resolved(), "missing": self._missing(), "partly": self._partly(), "closed": self._closed(),
         }  # fmt: skip
-        yield from beside(*(story for part, story in others.items() if part in self._parts))
+        first = [self._unclear(self.first, BRUSH)] if self.first in self._ends else []
+        yield from beside(*first, *(story for part, story in others.items() if part in self._parts))
         if "frozen" in self._parts:
             yield from self._frozen()
         self._unwell(SOCKS)
