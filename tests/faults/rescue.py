@@ -58,8 +58,8 @@ class Rescue:
         return [self._all()]
 
     def _all(self) -> Story:
-        for one in self._rounds:
-            yield from one.told()
+        for number, one in enumerate(self._rounds, start=1):
+            yield from one.told(is_last=number == len(self._rounds))
 
     def wrong(self) -> list[str]:
         """Nothing beside what is true of every script."""
@@ -98,7 +98,7 @@ class _Round:
         self._ends = [self.first, self.last] if len(parts) == 1 else [self.last]
         self.orders = [*(order for part in parts for order in mine[part]), *self._ends]
 
-    def told(self) -> Story:
+    def told(self, *, is_last: bool) -> Story:
         """Stopped and released when the others are through, and at last an order that is unclear until its push comes.
 
         Where little happens, such an order comes first, too; else so many would be unclear at once that ordering stops.
@@ -113,10 +113,13 @@ class _Round:
         if "frozen" in self._parts:
             yield from self._frozen()
         self._unwell(SOCKS)
-        yield from self._unclear(self.last, SOCKS)
+        yield from self._unclear(self.last, SOCKS) if is_last else self._bought(self.last)
 
     def _unclear(self, order: Order, goods: Goods) -> Story:
         self._fault(goods, "drop_after")
+        yield from self._bought(order)
+
+    def _bought(self, order: Order) -> Story:
         self._scene.market.buy(order)
         yield from self._placed(order)
 
