@@ -16,6 +16,8 @@ from tests.races.byhand import order_by_hand
 
 PATIENCE = 5.0
 """Seconds for which an unclear purchase is left to evidence, as an hour is in the real world."""
+PAY_AGAIN = 2.0
+"""Seconds after which the merchant looks at the pay list again even if no purchase moved."""
 READ_AGAIN = 3.0
 """Seconds after which supplier orders are read again even if nobody paid or shipped, as every few hours."""
 
@@ -32,6 +34,8 @@ class People:
         self._shipped: set[str] = set()
         self._since: dict[int, float] = {}
         self._read = 0.0
+        self._paylist: tuple[set[str], list[str]] = (set(), [])
+        self._paylist_at = 0.0
         self.unpaid: set[str] = set()
         """Buyers (`Order.name_hash`) whose orders the merchant does not pay."""
         self.kept_back: set[str] = set()
@@ -95,8 +99,11 @@ class People:
             for order in self.orders()
             if order["paid"] is None and order["status"] != "FINISH" and order["name_hash"] not in self.unpaid
         }
-        if not open_ones:
+        # A pay list of which nothing has changed is looked at less often.
+        seen = (open_ones, [purchase.state for purchase in self._world.purchases()])
+        if not open_ones or (seen == self._paylist and time.monotonic() - self._paylist_at < PAY_AGAIN):
             return False
+        self._paylist, self._paylist_at = seen, time.monotonic()
         listed = self._commands.give("paylist").data.get("pay", [])
         due = sorted(open_ones & {str(entry["supplier_order"]) for entry in listed})
         if due:
@@ -120,7 +127,7 @@ class People:
                 continue
             if purchase.reason == "margin" and purchase.approved_at is None:
                 self._commands.give("purchase", "approve", purchase.id, "--by", "merchant:1")
-            elif purchase.reason == "needs_person":
+            elif purchase.reason in {"needs_person", "expired_unpaid"}:
                 self._commands.give("purchase", "retry", purchase.id)
 
     def _resolve(self) -> None:

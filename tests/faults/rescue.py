@@ -162,8 +162,9 @@ class _Round:
         yield from scene.until(lambda: scene.stands(order, "PLACED_PAID"))
         scene.world.aliexpress.control("cancel", {"order_id": scene.people.orders(buyer)[0]["order_id"]})
         yield from scene.until(lambda: scene.stands(order, stands))
-        purchase = scene.purchases(order)[0].id
-        yield from scene.until_done("purchase", "again", purchase, holds=lambda: len(scene.purchases(order)) > 1)
+        before = scene.purchases(order)  # more than one, where a dead worker's send was not there
+        again = ("purchase", "again", before[-1].id)
+        yield from scene.until_done(*again, holds=lambda: len(scene.purchases(order)) > len(before))
         scene.people.kept_back.remove(buyer)
         yield from scene.until(lambda: scene.purchases(order)[-1].state in PLACED)
 
@@ -180,7 +181,7 @@ class _Round:
         yield from scene.until_done(*release, holds=lambda: not self._is_frozen())
         yield from scene.until(lambda: scene.stands(self.frozen, "late_evidence"))
         yield from scene.until_done("orphan", "dismiss", by_hand, holds=lambda: by_hand not in self._orphans())
-        retry = ("purchase", "retry", scene.purchases(self.frozen)[0].id)
+        retry = ("purchase", "retry", scene.purchases(self.frozen)[-1].id)
         yield from scene.until_done(*retry, holds=lambda: not scene.stands(self.frozen, "late_evidence"))
         yield from self._placed(self.frozen)
 

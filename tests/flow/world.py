@@ -220,7 +220,14 @@ class World:
     def shut(self) -> None:
         """End the product; the shops and the supplier go on."""
         self.app.stop()
+        self._end_product()
+
+    def _end_product(self) -> None:
+        """Its server does not wait for the requests that it still answers: their connections are waited for here."""
         self.drain.close()
+        deadline = time.monotonic() + 5
+        while self.container.database.engine.pool.checkedout() and time.monotonic() < deadline:
+            time.sleep(0.01)
         self.container.close()
 
     def reopen(self, **environment: str) -> None:
@@ -232,8 +239,7 @@ class World:
         """End everything."""
         for server in (self.app, self.aliexpress, self.shopify, self.woocommerce):
             server.close()
-        self.drain.close()
-        self.container.close()
+        self._end_product()
         gc.collect()  # the simulators' ledger files close with them, inside this test and not in the next
 
     def shopify_shop(self, domain: str = "bottles.myshopify.com", **asked: Any) -> int:
