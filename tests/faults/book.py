@@ -101,7 +101,7 @@ class Book:
 
     def next_plan(self, death: Death) -> Plan | None:
         """In which script it is to be tried; None if it is over. What went wrong is tried again where it did."""
-        again = [plan for plan in death.plans if plan.name in self.failed]
+        again = self._wrong(death)
         if not again and self.passes(death):
             return None
         return next((plan for plan in again or death.plans if self.is_left(plan.name)), None)
@@ -112,6 +112,10 @@ class Book:
 
     def count(self, deaths: Sequence[Death]) -> tuple[int, int, int]:
         """(passed in some script and wrong in none, never come to in any script, all)."""
-        over = [death for death in deaths if self.next_plan(death) is None]
+        over = [death for death in deaths if self.next_plan(death) is None and not self._wrong(death)]
         passed = sum(bool(self.passes(death)) for death in over)
         return passed, len(over) - passed, len(deaths)
+
+    def _wrong(self, death: Death) -> list[Plan]:
+        """In which scripts it went wrong last."""
+        return [plan for plan in death.plans if plan.name in self.failed]

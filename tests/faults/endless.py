@@ -75,7 +75,7 @@ def _learn(made: Stage, book: Book, slots: int) -> None:
 def also_missed(book: Book, outcome: Outcome) -> list[str]:
     """Other pairs with the same first death that this run, in which nobody died a second time, did not come to either."""
     first = outcome.plan.shots[:1]
-    if len(outcome.plan.shots) < 2 or not all(shot.point in outcome.fired for shot in first):
+    if len(outcome.plan.shots) < 2 or first[0].point not in outcome.fired:
         return []
     return [
         plan.name

@@ -69,6 +69,8 @@ def test_what_one_script_never_comes_to_is_tried_in_the_next(tmp_path: Path) -> 
     assert book.count([death]) == (0, 0, 1)
     book.note(desk, fired=True, wrong="bought twice")
     assert book.next_plan(death) == death.plans[1], "it is tried again where it went wrong"
+    book.missed[desk] = TRIES
+    assert (book.next_plan(death), book.count([death])) == (None, (0, 0, 1)), "it is neither passed nor never come to"
     book.note(desk, fired=True)
     assert book.next_plan(death) is None
     assert book.count([death]) == (1, 0, 1)

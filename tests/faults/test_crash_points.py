@@ -106,6 +106,9 @@ def test_a_checker_that_sees_what_is_wrong(made: Stage, tmp_path: Path) -> None:
         assert "nobody who ordered" in said(*ledger, {**again, "name_hash": "nobody"})
         assert "bought {}" in said(*(line for line in ledger if line is not first))
         assert "bought {}" in said(*ledger, closed)
+        scene.people.by_hand.add(str(first["order_id"]))
+        assert f"order {first['order_id']} was made by hand, Waybill has it" in said(*ledger)
+        scene.people.by_hand.clear()
         swapped = {first["order_id"]: second["name_hash"], second["order_id"]: first["name_hash"]}
         others = [
             {**line, "name_hash": swapped.get(line["order_id"], line["name_hash"])} if line["op"] == "create" else line

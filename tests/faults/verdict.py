@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ def problems(
     orders: Sequence[Order],
     *,
     bought: Sequence[dict[str, Any]] | None = None,
-    by_hand: Container[str] = (),
+    by_hand: Collection[str] = (),
 ) -> list[str]:
     """One sentence for each thing that is not as it must be; empty when all is done, once, for the right buyer.
 
@@ -33,7 +33,7 @@ def problems(
     return [
         *_too_many(ledger, orders),
         *_bought(created, closed, orders),
-        *_owners(world, created, orders),
+        *_owners(world, created, orders, by_hand),
         *_shown(world, ledger, orders),
     ]
 
@@ -76,8 +76,10 @@ def _bought(created: list[dict[str, Any]], closed: set[str], orders: Sequence[Or
     return wrong + [f"order {number} is for nobody who ordered" for number in strange]
 
 
-def _owners(world: World, created: list[dict[str, Any]], orders: Sequence[Order]) -> list[str]:
-    """Each order at the supplier stands in Waybill at the shop's order of the buyer that it was made for."""
+def _owners(
+    world: World, created: list[dict[str, Any]], orders: Sequence[Order], by_hand: Collection[str]
+) -> list[str]:
+    """Each order at the supplier stands in Waybill at the shop's order of the buyer that it was made for, or nowhere."""
     buyers = {order.external_id: order.name_hash for order in orders}
     with world.container.database.transaction() as session:
         rows = session.execute(
@@ -91,6 +93,8 @@ def _owners(world: World, created: list[dict[str, Any]], orders: Sequence[Order]
         f"order {line['order_id']} belongs to {line['name_hash']}, Waybill has it at {owners.get(line['order_id'])}"
         for line in created
         if owners.get(str(line["order_id"])) != line["name_hash"]
+    ] + [
+        f"order {number} was made by hand, Waybill has it at {owners[number]}" for number in by_hand if number in owners
     ]
 
 
