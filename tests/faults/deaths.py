@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tests.faults.chain import Wanted
 from tests.faults.points import KILL, KINDS, Shot
 
 PLACEMENT = ("app.pipeline.buy.", "ds.order.create", "journal append")
@@ -31,20 +32,24 @@ Some = TypeVar("Some")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A script and the deaths in it: one after another, or `together`, each as soon as its point is come to."""
+    """A script and the deaths in it: one after another, or `together`, each as soon as its point is come to.
+
+    `wanted`: the only shot begins a chain (`tests.faults.chain`) in which these pairs are looked for.
+    """
 
     script: str
     shots: tuple[Shot, ...] = ()
     together: bool = False
     system_call: int = 0
     """The worker dies there instead (`tests.faults.syscalls`)."""
+    wanted: Wanted | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
         """How it is written in the book."""
         if self.system_call:
             return f"{self.script}: worker | system call {self.system_call} ! kill"
-        return f"{self.script}: " + " >> ".join(shot.name for shot in self.shots)
+        return f"{self.script}: " + " >> ".join(shot.name for shot in self.shots) + " >> …" * (self.wanted is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,18 @@ def other_pairs(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]
 
 def _pair(script: str, first: str, second: str) -> Plan:
     return Plan(script, (Shot(first, KILL), Shot(second, KILL)))
+
+
+def of_chain(script: str, points: Sequence[str]) -> Plan:
+    """What a chain was, for the next time."""
+    return Plan(script, tuple(Shot(point, KILL) for point in points))
+
+
+def read_name(name: str) -> Plan:
+    """The plan of kills that is written like this."""
+    script, _, shots = name.partition(": ")
+    found = [shot.rsplit(" ! ", 1) for shot in shots.split(" >> ") if " ! " in shot]
+    return Plan(script, tuple(Shot(point, kind) for point, kind in found))
 
 
 def groups(script: str, points: Sequence[str], most: int = GROUP) -> list[Plan]:

@@ -7,16 +7,33 @@ import math
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.faults import enumeration, syscalls
 from tests.faults.book import Book
-from tests.faults.deaths import Death, Plan, in_any, later, other_pairs, pairs, shuffled, singles
+from tests.faults.deaths import (
+    Death,
+    Plan,
+    in_any,
+    later,
+    of_chain,
+    other_pairs,
+    pairs,
+    read_name,
+    shuffled,
+    singles,
+)
 from tests.faults.enumeration import Outcome, Stage
+from tests.faults.points import KILL, Shot
 
 SYSTEM_CALLS = 0.25
 """Of the runs that are drawn, once all that can be counted was tried."""
+CHAINS = 4
+"""Chains that begin with the same death in one go; what they leave is tried pair by pair."""
+LONG = ["rescue", "twice", "troubles", "desk", "plain", "found", "missing", "partly", "closed", "frozen"]
+"""Scripts for chains: in those where much happens, much can follow."""
 EVERY = 20
 """One run of so many is a drawn one while there is still something that can be counted."""
 
@@ -28,12 +45,11 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
     failed: list[Outcome] = []
 
     def tell(outcome: Outcome) -> None:
-        name, wrong = outcome.plan.name, bool(outcome.wrong)
-        if not wrong and not outcome.whole:
-            book.miss(also_missed(book, outcome))
-        book.note(name, fired=outcome.whole, wrong=_first(outcome.wrong))
+        wrong = bool(outcome.wrong)
+        note(book, outcome)
         say = "WRONG" if wrong else "ok" if outcome.whole else "not reached"
-        print(f"{say:12}{outcome.seconds:5.1f} s  {name}", flush=True)
+        many = f"  {len(outcome.chain)} deaths" if outcome.chain else ""
+        print(f"{say:12}{outcome.seconds:5.1f} s  {outcome.plan.name}{many}", flush=True)
         if wrong:
             failed.append(outcome)
             print(outcome.told(), flush=True)
@@ -50,6 +66,21 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
         if not failed:
             shutil.rmtree(folder, ignore_errors=True)
     return len(failed)
+
+
+def note(book: Book, outcome: Outcome) -> None:
+    """In the book: what this run has shown."""
+    plan, said = outcome.plan, _first(outcome.wrong)
+    chain = of_chain(plan.script, outcome.chain)
+    if said:
+        book.note((chain if outcome.chain else plan).name, fired=True, wrong=said)
+        return
+    if plan.wanted is None:
+        book.note(plan.name, fired=outcome.whole)
+    for two in itertools.pairwise(chain.shots if plan.wanted is not None else plan.shots * outcome.whole):
+        book.note(Plan(plan.script, two).name, fired=True)
+    book.miss(also_missed(book, outcome))
+    book.save()
 
 
 def _first(wrong: Sequence[str]) -> str:
@@ -73,17 +104,21 @@ def _learn(made: Stage, book: Book, slots: int) -> None:
 
 
 def also_missed(book: Book, outcome: Outcome) -> list[str]:
-    """Other pairs with the same first death that this run, in which nobody died a second time, did not come to either."""
-    first = outcome.plan.shots[:1]
-    if len(outcome.plan.shots) < 2 or first[0].point not in outcome.fired:
+    """Pairs that this run did not come to, as nobody died after the first death of them, beside the planned one.
+
+    A chain did not come to those of its last death either; one that never began, to none of its first one.
+    """
+    plan = outcome.plan
+    first = outcome.chain[-1] if outcome.chain else plan.shots[0].point if plan.shots else ""
+    if plan.wanted is None and (len(plan.shots) != 2 or outcome.whole or first not in outcome.fired):
         return []
     return [
-        plan.name
-        for plan in pairs(outcome.plan.script, book.points.get(outcome.plan.script, ()))
-        if plan.shots[:1] == first
-        and plan.shots != outcome.plan.shots
-        and plan.shots[1].point not in outcome.later
-        and book.is_left(plan.name)
+        two.name
+        for two in pairs(plan.script, book.points.get(plan.script, ()))
+        if two.shots[0].point == first
+        and two.shots != plan.shots
+        and two.shots[1].point not in outcome.later
+        and book.is_left(two.name)
     ]
 
 
@@ -97,15 +132,45 @@ def countable(book: Book) -> dict[str, list[Death]]:
 
 
 def _left(book: Book, seed: int) -> Iterator[Plan]:
-    """Singles, then pairs, both in an order drawn by the seed, with a drawn one now and then; then drawn ones only."""
+    """Singles, then pairs, both in an order drawn by the seed, with a drawn one now and then; then drawn ones only.
+
+    Pairs are looked for in chains first, and what no chain comes to, one by one.
+    """
     drawn = _drawn(book, seed)
-    number = itertools.count(1)
-    for deaths in countable(book).values():
-        for plan in until_over(book, shuffled(deaths, seed)):
-            yield plan
-            if next(number) % EVERY == 0:
-                yield next(drawn)
+    alone, two = (shuffled(deaths, seed) for deaths in countable(book).values())
+    ways = until_over(book, alone), iter(wrong_chains(book)), chains(book, two), until_over(book, two)
+    for number, plan in enumerate(itertools.chain(*ways), start=1):
+        yield plan
+        if number % EVERY == 0:
+            yield next(drawn)
     yield from drawn
+
+
+def wrong_chains(book: Book) -> list[Plan]:
+    """Those that went wrong, death by death as they were."""
+    return [plan for plan in map(read_name, book.failed) if len(plan.shots) > 2]
+
+
+def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
+    """From each first death of what is left in turn, in the longest script in which that may still come true."""
+    begun = Counter[str]()
+    while True:
+        left = [death for death in deaths if book.next_plan(death)]
+        wanted: dict[str, set[str]] = {}
+        for first, second in (death.plans[0].shots for death in left):
+            wanted.setdefault(first.point, set()).add(second.point)
+        first = min(wanted, key=lambda point: (begun[point], -len(wanted[point])), default="")
+        if begun[first] == CHAINS or not first:
+            return
+        begun[first] += 1
+        mine = {
+            plan.script
+            for death in left
+            for plan in death.plans
+            if plan.shots[0].point == first and book.is_left(plan.name)
+        }
+        script = min(mine, key=LONG.index)
+        yield Plan(script, (Shot(first, KILL),), wanted=wanted)
 
 
 def until_over(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,10 +48,12 @@ class Outcome:
     folder: Path
     whole: bool
     """Whether the whole plan came true."""
+    chain: Sequence[str] = ()
+    """Where somebody died in a chain, in order."""
 
     def told(self) -> str:
         """For a person: what was planned, what went wrong, and where the logs lie."""
-        died = "\n".join(f"  died: {point}" for point in sorted(self.fired))
+        died = "\n".join(f"  died: {point}" for point in self.chain or sorted(self.fired))
         return "\n".join([self.plan.name, died, *(f"  {line}" for line in self.wrong), f"  logs: {self.folder}"])
 
 
@@ -70,18 +72,19 @@ class Stage:
         """Play the script once, dying as planned. Its folder stays when something was wrong."""
         folder = self._folder / f"run-{next(self._numbers)}"
         began = time.monotonic()
-        fired, reached, later, whole = set[str](), set[str](), set[str](), False
+        fired, reached, later, whole, chain = set[str](), set[str](), set[str](), False, list[str]()
         try:
             with self.scene(slot, folder, plan) as scene:
                 try:
                     wrong = scene.play()
                 finally:
                     fired, reached, later, whole = scene.fired, scene.reached, scene.later, scene.all_fired
+                    chain = scene.chain if plan.wanted is not None else []
         except Exception:  # noqa: BLE001 - whatever it was, it is told and the others go on
             wrong = traceback.format_exc().splitlines()
         took = time.monotonic() - began
         points = frozenset(reached), frozenset(later)
-        outcome = Outcome(plan, frozenset(fired), wrong, *points, took, folder, whole)
+        outcome = Outcome(plan, frozenset(fired), wrong, *points, took, folder, whole, chain)
         if wrong:
             (folder / "wrong").write_text(outcome.told() + "\n")
         else:
@@ -93,7 +96,7 @@ class Stage:
         """A scene that has not been played yet."""
         with self.room(slot) as (database_url, redis_url):
             script = SCRIPTS[plan.script]
-            more = {"together": plan.together, "system_call": plan.system_call}
+            more = {"together": plan.together, "system_call": plan.system_call, "wanted": plan.wanted}
             with Scene(database_url, redis_url, folder, self.zygote, script, plan.shots, **more) as scene:
                 yield scene
 

@@ -78,15 +78,18 @@ class Points:
             if point not in self._seen:
                 self._seen.add(point)
                 _append(self._folder / "reached", f"{point}\n")
-            if self._plan and point not in self._seen_later and (self._folder / "fired-0").exists():
+            if point not in self._seen_later and (self._folder / "fired-0").exists():
                 self._seen_later.add(point)
                 _append(self._folder / "later", f"{point}\n")
+        self._fire(point)
+
+    def _fire(self, point: str) -> None:
         for number, shot in enumerate(self._plan):
             fired = self._folder / f"fired-{number}"
             if (shot.point != point and self._together) or fired.exists():
                 continue
             if shot.point == point and self._arrived(number, shot) and _first(fired):
-                _die(shot.kind)
+                die(shot.kind)
             return
 
     def _arrived(self, number: int, shot: Shot) -> bool:
@@ -121,7 +124,8 @@ def _first(path: Path) -> bool:
     return True
 
 
-def _die(kind: str) -> None:
+def die(kind: str) -> None:
+    """As this kind says. Raises `InjectedError`."""
     if kind == EXCEPTION:
         raise InjectedError
     if kind == EXIT:

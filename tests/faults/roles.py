@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.faults.chain import MOST, swept
 from tests.faults.points import EXCEPTION, Shot
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +56,8 @@ class Roles:
     """Web, worker and scheduler of one run; whoever dies is started again.
 
     `together`: the shots of the plan come in any order, and each takes its whole role along, as when a machine dies.
-    Else a worker's supervisor lives on and replaces it, later each time; but the first death of several takes all roles
-    along, as when the only machine dies, so that the next one can be met at any point of a start.
+    Else a worker's supervisor lives on and replaces it, later each time; but each death that others follow takes all
+    roles along, as when the only machine dies, so that the next one can be met at any point of a start.
     """
 
     def __init__(
@@ -68,14 +69,17 @@ class Roles:
         plan: Sequence[Shot] = (),
         *,
         together: bool = False,
+        chain: str = "",
         roles: Sequence[str] = ROLES,
     ) -> None:
+        """`chain`: the first point of a chain, of which nobody knows how long it will be."""
         self._zygote = zygote
         self.asked = {
             "environment": dict(environment),
             "folder": str(folder),
             "plan": [asdict(shot) for shot in plan],
             "together": together,
+            "chain": chain,
             "port": port,
         }
         """What each process of this run is started with, beside its role."""
@@ -85,7 +89,9 @@ class Roles:
             for number, shot in enumerate(plan)
             if together and shot.kind != EXCEPTION
         ]
-        self._first = folder / "fired-0" if len(plan) > 1 and not together else None
+        followed = MOST if chain else len(plan) - 1
+        self._followed = [number for number in range(followed) if not together]
+        """Numbers of the deaths, still to come, that take all roles along."""
         self._pids = {role: self._start(role) for role in roles}
         self.restarts = 0
         self._over = threading.Event()
@@ -101,15 +107,21 @@ class Roles:
                 self._deaths.remove((role, fired))
                 if role in self._pids:
                     kill(self._pids[role])
-            if self._first is not None and self._first.exists():
-                self._first = None
-                for pid in self._pids.values():
-                    kill(pid)
+            for number in [number for number in self._followed if (self._folder / f"fired-{number}").exists()]:
+                self._followed.remove(number)
+                self._all_die(number)
             for role, pid in self._pids.items():
                 if not _alive(pid):
                     kill(pid)  # what it had forked
                     self.restarts += 1
                     self._pids[role] = self._start(role)
+
+    def _all_die(self, number: int) -> None:
+        for pid in self._pids.values():
+            kill(pid)
+        while any(map(_alive, self._pids.values())):
+            time.sleep(0.01)
+        swept(self._folder, number).touch()
 
     def pid(self, role: str) -> int:
         """The process that has this role now."""

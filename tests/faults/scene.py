@@ -11,6 +11,8 @@ from typing import Any, Protocol, Self
 import sqlalchemy as sa
 
 from app.models import Purchase, StoreOrder
+from tests.faults import chain
+from tests.faults.chain import Wanted
 from tests.faults.commands import Commands
 from tests.faults.leases import Leases
 from tests.faults.market import Market
@@ -69,9 +71,13 @@ class Scene:
         plan: Sequence[Shot] = (),
         *,
         together: bool = False,
+        wanted: Wanted | None = None,
         system_call: int = 0,
     ) -> None:
-        """`system_call`: the worker is a real one that is killed there, instead of one with points."""
+        """`system_call`: the worker is a real one that is killed there, instead of one with points.
+
+        `wanted`: the plan is the beginning of a chain in which these pairs are looked for.
+        """
         self._stack = ExitStack()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +94,10 @@ class Scene:
         self.script.furnish()
         roles = [role for role in ROLES if role != "worker" or not system_call]
         where = self.world.environment, folder, self.world.app.port
-        self.roles = Roles(zygote, *where, plan, together=together, roles=roles)
+        if wanted is not None:
+            chain.write(folder, wanted)
+        how = {"together": together, "chain": plan[0].point if wanted is not None else ""}
+        self.roles = Roles(zygote, *where, plan, roles=roles, **how)
         self._stack.callback(self.roles.close)
         self.traced = Traced(self.world.environment, folder, system_call) if system_call else None
         if self.traced is not None:
@@ -112,13 +121,18 @@ class Scene:
 
     @property
     def later(self) -> set[str]:
-        """Every point that a process came to after the first death of the plan."""
+        """Every point that a process came to after the first death of the plan, or the last one of a chain."""
         return set((self.folder / "later").read_text().splitlines())
 
     @property
     def fired(self) -> set[str]:
         """The points of the plan at which somebody died."""
         return {shot.point for number, shot in enumerate(self._plan) if (self.folder / f"fired-{number}").exists()}
+
+    @property
+    def chain(self) -> list[str]:
+        """Where somebody died in a chain, in order."""
+        return chain.deaths(self.folder)
 
     @property
     def all_fired(self) -> bool:

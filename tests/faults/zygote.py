@@ -1,8 +1,8 @@
 """A process that has loaded everything and forks the product's processes on demand: each starts in milliseconds.
 
-It reads a JSON line for each process to start, `{"role", "environment", "folder", "plan", "together", "log", "port"}`,
-and answers with a line that holds its process id. The role `cli` is one `flask` command: `arguments`, and `answer`, a
-file for what it prints, beside which `answer.code` is written when it came to an end, however it ended.
+It reads a JSON line for each process to start, `{"role", "environment", "folder", "plan", "together", "chain", "log",
+"port"}`, and answers with a line that holds its process id. The role `cli` is one `flask` command: `arguments`, and
+`answer`, a file for what it prints, beside which `answer.code` is written when it came to an end, however it ended.
 Run by `tests.faults.roles` and `tests.faults.commands`, never by hand.
 """
 
@@ -23,6 +23,7 @@ from werkzeug.serving import make_server
 
 from app import create_app
 from app.jobs import scheduler, supervisor
+from tests.faults.chain import Chain
 from tests.faults.points import Points, Shot, install, read_source
 from tests.loaded import LOADED  # noqa: F401
 
@@ -58,8 +59,10 @@ def _become(asked: dict[str, Any]) -> None:
     for target, source in ((0, nothing), (1, answer), (2, log)):
         os.dup2(source, target)
     os.environ.update(asked["environment"])
+    where = Path(asked["folder"]), asked["role"]
     shots = [Shot(**shot) for shot in asked["plan"]]
-    install(Points(Path(asked["folder"]), asked["role"], shots, together=asked["together"]))
+    together = asked["together"]
+    install(Chain(*where, asked["chain"]) if asked["chain"] else Points(*where, shots, together=together))
     try:
         if asked["role"] == "cli":
             _command(asked["arguments"], Path(asked["answer"] + ".code"))
