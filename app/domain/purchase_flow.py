@@ -33,14 +33,17 @@ UNCLEAR = frozenset(("SENDING", "UNKNOWN", "HUMAN"))
 PLACED = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"))
 """At least one supplier order exists and is alive."""
 
+CLOSED = frozenset(("EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"))
+"""All its supplier orders were closed."""
+
 LIVE = UNSENT | UNCLEAR | PLACED
 """What it holds is bought, may be, or is about to be."""
 
-FOLLOWED = frozenset(("VOID", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"))
+FOLLOWED = CLOSED | {"VOID", "REJECTED"}
 """States that a new generation may follow (I10)."""
 
 _SENT = frozenset(("PLACED_UNPAID", "PAY_BLOCKED", "PLACED_PAID", "PART_SHIPPED", "SHIPPED", "DELIVERED"))
-_AFTER_PLACED = _SENT | {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}
+_AFTER_PLACED = _SENT | CLOSED
 
 LEGAL: dict[str, frozenset[str]] = {
     "": frozenset(("DRAFT", "HELD", "READY")),

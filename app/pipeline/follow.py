@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.db import ROW
-from app.domain.purchase_flow import UNCLEAR
+from app.domain.purchase_flow import CLOSED, UNCLEAR
 from app.models import (
     Alert,
     Attempt,
@@ -37,7 +37,7 @@ def follow(container: Container, session: Session, purchase: Purchase) -> None:
         .where(SupplierOrder.purchase_id == purchase.id, SupplierOrder.role == "bought")
         .order_by(SupplierOrder.id)
     ).all()
-    if not orders or purchase.state in {"VOID", "CANCELLED", "REJECTED", "EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
+    if not orders or purchase.state in CLOSED | {"VOID", "CANCELLED", "REJECTED"}:
         return
     if purchase.state in UNCLEAR:
         if not _resolve(session, purchase, orders):
@@ -66,7 +66,7 @@ def _ended(container: Container, session: Session, purchase: Purchase, state: st
         _expired(container, session, purchase)
     if state in {"SUPPLIER_CANCELLED", "REFUNDED"}:
         closing.whole(session, purchase)
-    if state in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"}:
+    if state in CLOSED:
         end_tasks(session, f"bought-after-all:{purchase.id}", "closed at the supplier")
         asked = (Task.order_id == purchase.order_id) & (Task.purchase_id == purchase.id)
         end_all_tasks(session, asked & (Task.kind == "ask_supplier_to_cancel"), "closed at the supplier")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.container import Container
-from app.domain.purchase_flow import PLACED, UNCLEAR
+from app.domain.purchase_flow import CLOSED, PLACED, UNCLEAR
 from app.domain.timing import pick
 from app.errors import Conflict, NotFound
 from app.logs import logger
@@ -158,7 +158,7 @@ def buy_again(container: Container, purchase_id: int, *, by: str) -> Purchase:
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         heir = session.scalar(sa.select(Purchase.id).where(Purchase.previous_id == purchase_id, ~Purchase.gave_way))
-        if purchase.state not in {"EXPIRED", "SUPPLIER_CANCELLED", "REFUNDED"} or heir is not None:
+        if purchase.state not in CLOSED or heir is not None:
             raise Conflict("not_finished", f"Purchase {purchase_id} is {purchase.state}: it cannot be ordered again.")
         made = generation.next_generation(container, session, purchase)
         if made is None:

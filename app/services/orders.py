@@ -130,18 +130,21 @@ def listed(container: Container, *, shop_id: int | None = None, limit: int = 50)
             purchases[purchase.order_id].append(purchase)
         every = [purchase.id for some in purchases.values() for purchase in some]
         ordered = supplier_orders(session, every)
-        gates = standing.gates(session)
-    return [_row(order, shop, purchases[order.id], ordered, gates) for order, shop in rows]
+        gates, heirs = standing.gates(session), standing.heirs(session, every)
+    return [
+        _row(order, shop, purchases[order.id], living(purchases[order.id], heirs), ordered, gates)
+        for order, shop in rows
+    ]
 
 
 def _row(
     order: StoreOrder,
     shop: Shop,
     purchases: list[Purchase],
+    ahead: list[Purchase],
     ordered: dict[int, list[SupplierOrder]],
     gates: standing.Gates,
 ) -> dict[str, Any]:
-    ahead = living(purchases)
     first = ahead[0] if ahead else None
     stands = standing.of(first, gates, ordered.get(first.id, [])) if first else idle(order)
     return {
@@ -159,10 +162,9 @@ def _row(
     }
 
 
-def living(purchases: list[Purchase]) -> list[Purchase]:
-    """Those that no later generation replaced, the most urgent first."""
-    replaced = {purchase.previous_id for purchase in purchases if not purchase.gave_way}
-    left = [purchase for purchase in purchases if purchase.id not in replaced and not purchase.gave_way]
+def living(purchases: list[Purchase], heirs: Mapping[int, int]) -> list[Purchase]:
+    """Those that no other replaced (`standing.heirs`), the most urgent first."""
+    left = [purchase for purchase in purchases if purchase.id not in heirs and not purchase.gave_way]
     return sorted(left, key=lambda purchase: (URGENT.index(purchase.state), purchase.id))
 
 

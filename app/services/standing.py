@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from app.domain.purchase_flow import CLOSED
 from app.domain.reasons import REASONS, TURNS, explain
-from app.models import Breaker, Credential, PlacementFreeze, Purchase, SupplierOrder
+from app.models import Breaker, Credential, PlacementFreeze, Purchase, PurchaseItem, SupplierOrder
 
 STATE_WORDS = {
     "DRAFT": "seen, not to be ordered yet",
@@ -120,11 +121,22 @@ def gates(session: Session) -> Gates:
 
 
 def heirs(session: Session, purchase_ids: Sequence[int]) -> dict[int, int]:
-    """By which purchase each of these was replaced, for those that were."""
-    query = sa.select(Purchase.previous_id, Purchase.id).where(
+    """By which purchase each of these was replaced, for those that were: as another try, or piece by piece."""
+    tries = sa.select(Purchase.previous_id, Purchase.id).where(
         Purchase.previous_id.in_(purchase_ids), ~Purchase.gave_way
     )
-    return {int(old or 0): new for old, new in session.execute(query)}
+    mine, later, heir = aliased(PurchaseItem), aliased(PurchaseItem), aliased(Purchase)
+    holds_any = sa.exists().where(PurchaseItem.purchase_id == Purchase.id, PurchaseItem.quantity > 0)
+    given_up = (
+        sa.select(Purchase.id, sa.func.max(heir.id))
+        .join(mine, mine.purchase_id == Purchase.id)
+        .join(later, (later.source_line_id == mine.source_line_id) & (later.part > mine.part))
+        .join(heir, (heir.id == later.purchase_id) & ~heir.gave_way)
+        .where(Purchase.id.in_(purchase_ids), Purchase.state.in_(CLOSED), ~holds_any)
+        .group_by(Purchase.id)
+    )
+    found = [*session.execute(given_up), *session.execute(tries)]
+    return {int(old or 0): new for old, new in found}
 
 
 def of(

@@ -46,6 +46,7 @@ class _Facts:
     parcels: Sequence[ShippedParcel]
     packed: Sequence[ParcelItem]
     tasks: Sequence[Task]
+    heirs: dict[int, int]
     gates: standing.Gates
     now: datetime
 
@@ -116,6 +117,7 @@ def _gather(session: Session, order_id: int) -> _Facts:
         parcels,
         session.scalars(sa.select(ParcelItem).where(ParcelItem.parcel_id.in_([parcel.id for parcel in parcels]))).all(),
         session.scalars(sa.select(Task).where(Task.order_id == order_id).order_by(Task.id)).all(),
+        standing.heirs(session, ids),
         standing.gates(session),
         session.scalar(sa.select(sa.func.clock_timestamp())) or order.read_at,
     )
@@ -161,7 +163,7 @@ def _bought(facts: _Facts, purchase: Purchase) -> list[SupplierOrder]:
 
 def _headline(facts: _Facts) -> dict[str, Any]:
     """The most urgent purchase speaks for the order; the others are counted."""
-    ahead = orders.living(facts.purchases)
+    ahead = orders.living(facts.purchases, facts.heirs)
     if not ahead:
         return {**orders.idle(facts.order).as_dict(), "state": "", "since": facts.order.read_at, "counts": {}}
     first = ahead[0]
@@ -223,7 +225,7 @@ def _line(facts: _Facts, line: SourceLine) -> dict[str, Any]:
 def _purchase(facts: _Facts, purchase: Purchase) -> dict[str, Any]:
     bought = _bought(facts, purchase)
     titles = {line.id: line.title for line in facts.lines}
-    heir = next((one.id for one in facts.purchases if one.previous_id == purchase.id and not one.gave_way), None)
+    heir = facts.heirs.get(purchase.id)
     return {
         "id": purchase.id,
         "state": purchase.state,

@@ -1,8 +1,8 @@
 """A run in which one kill follows on another as long as there are pairs that nobody has seen yet.
 
 A pair of kills needs a run in which the second happens while the product recovers from the first. Where the second is
-the first of another pair, one run shows both, and goes on: whoever comes to a point dies there if it has not been seen
-to follow on the last death. All processes die with it, as when the only machine does.
+the first of another pair, one run shows both, and goes on: whoever began after the last death, and comes to a point
+that has not been seen to follow on it, dies there. Web, worker and scheduler die with it, as when a machine does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults import points
 from tests.faults.points import KILL, Points, die
 
 MOST = 12
@@ -22,6 +23,7 @@ MOST = 12
 NOTHING_FOLLOWS = 6.0
 """Seconds after a death in which nobody came to a point that was wanted: then another chain begins in the same run.
 More than the merchant takes to look into an unclear purchase."""
+_ANEW = " (anew)"
 
 Wanted = Mapping[str, Iterable[str]]
 
@@ -33,32 +35,37 @@ class Chain(Points):
         super().__init__(folder, role, [])
         self._first = first
         self._wanted = read(folder)
-        self._known = {first, *self._wanted, *(point for points in self._wanted.values() for point in points)}
+        self._known = {first, *self._wanted, *itertools.chain(*self._wanted.values())}
 
     def _fire(self, point: str) -> None:
         if point not in self._known:
             return
         with _alone(self._folder):
-            died = deaths(self._folder)
-            if not self._dies(died, point):
+            number = len(points.deaths(self._folder))
+            begins = self._begins(number, point)
+            if begins is None:
                 return
             (self._folder / "later").write_text("")  # what is come to after the last death counts
-            (self._folder / f"fired-{len(died)}").write_text(point)
+            half = self._folder / "half"
+            half.write_text(point + _ANEW * begins)
+            half.replace(self._folder / f"fired-{number}")
         die(KILL)
 
-    def _dies(self, died: list[str], point: str) -> bool:
-        if not died:
-            return point == self._first
-        if len(died) >= MOST or not swept(self._folder, len(died) - 1).exists():
-            return False
-        follow = self._left(died, died[-1])
+    def _begins(self, number: int, point: str) -> bool | None:
+        """Whether somebody dies here who begins a chain (True) or goes on with one; None: nobody dies."""
+        if number == 0:
+            return True if point == self._first else None
+        if self._born != number or not swept(self._folder, number - 1).exists() or number >= MOST:
+            return None
+        died = deaths(self._folder)
+        follow = self._left(died[-1])
         if point in follow:
-            return True
-        over = not follow or self._since(len(died) - 1) > NOTHING_FOLLOWS
-        return over and len(died) < MOST - 1 and bool(self._left(died, point))
+            return False
+        over = not follow or self._since(number - 1) > NOTHING_FOLLOWS
+        return True if over and number < MOST - 1 and point not in died and self._left(point) else None
 
-    def _left(self, died: list[str], first: str) -> set[str]:
-        return self._wanted.get(first, set()) - {second for one, second in itertools.pairwise(died) if one == first}
+    def _left(self, first: str) -> set[str]:
+        return self._wanted.get(first, set()) - {second for one, second in links(self._folder) if one == first}
 
     def _since(self, number: int) -> float:
         return time.time() - (self._folder / f"fired-{number}").stat().st_mtime
@@ -66,27 +73,33 @@ class Chain(Points):
 
 def write(folder: Path, wanted: Wanted) -> None:
     """For the processes of a run: by first death, the second ones to be seen."""
-    points = sorted({*wanted, *(point for some in wanted.values() for point in some)})
-    number = {point: place for place, point in enumerate(points)}
+    names = sorted({*wanted, *itertools.chain(*wanted.values())})
+    number = {name: place for place, name in enumerate(names)}
     pairs = {number[first]: [number[second] for second in some] for first, some in wanted.items()}
-    (folder / "wanted").write_text(json.dumps([points, pairs]))
+    (folder / "wanted").write_text(json.dumps([names, pairs]))
 
 
 def read(folder: Path) -> dict[str, set[str]]:
     """What `write` wrote."""
-    points, pairs = json.loads((folder / "wanted").read_text())
-    return {points[int(first)]: {points[second] for second in some} for first, some in pairs.items()}
+    names, pairs = json.loads((folder / "wanted").read_text())
+    return {names[int(first)]: {names[second] for second in some} for first, some in pairs.items()}
 
 
 def swept(folder: Path, number: int) -> Path:
-    """A file that is there when all processes are gone that lived at this death: who dies now was recovering."""
+    """A file that is there when web, worker and scheduler are gone that lived at this death."""
     return folder / f"swept-{number}"
 
 
 def deaths(folder: Path) -> list[str]:
     """Where somebody died so far, in order."""
-    found = sorted(folder.glob("fired-*"), key=lambda path: int(path.name.split("-")[1]))
-    return [path.read_text() for path in found]
+    return [path.read_text().removesuffix(_ANEW) for path in points.deaths(folder)]
+
+
+def links(folder: Path, most: int | None = None) -> list[tuple[str, str]]:
+    """Which of these deaths followed on each other, each while the product recovered from the one before."""
+    said = [path.read_text() for path in points.deaths(folder)][:most]
+    found = itertools.pairwise(one.removesuffix(_ANEW) for one in said)
+    return [two for two, second in zip(found, said[1:], strict=True) if not second.endswith(_ANEW)]
 
 
 @contextmanager

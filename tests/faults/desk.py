@@ -107,12 +107,13 @@ class Desk:
         return str(self._scene.commands.give("shop", "show", shop).data["state"])
 
     def _linked_anew(self) -> Story:
-        """The link is taken away, and made again when the order waits for it."""
+        """The link is taken away, and made again when the order waits for it; then the supplier is unwell."""
         scene, market = self._scene, self._scene.market
         variant = market.variants[BRUSH.sku]
         yield from scene.until_done("link", "remove", self._link(variant), holds=lambda: not self._link(variant))
         market.buy(self.unlinked)
         yield from scene.until(lambda: scene.stands(self.unlinked, "mapping_missing"))
+        scene.fails("product.get", about=BRUSH.product_id)
         made = (
             "link", "add", "--shop", market.shops[PAUSED], "--variant", variant,
             "--product", BRUSH.product_id, "--sku-id", BRUSH.sku_id,
@@ -126,8 +127,8 @@ class Desk:
 
     def _unwell(self) -> Story:
         scene = self._scene
-        faults = [{"op": op, "times": 2, "kind": "status"} for op in UNWELL]
-        scene.world.aliexpress.control("faults", faults)
+        for operation in UNWELL:
+            scene.fails(operation)
         scene.market.buy(self.unwell)
         yield from scene.until(lambda: scene.stands(self.unwell, "PLACED_UNPAID", "PLACED_PAID", "SHIPPED"))
 

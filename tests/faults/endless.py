@@ -69,23 +69,23 @@ def try_deaths(path: Path, *, seconds: float, seed: int, slots: int) -> int:
 
 
 def note(book: Book, outcome: Outcome) -> None:
-    """In the book: what this run has shown."""
-    plan, said = outcome.plan, _first(outcome.wrong)
-    chain = of_chain(plan.script, outcome.chain)
-    if said:
-        book.note((chain if outcome.chain else plan).name, fired=True, wrong=said)
+    """In the book: what this run has shown. What went wrong in a chain is tried again death by death (`again`)."""
+    plan = outcome.plan
+    if outcome.wrong:
+        died = plan if plan.wanted is None else of_chain(plan.script, outcome.chain or [plan.shots[0].point])
+        book.note(died.name, fired=True, wrong=_first(outcome.wrong))
         return
     if plan.wanted is None:
         book.note(plan.name, fired=outcome.whole)
-    for two in itertools.pairwise(chain.shots if plan.wanted is not None else plan.shots * outcome.whole):
-        book.note(Plan(plan.script, two).name, fired=True)
+    for two in outcome.links:
+        book.note(of_chain(plan.script, two).name, fired=True)
     book.miss(also_missed(book, outcome))
     book.save()
 
 
 def _first(wrong: Sequence[str]) -> str:
     """What tells most in one line: the first thing that is not as it must be, or what was raised."""
-    return next((line for line in (wrong[-1:] if wrong[:1] == [TRACEBACK] else wrong) if line.strip()), "")
+    return next((line for line in (wrong[-1:] if wrong[:1] == [TRACEBACK] else wrong) if line.strip()), "it is wrong")
 
 
 TRACEBACK = "Traceback (most recent call last):"
@@ -104,18 +104,18 @@ def _learn(made: Stage, book: Book, slots: int) -> None:
 
 
 def also_missed(book: Book, outcome: Outcome) -> list[str]:
-    """Pairs that this run did not come to, as nobody died after the first death of them, beside the planned one.
+    """Pairs that this run did not come to, as it had but one death, or none though a chain was to begin with it.
 
-    A chain did not come to those of its last death either; one that never began, to none of its first one.
+    Beside the planned one, and beside those whose second point was come to and nobody died there all the same.
     """
-    plan = outcome.plan
-    first = outcome.chain[-1] if outcome.chain else plan.shots[0].point if plan.shots else ""
-    if plan.wanted is None and (len(plan.shots) != 2 or outcome.whole or first not in outcome.fired):
+    plan, first = outcome.plan, outcome.plan.shots[:1]
+    alone = len(outcome.chain) < 2 if plan.wanted is not None else len(plan.shots) == 2 and not outcome.whole
+    if not alone or (plan.wanted is None and first[0].point not in outcome.fired):
         return []
     return [
         two.name
         for two in pairs(plan.script, book.points.get(plan.script, ()))
-        if two.shots[0].point == first
+        if two.shots[:1] == first
         and two.shots != plan.shots
         and two.shots[1].point not in outcome.later
         and book.is_left(two.name)
@@ -138,7 +138,7 @@ def _left(book: Book, seed: int) -> Iterator[Plan]:
     """
     drawn = _drawn(book, seed)
     alone, two = (shuffled(deaths, seed) for deaths in countable(book).values())
-    ways = until_over(book, alone), iter(wrong_chains(book)), chains(book, two), until_over(book, two)
+    ways = until_over(book, alone), again(book), chains(book, two), again(book), until_over(book, two)
     for number, plan in enumerate(itertools.chain(*ways), start=1):
         yield plan
         if number % EVERY == 0:
@@ -146,9 +146,9 @@ def _left(book: Book, seed: int) -> Iterator[Plan]:
     yield from drawn
 
 
-def wrong_chains(book: Book) -> list[Plan]:
-    """Those that went wrong, death by death as they were."""
-    return [plan for plan in map(read_name, book.failed) if len(plan.shots) > 2]
+def again(book: Book) -> Iterator[Plan]:
+    """The chains that went wrong, death by death as they were."""
+    yield from [plan for plan in map(read_name, book.failed) if len(plan.shots) > 2 and book.is_left(plan.name)]
 
 
 def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:

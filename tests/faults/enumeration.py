@@ -50,6 +50,8 @@ class Outcome:
     """Whether the whole plan came true."""
     chain: Sequence[str] = ()
     """Where somebody died in a chain, in order."""
+    links: Sequence[tuple[str, str]] = ()
+    """The pairs of it: two deaths of which the second came in the recovery from the first."""
 
     def told(self) -> str:
         """For a person: what was planned, what went wrong, and where the logs lie."""
@@ -72,19 +74,22 @@ class Stage:
         """Play the script once, dying as planned. Its folder stays when something was wrong."""
         folder = self._folder / f"run-{next(self._numbers)}"
         began = time.monotonic()
-        fired, reached, later, whole, chain = set[str](), set[str](), set[str](), False, list[str]()
+        fired, reached, later, whole = set[str](), set[str](), set[str](), False
+        chain: list[str] = []
+        links: list[tuple[str, str]] = []
         try:
             with self.scene(slot, folder, plan) as scene:
                 try:
                     wrong = scene.play()
                 finally:
                     fired, reached, later, whole = scene.fired, scene.reached, scene.later, scene.all_fired
-                    chain = scene.chain if plan.wanted is not None else []
+                    if plan.wanted is not None:
+                        chain, links = scene.chain, scene.links
         except Exception:  # noqa: BLE001 - whatever it was, it is told and the others go on
             wrong = traceback.format_exc().splitlines()
         took = time.monotonic() - began
         points = frozenset(reached), frozenset(later)
-        outcome = Outcome(plan, frozenset(fired), wrong, *points, took, folder, whole, chain)
+        outcome = Outcome(plan, frozenset(fired), wrong, *points, took, folder, whole, chain, links)
         if wrong:
             (folder / "wrong").write_text(outcome.told() + "\n")
         else:

@@ -33,22 +33,18 @@ class Leases:
         self._seen: set[str] = set()
 
     def let_pass(self) -> None:
-        """Leases of those who died since the last time are over, and so are pauses before another try."""
+        """Leases of those who died since the last time are over."""
         fired = {path.name for path in self._folder.glob("fired-*")}
         if fired <= self._seen:
             return
         self._seen |= fired
         for table, key, column in _LEASES:
             self._over(table, key, column)
-        self._over_pauses()
 
     def pauses(self) -> None:
         """Whoever waits before another try tries now."""
-        if self._seen:
-            self._over_pauses()
-
-    def _over_pauses(self) -> None:
         self._over("purchase", "id", "run_at", "state = 'READY'")
+        self._over("inbox", "id", "run_at", "state = 'DUE'")
 
     def _over(self, table: str, key: str, column: str, which: str = "true") -> None:
         """Row by row, each in a transaction of its own: who holds one row only stands in nobody's way for ever."""

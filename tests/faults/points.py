@@ -69,6 +69,8 @@ class Points:
         self._together = together
         self._seen: set[str] = set()
         self._seen_later: set[str] = set()
+        self._born = len(deaths(folder))
+        """How many had died when this process began: only who began after the last death recovers from it."""
         self._lock = threading.Lock()
 
     def reach(self, what: str, moment: str) -> None:
@@ -88,6 +90,8 @@ class Points:
             fired = self._folder / f"fired-{number}"
             if (shot.point != point and self._together) or fired.exists():
                 continue
+            if not self._together and self._born < number:
+                return
             if shot.point == point and self._arrived(number, shot) and _first(fired):
                 die(shot.kind)
             return
@@ -106,6 +110,11 @@ class Points:
         self.reach(what, "before")
         yield
         self.reach(what, "after")
+
+
+def deaths(folder: Path) -> list[Path]:
+    """A file for each death so far, in order."""
+    return sorted(folder.glob("fired-*"), key=lambda path: int(path.name.split("-")[1]))
 
 
 def _append(path: Path, line: str) -> None:

@@ -132,7 +132,7 @@ class _Round:
         scene.world.aliexpress.control("push", {"lost": 1})
         self._fault(HOLDER, "drop_after")
         scene.market.buy(self.found)
-        yield from scene.until(lambda: not self._faults_for(HOLDER))
+        yield from scene.until(lambda: not scene.is_faulty(about=HOLDER.product_id))
         scene.market.buy(self.waiting)
 
     def _resolved(self) -> Story:
@@ -198,9 +198,4 @@ class _Round:
         self._scene.fault(kind, about=goods.product_id)
 
     def _unwell(self, goods: Goods) -> None:
-        rule = {"op": "product.get", "times": 2, "kind": "status", "about": goods.product_id}
-        self._scene.world.aliexpress.control("faults", {"add": [rule]})
-
-    def _faults_for(self, goods: Goods) -> bool:
-        rules = self._scene.world.aliexpress.control("state")["faults"]
-        return any(rule.get("about") == goods.product_id for rule in rules)
+        self._scene.fails("product.get", about=goods.product_id)

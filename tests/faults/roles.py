@@ -117,9 +117,9 @@ class Roles:
                     self._pids[role] = self._start(role)
 
     def _all_die(self, number: int) -> None:
-        for pid in self._pids.values():
-            kill(pid)
-        while any(map(_alive, self._pids.values())):
+        while any(map(_alive, self._pids.values())) and not self._over.is_set():
+            for pid in self._pids.values():
+                kill(pid)  # again: who was just forked may not lead its group yet
             time.sleep(0.01)
         swept(self._folder, number).touch()
 

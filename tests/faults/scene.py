@@ -18,7 +18,7 @@ from tests.faults.leases import Leases
 from tests.faults.market import Market
 from tests.faults.orders import Order
 from tests.faults.people import People
-from tests.faults.points import Shot
+from tests.faults.points import Shot, deaths
 from tests.faults.roles import ROLES, Roles, Zygote
 from tests.faults.syscalls import Traced
 from tests.faults.verdict import problems
@@ -31,6 +31,8 @@ LONGEST = 150.0
 """Seconds after which a run that came to no end has failed: a lease of a dead worker lasts twelve."""
 MAILED = 20.0
 """Seconds for which a mail is waited for."""
+RECOVERED = 3.0
+"""Seconds that a run goes on after the last death, whatever the verdict is by then."""
 RETOLD = 3.0
 """Seconds after which a shop is asked again for what changed, as every few minutes in the real world."""
 
@@ -105,8 +107,12 @@ class Scene:
         self.commands = Commands(zygote, self.roles.asked, folder)
         self.people = People(self.world, self.commands)
         self._leases = Leases(self.world.container.database, folder)
-        self._hurries = self.script.hurries or len(plan) > 1  # a single death waits for its lease to run out
+        self._hurries = (
+            self.script.hurries or len(plan) > 1 or wanted is not None
+        )  # a single death waits for its lease to run out
         self._plan = plan
+        self._died: int | None = None
+        """How many had died when the verdict was taken: who died after that, if anybody, was not looked at."""
 
     def __enter__(self) -> Self:
         return self
@@ -127,19 +133,25 @@ class Scene:
     @property
     def fired(self) -> set[str]:
         """The points of the plan at which somebody died."""
-        return {shot.point for number, shot in enumerate(self._plan) if (self.folder / f"fired-{number}").exists()}
+        names = {path.name for path in deaths(self.folder)[: self._died]}
+        return {shot.point for number, shot in enumerate(self._plan) if f"fired-{number}" in names}
 
     @property
     def chain(self) -> list[str]:
         """Where somebody died in a chain, in order."""
-        return chain.deaths(self.folder)
+        return chain.deaths(self.folder)[: self._died]
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """The pairs of a chain."""
+        return chain.links(self.folder, self._died)
 
     @property
     def all_fired(self) -> bool:
         """Whether the whole plan came true."""
         if self.traced is not None and not self.traced.died:
             return False
-        return all((self.folder / f"fired-{number}").exists() for number in range(len(self._plan)))
+        return len(deaths(self.folder)[: self._died]) >= len(self._plan)
 
     def verdict(self, *, bought: Sequence[dict[str, Any]] | None = None) -> list[str]:
         """What is wrong now; `bought` as in `problems`."""
@@ -153,9 +165,13 @@ class Scene:
         retold = time.monotonic()
         while time.monotonic() < deadline:
             stories = [story for story in stories if _goes_on(story)]
-            if not stories and not self.verdict() and not self._busy():
+            if not stories and not self.verdict() and not self._busy() and self._lived_on():
+                died = len(deaths(self.folder))
                 time.sleep(0.5)  # what would be done twice is done now
-                return self.verdict()
+                wrong = self.verdict()
+                if len(deaths(self.folder)) == died:
+                    self._died = died
+                    return wrong
             self.people.act()
             if self._hurries:
                 self._leases.let_pass()
@@ -165,6 +181,10 @@ class Scene:
                     self._ask_shops()
             time.sleep(LOOK)
         return [*self.verdict(), *(f"not told to its end: {story}" for story in stories), self.world.tell()]
+
+    def _lived_on(self) -> bool:
+        """Whether everybody who died had time to come back and to do harm."""
+        return all(time.time() - path.stat().st_mtime > RECOVERED for path in deaths(self.folder)[-1:])
 
     def _busy(self) -> int:
         """How many rows wait to be worked on, and could still do something twice."""
@@ -192,7 +212,19 @@ class Scene:
 
     def fault(self, kind: str, **more: object) -> None:
         """The next order.create goes wrong like this."""
-        self.world.aliexpress.control("faults", {"add": [{"op": "order.create", "times": 1, "kind": kind, **more}]})
+        self._fault({"op": "order.create", "times": 1, "kind": kind, **more})
+
+    def fails(self, operation: str, times: int = 2, **more: object) -> None:
+        """The supplier's answer to the next calls of this kind is that it cannot."""
+        self._fault({"op": operation, "times": times, "kind": "status", **more})
+
+    def _fault(self, rule: dict[str, object]) -> None:
+        self.world.aliexpress.control("faults", {"add": [rule]})
+
+    def is_faulty(self, **named: str) -> bool:
+        """Whether a fault with these parameters is still to come."""
+        rules = self.world.aliexpress.control("state")["faults"]
+        return any(rule.items() >= named.items() for rule in rules)
 
     def purchases(self, order: Order) -> list[Purchase]:
         """The purchases of an order, oldest first."""

@@ -11,10 +11,10 @@ import pytest
 
 from tests.faults import chain
 from tests.faults.book import TRIES, Book
-from tests.faults.chain import MOST, NOTHING_FOLLOWS, Chain, deaths, swept
+from tests.faults.chain import MOST, NOTHING_FOLLOWS, Chain, deaths, links, swept
 from tests.faults.deaths import Plan, of_chain, pairs
-from tests.faults.endless import CHAINS, chains, countable, note, wrong_chains
-from tests.faults.enumeration import Outcome
+from tests.faults.endless import CHAINS, LONG, again, chains, countable, note
+from tests.faults.enumeration import SCRIPTS, Outcome
 from tests.faults.points import KILL, Shot
 
 BOOT, BUY, MAIL = "commit app.boot.prepare", "commit app.pipeline.buy.claim", "mail digest"
@@ -37,8 +37,12 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> None:
 def dies(folder: Path, what: str, *, wanted: dict[str, Iterable[str]], first: str = ONE) -> bool:
     """Whether a new process dies there; then all others are gone."""
     chain.write(folder, wanted)
+    return killed(Chain(folder, "worker", first), folder, what)
+
+
+def killed(process: Chain, folder: Path, what: str) -> bool:
     try:
-        Chain(folder, "worker", first).reach(what, "before")
+        process.reach(what, "before")
     except Killed:
         swept(folder, len(deaths(folder)) - 1).touch()
         return True
@@ -73,17 +77,31 @@ def test_who_lived_at_the_last_death_is_not_recovering(tmp_path: Path) -> None:
     assert dies(tmp_path, BUY, wanted=wanted)
 
 
+def test_nor_is_a_command_that_was_given_before_it(tmp_path: Path) -> None:
+    wanted = {ONE: [TWO]}
+    chain.write(tmp_path, wanted)
+    old = Chain(tmp_path, "worker", ONE)
+    assert dies(tmp_path, BOOT, wanted=wanted)
+    assert not killed(old, tmp_path, BUY)
+    assert dies(tmp_path, BUY, wanted=wanted)
+
+
 def test_another_one_begins_when_nothing_more_can_follow_or_nothing_followed_for_long(tmp_path: Path) -> None:
     over, waits = tmp_path / "over", tmp_path / "waits"
     for folder in (over, waits):
         folder.mkdir()
     assert dies(over, BOOT, wanted={ONE: [], TWO: [THREE]})
     assert dies(over, BUY, wanted={ONE: [], TWO: [THREE]})
+    assert dies(over, MAIL, wanted={ONE: [], TWO: [THREE]})
+    assert links(over) == [(TWO, THREE)], "the second death followed on nothing"
+    assert links(over, 2) == []
     wanted = {ONE: [THREE], TWO: [THREE]}
     assert dies(waits, BOOT, wanted=wanted)
     assert not dies(waits, BUY, wanted=wanted)
     waited(waits, NOTHING_FOLLOWS + 1)
     assert dies(waits, BUY, wanted=wanted)
+    waited(waits, NOTHING_FOLLOWS + 1)
+    assert not dies(waits, BOOT, wanted=wanted), "that one had its turn"
 
 
 def test_it_ends(tmp_path: Path) -> None:
@@ -111,7 +129,10 @@ def ran(plan: Plan, died: Iterable[str], *, wrong: str = "", later: Iterable[str
     """The end of a run."""
     chain = [*died]
     fired, whole = frozenset(chain[:1]), bool(chain)
-    return Outcome(plan, fired, [wrong] * bool(wrong), frozenset(), frozenset(later), 1.0, Path(), whole, chain)
+    followed = [*itertools.pairwise(chain)]
+    return Outcome(
+        plan, fired, [wrong] * bool(wrong), frozenset(), frozenset(later), 1.0, Path(), whole, chain, followed
+    )
 
 
 @pytest.fixture
@@ -127,13 +148,20 @@ def names(*points: str) -> list[str]:
     return [plan.name for plan in pairs("rescue", points)]
 
 
-def test_it_has_shown_its_pairs_and_missed_what_did_not_follow_on_its_last_death(book: Book) -> None:
+def test_it_has_shown_its_pairs_and_missed_nothing_as_it_ends_late(book: Book) -> None:
     (plan, *_) = chains(book, countable(book)["pairs"])
     assert plan.wanted == {ONE: {ONE, TWO}, TWO: {ONE, TWO}}
     assert plan.script == "rescue"
     note(book, ran(plan, [ONE, ONE, TWO], later=[TWO]))
     assert {*book.passed} == {names(ONE, TWO)[0], names(ONE, TWO)[1]}
-    assert book.missed == {names(TWO, ONE)[1]: 1}, "a death that came last, and what was not come to after it"
+    assert book.missed == {}
+
+
+def test_after_a_single_death_what_was_not_come_to_is_missed(book: Book) -> None:
+    (plan, *_) = chains(book, countable(book)["pairs"])
+    note(book, ran(plan, [ONE], later=[TWO]))
+    assert book.passed == {}
+    assert book.missed == {names(ONE, TWO)[0]: 1}
 
 
 def test_one_that_never_began_has_missed_all_that_follows_on_its_first_death(book: Book) -> None:
@@ -149,13 +177,25 @@ def test_one_that_went_wrong_has_shown_nothing_and_is_tried_again_as_it_was(book
     (plan, *_) = chains(book, countable(book)["pairs"])
     note(book, ran(plan, [ONE, ONE, TWO], wrong="bought twice"))
     assert (book.passed, book.missed) == ({}, {})
-    (again,) = wrong_chains(Book.open(book.path))
-    assert again == of_chain("rescue", [ONE, ONE, TWO])
-    assert again.shots == (Shot(ONE, KILL), Shot(ONE, KILL), Shot(TWO, KILL))
-    note(book, Outcome(again, frozenset({ONE, TWO}), [], frozenset(), frozenset(), 1.0, Path(), whole=True))
-    assert {*book.passed} == {again.name, names(ONE, TWO)[0], names(ONE, TWO)[1]}
+    (once_more,) = again(Book.open(book.path))
+    assert once_more == of_chain("rescue", [ONE, ONE, TWO])
+    assert once_more.shots == (Shot(ONE, KILL), Shot(ONE, KILL), Shot(TWO, KILL))
+    note(book, Outcome(once_more, frozenset({ONE, TWO}), [], frozenset(), frozenset(), 1.0, Path(), whole=True))
+    assert {*book.passed} == {once_more.name}
     assert book.failed == {}
-    assert "bought twice" in book.once[again.name]
+    assert "bought twice" in book.once[once_more.name]
+    assert [*again(book)] == []
+
+
+@pytest.mark.parametrize("died", [[], [ONE]])
+def test_one_that_went_wrong_before_a_second_death_speaks_of_the_first(book: Book, died: list[str]) -> None:
+    (plan, *_) = chains(book, countable(book)["pairs"])
+    note(book, ran(plan, died, wrong=" "))
+    assert [*book.failed] == [of_chain("rescue", [ONE]).name], "whatever is said, it is not passed"
+
+
+def test_every_script_is_looked_into() -> None:
+    assert sorted(LONG) == sorted(SCRIPTS)
 
 
 def test_each_first_death_has_its_turn_and_an_end(book: Book) -> None:

@@ -6,6 +6,7 @@ its own, and pairs of them.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.faults import enumeration
-from tests.faults.deaths import Plan, groups
+from tests.faults.chain import MOST as MOST_DEATHS
+from tests.faults.deaths import Plan, groups, is_central
 from tests.faults.enumeration import Outcome, Stage
+from tests.faults.points import KILL, Shot
 
 pytestmark = pytest.mark.alone
 SLOTS = 3
@@ -84,6 +87,20 @@ def first_comers(quiet: dict[str, Outcome]) -> dict[str, frozenset[str]]:
         found[script] = quiet[script].reached - seen
         seen |= quiet[script].reached
     return found
+
+
+@pytest.mark.timeout(300)
+def test_one_kill_follows_on_another(made: Stage, quiet: dict[str, Outcome]) -> None:
+    """Each who dies began after the one before; after all of them everything stands where it must."""
+    points = {point for point in quiet["rescue"].reached if is_central(point)}
+    first = "worker | commit app.boot.prepare | before"
+    wanted = dict.fromkeys(points, points)
+    (ran,) = tried(made, [Plan("found", (Shot(first, KILL),), wanted=wanted)])
+    right([ran])
+    assert len(ran.chain) == MOST_DEATHS
+    assert ran.chain[0] == first
+    assert {*ran.links} <= {*itertools.pairwise(ran.chain)}
+    assert len({*ran.links}) > MOST_DEATHS // 2
 
 
 @pytest.mark.timeout(300)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -18,7 +18,8 @@ from app.local.demo.cast import (
     TRAY,
     Goods,
 )  # fmt: skip
-from app.models import Shop
+from app.models import Credential, Shop, Task
+from connectors.shopify.simulator.making import SCOPES
 from tests.faults.market import GERMAN, SLUG
 from tests.faults.orders import SHOPIFY, WOOCOMMERCE, Order
 from tests.faults.stories import Story, beside
@@ -32,7 +33,8 @@ SOLD = {
     SLUG: (HOLDER, LIGHTS, BLACK_LAMP),
 }
 _OLD = """UPDATE credential SET refresh_due_at = now() WHERE account_id IS NOT NULL
-    OR shop_id IN (SELECT id FROM shop WHERE connector = 'shopify')"""
+    OR shop_id IN (SELECT id FROM shop WHERE connector = 'shopify') RETURNING now()"""
+_LOOK_AT_TOKENS = "UPDATE periodic_job SET next_at = now() WHERE name = 'refresh_tokens' AND next_at > now()"
 
 
 class Troubles:
@@ -133,12 +135,24 @@ class Troubles:
         yield from scene.until(lambda: scene.stands(self.cancelled, "EXPIRED", "CANCELLED"))
 
     def _token(self) -> Story:
-        """The account's connection dies, and the merchant makes it anew; when all is shown, the shop leaves."""
+        """The account's connection dies, and the merchant makes it anew; when all is shown, the shop leaves.
+
+        At first the shop does not let us read its orders; somebody is told, and then it does.
+        """
         scene = self._scene
+        scene.world.shopify.control(f"shops/{APART}", {"scopes": ["read_products"]})
         scene.world.aliexpress.control("kill_token", {"user_id": self._account["user_id"], "refresh": True})
         scene.market.buy(self.token)
+        yield from scene.until(lambda: self._asked_for("permission"))
+        scene.world.shopify.control("scopes", {"shop": APART, "scopes": SCOPES})
         yield from scene.until(lambda: self.token.buyer not in " ".join(scene.verdict()))
         scene.world.shopify.control("uninstall", {"shop": APART})
+
+    def _asked_for(self, what: str) -> bool:
+        """Whether anybody is asked for that in the shop with an account of its own."""
+        with self._scene.world.container.database.transaction() as session:
+            key = f"{what}:{self._scene.market.shops[APART]}"
+            return bool(session.scalar(sa.select(Task.id).where(Task.dedupe_key == key)))
 
     def _margin(self) -> Story:
         self._scene.market.buy(self.margin)
@@ -150,8 +164,18 @@ class Troubles:
         yield
 
     def _old_tokens(self) -> Story:
+        """When their time comes to be renewed the supplier is unwell; later a person has one renewed."""
         scene = self._scene
+        scene.fails("token.refresh", times=6)
         with scene.world.container.database.transaction() as session:
-            session.execute(sa.text(_OLD))
+            began = session.scalar(sa.text(_OLD))
         account = scene.purchases(self.several)[0].account_id
+        yield from scene.until(lambda: self._put_off(account, began))
         yield from scene.until_done("account", "refresh", account)
+
+    def _put_off(self, account: int | None, began: Any) -> bool:
+        """Whether the account's token was to be renewed, which is looked at now, and that did not come about."""
+        with self._scene.world.container.database.transaction() as session:
+            session.execute(sa.text(_LOOK_AT_TOKENS))
+            due = sa.select(Credential.refresh_due_at).where(Credential.account_id == account)
+            return bool(session.scalar(due) > began)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from app.errors import WaybillError
 from app.models import Purchase, PurchaseItem, SourceLine, SupplierOrder
 from app.pipeline import closing, reconcile
+from app.services import orders, standing, story
 from app.shop_access import with_account
 from tests.flow.test_several_orders import pay_all, two_lines
 from tests.flow.world import SOCKS, World
@@ -149,10 +150,28 @@ def test_who_ordered_all_of_it_again_after_the_first_look_is_not_asked_to_do_so_
     assert reconcile.buy_again(world.container, 1, by="merchant:1").part == 2
     world.settle(until=lambda: world.states()[0] == "SUPPLIER_CANCELLED", seconds=30)
     assert "supplier_cancelled" not in world.tasks()
+    with world.container.database.transaction() as session:
+        assert standing.heirs(session, [1, 2]) == {1: 2}, "nor by the words of where it stands"
+        ref = str(session.get_one(Purchase, 1).order_id)
+    stands = story.tell(world.container, ref)["stands"], orders.listed(world.container)[0]
+    assert "order_again" not in {one["remedy"] for one in stands}
     with pytest.raises(WaybillError, match="nothing to order"):
         reconcile.buy_again(world.container, 1, by="merchant:1")
     world.settle(until=lambda: len(world.created()) > 1, seconds=20)
     assert len(world.created()) == 2
+
+
+def test_what_is_closed_after_a_part_was_ordered_again_still_waits_for_the_merchant(world: World, partly: str) -> None:
+    assert reconcile.buy_again(world.container, 1, by="merchant:1").part == 2
+    other = next(str(line["order_id"]) for line in world.created() if str(line["order_id"]) != partly)
+    world.aliexpress.control("cancel", {"order_id": other})
+    world.settle(until=lambda: world.states()[0] == "SUPPLIER_CANCELLED", seconds=30)
+    assert "supplier_cancelled" in world.tasks()
+    with world.container.database.transaction() as session:
+        assert standing.heirs(session, [1]) == {}
+        ref = str(session.get_one(Purchase, 1).order_id)
+    stands = story.tell(world.container, ref)["stands"]
+    assert (stands["turn"], stands["remedy"]) == ("merchant", "order_again")
 
 
 def seen_closed(world: World) -> tuple[int, bool] | None:

@@ -155,8 +155,9 @@ def test_however_many_tries_came_after_it_none_is_in_the_way(stage: Stage, betwe
     assert third is not None
     turns_up(stage, given_up)
     made = [given_up, second, third]
-    assert standing.heirs(stage.session, [one.id for one in made]) == {}
-    assert [one.id for one in orders.living(made)] == [given_up.id]
+    heirs = standing.heirs(stage.session, [one.id for one in made])
+    assert heirs == {}
+    assert [one.id for one in orders.living(made, heirs)] == [given_up.id]
     given_up.state = "EXPIRED"
     stage.session.flush()
     fourth = generation.next_generation(stage.container, stage.session, given_up)
@@ -166,11 +167,12 @@ def test_however_many_tries_came_after_it_none_is_in_the_way(stage: Stage, betwe
 
 def test_it_stands_where_it_stands_and_the_one_that_gave_way_is_no_more_in_the_way(stage: Stage) -> None:
     given_up, heir = replaced(stage)
-    assert standing.heirs(stage.session, [given_up.id]) == {given_up.id: heir.id}
-    assert [one.id for one in orders.living([given_up, heir])] == [heir.id]
+    heirs = standing.heirs(stage.session, [given_up.id])
+    assert heirs == {given_up.id: heir.id}
+    assert [one.id for one in orders.living([given_up, heir], heirs)] == [heir.id]
     turns_up(stage, given_up)
     assert standing.heirs(stage.session, [given_up.id]) == {}
-    assert [one.id for one in orders.living([given_up, heir])] == [given_up.id]
+    assert [one.id for one in orders.living([given_up, heir], {})] == [given_up.id]
     order = stage.session.get_one(StoreOrder, given_up.order_id)
     assert [one.id for one in _Books(stage.session, [order]).purchases_of(order)] == [given_up.id]
 
