@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.faults import points
 from tests.faults.points import KILL, Points, die
 
-MOST = 12
+MOST = 24
 """Deaths in a run."""
 NOTHING_FOLLOWS = 6.0
 """Seconds after a death in which nobody came to a point that was wanted: then another chain begins in the same run.

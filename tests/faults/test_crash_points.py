@@ -97,10 +97,10 @@ def test_one_kill_follows_on_another(made: Stage, quiet: dict[str, Outcome]) -> 
     wanted = dict.fromkeys(points, points)
     (ran,) = tried(made, [Plan("found", (Shot(first, KILL),), wanted=wanted)])
     right([ran])
-    assert len(ran.chain) == MOST_DEATHS
+    assert MOST_DEATHS // 2 < len(ran.chain) <= MOST_DEATHS
     assert ran.chain[0] == first
     assert {*ran.links} <= {*itertools.pairwise(ran.chain)}
-    assert len({*ran.links}) > MOST_DEATHS // 2
+    assert len({*ran.links}) > MOST_DEATHS // 3
 
 
 @pytest.mark.timeout(300)
