@@ -18,8 +18,10 @@ from pathlib import Path
 from tests.faults import points
 from tests.faults.points import KILL, Points, die
 
-MOST = 24
+MOST = 20
 """Deaths in a run."""
+BEGINNINGS = 4
+"""Chains in a run: each but the first costs some seconds."""
 NOTHING_FOLLOWS = 6.0
 """Seconds after a death in which nobody came to a point that was wanted: then another chain begins in the same run.
 More than the merchant takes to look into an unclear purchase."""
@@ -62,7 +64,8 @@ class Chain(Points):
         if point in follow:
             return False
         over = not follow or self._since(number - 1) > NOTHING_FOLLOWS
-        return True if over and number < MOST - 1 and point not in died and self._left(point) else None
+        another = over and number < MOST - 1 and number - len(links(self._folder)) < BEGINNINGS
+        return True if another and point not in died and self._left(point) else None
 
     def _left(self, first: str) -> set[str]:
         return self._wanted.get(first, set()) - {second for one, second in links(self._folder) if one == first}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.faults import enumeration, syscalls
@@ -139,7 +138,7 @@ def _left(book: Book, seed: int) -> Iterator[Plan]:
     """
     drawn = _drawn(book, seed)
     alone, two = (shuffled(deaths, seed) for deaths in countable(book).values())
-    ways = until_over(book, alone), again(book), chains(book, two, seed), again(book), until_over(book, two)
+    ways = until_over(book, alone), again(book), chains(book, two), again(book), until_over(book, two)
     for number, plan in enumerate(itertools.chain(*ways), start=1):
         yield plan
         if number % EVERY == 0:
@@ -152,12 +151,9 @@ def again(book: Book) -> Iterator[Plan]:
     yield from [plan for plan in map(read_name, book.failed) if len(plan.shots) > 2 and book.is_left(plan.name)]
 
 
-def chains(book: Book, deaths: Sequence[Death], seed: int = 1) -> Iterator[Plan]:
-    """From each first death of what is left in turn, in the longest script in which that may still come true.
-
-    Those that run side by side look for different pairs, for the most part.
-    """
-    begun, draw = Counter[str](), random.Random(seed)
+def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
+    """From each first death of what is left in turn, in the longest script in which that may still come true."""
+    begun = Counter[str]()
     while True:
         left = [death for death in deaths if book.next_plan(death)]
         wanted: dict[str, set[str]] = {}
@@ -174,7 +170,7 @@ def chains(book: Book, deaths: Sequence[Death], seed: int = 1) -> Iterator[Plan]
             if plan.shots[0].point == first and book.is_left(plan.name)
         }
         script = min(mine, key=LONG.index)
-        yield Plan(script, (Shot(first, KILL),), wanted={one: _some(wanted[one], draw) for one in sorted(wanted)})
+        yield Plan(script, (Shot(first, KILL),), wanted=wanted)
 
 
 def until_over(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
@@ -213,12 +209,6 @@ def _others(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]:
     alone = itertools.cycle(shuffled(singles(script, points), seed))
     for three in zip(alone, later(script, points, seed), other_pairs(script, points, seed), strict=False):
         yield from three
-
-
-def _some(points: Iterable[str], draw: random.Random) -> set[str]:
-    """Two of three, or the only one."""
-    mixed = sorted(points)
-    return set(draw.sample(mixed, -(-2 * len(mixed) // 3)))
 
 
 def coverage(book: Book) -> str:

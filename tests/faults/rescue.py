@@ -5,6 +5,8 @@ Side by side in one script, so that one death may follow on any other; and each 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 DOMAIN = "bottles.myshopify.com"
 SOLD = {DOMAIN: (BRUSH, BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS)}
+TOLD = 8.0
+"""Seconds after which a push was lost."""
 PLACED = ("PLACED_UNPAID", "PLACED_PAID", "SHIPPED")
 PARTS = ("found", "missing", "partly", "closed", "frozen")
 """What may happen in a round, between its first and its last order."""
@@ -176,7 +180,7 @@ class _Round:
         scene.market.buy(self.frozen)
         yield from scene.until(lambda: scene.stands(self.frozen, "READY"))
         by_hand = scene.people.order_by_hand(LIGHTS)
-        yield from scene.until(lambda: by_hand in self._orphans())
+        yield from self._told_of(by_hand)
         release = ("placement", "release", "--by", "ann", "--second", "bob", "--despite")
         yield from scene.until_done(*release, holds=lambda: not self._is_frozen())
         yield from scene.until(lambda: scene.stands(self.frozen, "late_evidence"))
@@ -184,6 +188,17 @@ class _Round:
         retry = ("purchase", "retry", scene.purchases(self.frozen)[-1].id)
         yield from scene.until_done(*retry, holds=lambda: not scene.stands(self.frozen, "late_evidence"))
         yield from self._placed(self.frozen)
+
+    def _told_of(self, number: str) -> Story:
+        """Pushes may be lost while nobody listens: what happens to the order next tells of it again."""
+        scene = self._scene
+        for act in ({"pay": {"order_ids": [number]}}, {"ship": {"order_id": number}}, {}):
+            deadline = time.monotonic() + (TOLD if act else math.inf)
+            yield from scene.until(lambda until=deadline: number in self._orphans() or time.monotonic() > until)
+            if number in self._orphans():
+                return
+            for name, asked in act.items():
+                scene.world.aliexpress.control(name, asked)
 
     def _orphans(self) -> set[str]:
         return {str(row["supplier_order"]) for row in self._scene.commands.give("orphan", "list").data}

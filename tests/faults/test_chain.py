@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults import chain
 from tests.faults.book import TRIES, Book
-from tests.faults.chain import MOST, NOTHING_FOLLOWS, Chain, deaths, links, swept
+from tests.faults.chain import BEGINNINGS, MOST, NOTHING_FOLLOWS, Chain, deaths, links, swept
 from tests.faults.deaths import Plan, of_chain, pairs
 from tests.faults.endless import CHAINS, LONG, again, chains, countable, note
 from tests.faults.enumeration import SCRIPTS, Outcome
@@ -104,6 +104,15 @@ def test_another_one_begins_when_nothing_more_can_follow_or_nothing_followed_for
     assert not dies(waits, BOOT, wanted=wanted), "that one had its turn"
 
 
+def test_only_so_many_begin_in_a_run(tmp_path: Path) -> None:
+    wanted = {f"worker | {number} | before": [THREE] for number in range(2 * BEGINNINGS)}
+    began = 0
+    for number in range(2 * BEGINNINGS):
+        began += dies(tmp_path, str(number), wanted=wanted, first="worker | 0 | before")
+        waited(tmp_path, NOTHING_FOLLOWS + 1)
+    assert began == BEGINNINGS
+
+
 def test_it_ends(tmp_path: Path) -> None:
     wanted = {ONE: [ONE, TWO], TWO: [ONE, TWO]}
     points = itertools.islice(itertools.cycle([BOOT, BOOT, BUY, BUY]), 4 * MOST)
@@ -150,7 +159,7 @@ def names(*points: str) -> list[str]:
 
 def test_it_has_shown_its_pairs_and_missed_nothing_as_it_ends_late(book: Book) -> None:
     (plan, *_) = chains(book, countable(book)["pairs"])
-    assert plan.wanted == {ONE: {ONE, TWO}, TWO: {ONE, TWO}}, "two thirds of two are both"
+    assert plan.wanted == {ONE: {ONE, TWO}, TWO: {ONE, TWO}}
     assert plan.script == "rescue"
     note(book, ran(plan, [ONE, ONE, TWO], later=[TWO]))
     assert {*book.passed} == {names(ONE, TWO)[0], names(ONE, TWO)[1]}
