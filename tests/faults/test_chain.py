@@ -13,7 +13,7 @@ from tests.faults import chain
 from tests.faults.book import TRIES, Book
 from tests.faults.chain import BEGINNINGS, MOST, NOTHING_FOLLOWS, Chain, deaths, links, swept
 from tests.faults.deaths import Plan, of_chain, pairs
-from tests.faults.endless import CHAINS, LONG, again, chains, countable, note
+from tests.faults.endless import CHAINS, COST, again, chains, countable, note
 from tests.faults.enumeration import SCRIPTS, Outcome
 from tests.faults.points import KILL, Shot
 
@@ -148,19 +148,19 @@ def ran(plan: Plan, died: Iterable[str], *, wrong: str = "", later: Iterable[str
 def book(tmp_path: Path) -> Book:
     """Two points, four pairs, two scripts."""
     book = Book.open(tmp_path / "faults.json")
-    book.learn("rescue", {ONE, TWO})
+    book.learn("found", {ONE, TWO})
     book.learn("plain", {ONE})
     return book
 
 
 def names(*points: str) -> list[str]:
-    return [plan.name for plan in pairs("rescue", points)]
+    return [plan.name for plan in pairs("found", points)]
 
 
 def test_it_has_shown_its_pairs_and_missed_nothing_as_it_ends_late(book: Book) -> None:
     (plan, *_) = chains(book, countable(book)["pairs"])
     assert plan.wanted == {ONE: {ONE, TWO}, TWO: {ONE, TWO}}
-    assert plan.script == "rescue"
+    assert plan.script == "found"
     note(book, ran(plan, [ONE, ONE, TWO], later=[TWO]))
     assert {*book.passed} == {names(ONE, TWO)[0], names(ONE, TWO)[1]}
     assert book.missed == {}
@@ -179,7 +179,7 @@ def test_one_that_never_began_has_missed_all_that_follows_on_its_first_death(boo
         note(book, ran(plan, []))
     assert {*book.missed} == {*names(ONE, TWO)[:2]}
     scripts = {one.shots[0].point: one.script for one in chains(book, countable(book)["pairs"])}
-    assert scripts == {ONE: "plain", TWO: "rescue"}, "the next script is tried"
+    assert scripts == {ONE: "plain", TWO: "found"}, "the next script is tried"
 
 
 def test_one_that_went_wrong_has_shown_nothing_and_is_tried_again_as_it_was(book: Book) -> None:
@@ -187,7 +187,7 @@ def test_one_that_went_wrong_has_shown_nothing_and_is_tried_again_as_it_was(book
     note(book, ran(plan, [ONE, ONE, TWO], wrong="bought twice"))
     assert (book.passed, book.missed) == ({}, {})
     (once_more,) = again(Book.open(book.path))
-    assert once_more == of_chain("rescue", [ONE, ONE, TWO])
+    assert once_more == of_chain("found", [ONE, ONE, TWO])
     assert once_more.shots == (Shot(ONE, KILL), Shot(ONE, KILL), Shot(TWO, KILL))
     note(book, Outcome(once_more, frozenset({ONE, TWO}), [], frozenset(), frozenset(), 1.0, Path(), whole=True))
     assert {*book.passed} == {once_more.name}
@@ -200,11 +200,11 @@ def test_one_that_went_wrong_has_shown_nothing_and_is_tried_again_as_it_was(book
 def test_one_that_went_wrong_before_a_second_death_speaks_of_the_first(book: Book, died: list[str]) -> None:
     (plan, *_) = chains(book, countable(book)["pairs"])
     note(book, ran(plan, died, wrong=" "))
-    assert [*book.failed] == [of_chain("rescue", [ONE]).name], "whatever is said, it is not passed"
+    assert [*book.failed] == [of_chain("found", [ONE]).name], "whatever is said, it is not passed"
 
 
 def test_every_script_is_looked_into() -> None:
-    assert sorted(LONG) == sorted(SCRIPTS)
+    assert sorted(COST) == sorted(SCRIPTS)
 
 
 def test_each_first_death_has_its_turn_and_an_end(book: Book) -> None:
