@@ -200,13 +200,20 @@ def _refuse_own(
     ref: str,
     read: OrderRead | None,
 ) -> None:
-    """The order that the person names as the newest may be the very one that is looked for."""
-    owner = session.scalar(
-        sa.select(SupplierOrder.purchase_id).where(
+    """The order that the person names as the newest may be the very one that is looked for.
+
+    Not one that was called foreign before the send: neither its own time, which is a rough one, nor two mistakes of
+    people make it ours then.
+    """
+    known = session.scalar(
+        sa.select(SupplierOrder).where(
             SupplierOrder.external_id == ref, SupplierOrder.account_id == purchase.account_id
         )
     )
+    owner = known.purchase_id if known is not None else None
     lost = attempt is not None and read is not None and fit.fits(container, session, purchase, attempt, read)
+    if attempt is not None and known is not None and known.role == "foreign" and known.recorded_at < attempt.sent_at:
+        lost = False
     counted = (
         owner == purchase.id and coverage(session, purchase)[0] > 0
     )  # a part that was found; the rest is asked for

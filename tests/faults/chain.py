@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import itertools
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,13 @@ from pathlib import Path
 from tests.faults import points
 from tests.faults.points import KILL, Points, die
 
-MOST = 20
+MOST = 30
 """Deaths in a run."""
-BEGINNINGS = 4
-"""Chains in a run: each but the first costs some seconds."""
-NOTHING_FOLLOWS = 6.0
-"""Seconds after a death in which nobody came to a point that was wanted: then another chain begins in the same run.
-More than the merchant takes to look into an unclear purchase."""
+AGAIN = 2
+"""How often a chain may begin at the same point in a run."""
+RARE = ("cli | ", "._put_back | ", "reconcile.run | ", "step._later | ")
+"""Points that are come to now and then only: who is come to them dies there even if it follows on nothing, as long as
+something may follow on it."""
 _ANEW = " (anew)"
 
 Wanted = Mapping[str, Iterable[str]]
@@ -60,18 +59,13 @@ class Chain(Points):
         if self._born != number or not swept(self._folder, number - 1).exists() or number >= MOST:
             return None
         died = deaths(self._folder)
-        follow = self._left(died[-1])
-        if point in follow:
+        if point in self._left(died[-1]):
             return False
-        over = not follow or self._since(number - 1) > NOTHING_FOLLOWS
-        another = over and number < MOST - 1 and number - len(links(self._folder)) < BEGINNINGS
-        return True if another and point not in died and self._left(point) else None
+        rare = any(part in point for part in RARE) and died.count(point) < AGAIN
+        return True if rare and number < MOST - 1 and self._left(point) else None
 
     def _left(self, first: str) -> set[str]:
         return self._wanted.get(first, set()) - {second for one, second in links(self._folder) if one == first}
-
-    def _since(self, number: int) -> float:
-        return time.time() - (self._folder / f"fired-{number}").stat().st_mtime
 
 
 def write(folder: Path, wanted: Wanted) -> None:

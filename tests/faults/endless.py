@@ -32,11 +32,8 @@ SYSTEM_CALLS = 0.25
 """Of the runs that are drawn, once all that can be counted was tried."""
 CHAINS = 4
 """Chains that begin with the same death in one go; what they leave is tried pair by pair."""
-COST = {
-    "plain": 1.0, "found": 1.0, "missing": 1.0, "partly": 1.0, "closed": 1.0, "frozen": 1.0,
-    "desk": 1.2, "troubles": 1.5, "rescue": 2.5, "twice": 4.0,
-}  # fmt: skip
-"""About how long each script takes."""
+LONG = ["rescue", "twice", "troubles", "desk", "plain", "found", "missing", "partly", "closed", "frozen"]
+"""Scripts for chains: in those where much happens, much can follow."""
 EVERY = 20
 """One run of so many is a drawn one while there is still something that can be counted."""
 
@@ -155,7 +152,7 @@ def again(book: Book) -> Iterator[Plan]:
 
 
 def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
-    """From each first death of what is left in turn, in the script in which most may follow for its length."""
+    """From each first death of what is left in turn, in the longest script in which that may still come true."""
     begun = Counter[str]()
     while True:
         left = [death for death in deaths if book.next_plan(death)]
@@ -167,8 +164,7 @@ def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
             return
         begun[first] += 1
         plans = (plan for death in left for plan in death.plans if plan.shots[0].point == first)
-        mine = Counter(plan.script for plan in plans if book.is_left(plan.name))
-        script = max(mine, key=lambda script: mine[script] / COST[script])
+        script = min({plan.script for plan in plans if book.is_left(plan.name)}, key=LONG.index)
         yield Plan(script, (Shot(first, KILL),), wanted=wanted)
 
 

@@ -598,6 +598,9 @@ def test_a_number_that_was_not_read_yet_is_proof_that_something_is_there(
         ("another's", ONE, False),
         ("unknown here, fits", ONE, True),
         ("of another account, fits", ONE, True),
+        ("nobody, foreign before the send", ONE, False),
+        ("nobody, foreign and seen after the send", ONE, True),
+        ("nobody, seen before the send", ONE, True),
     ],
 )
 def test_the_newest_order_may_be_the_very_one_that_is_missing(
@@ -607,7 +610,9 @@ def test_the_newest_order_may_be_the_very_one_that_is_missing(
     if owner.startswith("mine"):
         stage.supplier_order("81", mine, items)
     elif owner.startswith("nobody"):
-        stage.supplier_order("81")
+        since = timedelta(seconds=1 if "after" in owner else -1)
+        seen = {"recorded_at": adopt.open_attempt(stage.session, mine).sent_at + since} if "send" in owner else {}
+        stage.supplier_order("81", role="foreign" if "foreign" in owner else "orphan", **seen)
     elif owner == "another's":
         stage.supplier_order("81", stage.purchase("HUMAN"))
     elif owner.startswith("of another account"):
