@@ -61,11 +61,16 @@ class Chain(Points):
         died = deaths(self._folder)
         if point in self._left(died[-1]):
             return False
-        rare = any(part in point for part in RARE) and died.count(point) < AGAIN
-        return True if rare and number < MOST - 1 and self._left(point) else None
+        begins = is_rare(point) and died.count(point) < AGAIN
+        return True if begins and number < MOST - 1 and self._left(point) else None
 
     def _left(self, first: str) -> set[str]:
         return self._wanted.get(first, set()) - {second for one, second in links(self._folder) if one == first}
+
+
+def is_rare(point: str) -> bool:
+    """Whether it is come to now and then only."""
+    return any(part in point for part in RARE)
 
 
 def write(folder: Path, wanted: Wanted) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests.faults import enumeration, syscalls
 from tests.faults.book import Book
+from tests.faults.chain import is_rare
 from tests.faults.deaths import (
     Death,
     Plan,
@@ -34,6 +36,8 @@ CHAINS = 4
 """Chains that begin with the same death in one go; what they leave is tried pair by pair."""
 LONG = ["rescue", "twice", "troubles", "desk", "plain", "found", "missing", "partly", "closed", "frozen"]
 """Scripts for chains: in those where much happens, much can follow."""
+SOME = 0.4
+"""Of the points that may follow."""
 EVERY = 20
 """One run of so many is a drawn one while there is still something that can be counted."""
 
@@ -138,7 +142,7 @@ def _left(book: Book, seed: int) -> Iterator[Plan]:
     """
     drawn = _drawn(book, seed)
     alone, two = (shuffled(deaths, seed) for deaths in countable(book).values())
-    ways = until_over(book, alone), again(book), chains(book, two), again(book), until_over(book, two)
+    ways = until_over(book, alone), again(book), chains(book, two, seed), again(book), until_over(book, two)
     for number, plan in enumerate(itertools.chain(*ways), start=1):
         yield plan
         if number % EVERY == 0:
@@ -151,9 +155,12 @@ def again(book: Book) -> Iterator[Plan]:
     yield from [plan for plan in map(read_name, book.failed) if len(plan.shots) > 2 and book.is_left(plan.name)]
 
 
-def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
-    """From each first death of what is left in turn, in the longest script in which that may still come true."""
-    begun = Counter[str]()
+def chains(book: Book, deaths: Sequence[Death], seed: int = 1) -> Iterator[Plan]:
+    """From each first death of what is left in turn, in the longest script in which that may still come true.
+
+    Those that run side by side come to the same points in the same order: they look for different ones.
+    """
+    begun, draw = Counter[str](), random.Random(seed)
     while True:
         left = [death for death in deaths if book.next_plan(death)]
         wanted: dict[str, set[str]] = {}
@@ -165,7 +172,7 @@ def chains(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
         begun[first] += 1
         plans = (plan for death in left for plan in death.plans if plan.shots[0].point == first)
         script = min({plan.script for plan in plans if book.is_left(plan.name)}, key=LONG.index)
-        yield Plan(script, (Shot(first, KILL),), wanted=wanted)
+        yield Plan(script, (Shot(first, KILL),), wanted={one: _some(wanted[one], draw) for one in sorted(wanted)})
 
 
 def until_over(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
@@ -204,6 +211,12 @@ def _others(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]:
     alone = itertools.cycle(shuffled(singles(script, points), seed))
     for three in zip(alone, later(script, points, seed), other_pairs(script, points, seed), strict=False):
         yield from three
+
+
+def _some(points: Iterable[str], draw: random.Random) -> set[str]:
+    """All that are seldom come to, and some of the others."""
+    often = sorted(point for point in points if not is_rare(point))
+    return {*filter(is_rare, points), *draw.sample(often, math.ceil(SOME * len(often)))}
 
 
 def coverage(book: Book) -> str:
