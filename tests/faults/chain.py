@@ -22,8 +22,7 @@ MOST = 30
 AGAIN = 2
 """How often a chain may begin at the same point in a run."""
 RARE = ("cli | ", "._put_back | ", "reconcile.run | ", "step._later | ")
-"""Points that are come to now and then only: who is come to them dies there even if it follows on nothing, as long as
-something may follow on it."""
+"""Points that are come to now and then only. When nothing may follow on the last death, another chain begins there."""
 _ANEW = " (anew)"
 
 Wanted = Mapping[str, Iterable[str]]
@@ -61,7 +60,7 @@ class Chain(Points):
         died = deaths(self._folder)
         if point in self._left(died[-1]):
             return False
-        begins = is_rare(point) and died.count(point) < AGAIN
+        begins = not self._left(died[-1]) and is_rare(point) and died.count(point) < AGAIN
         return True if begins and number < MOST - 1 and self._left(point) else None
 
     def _left(self, first: str) -> set[str]:

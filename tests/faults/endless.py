@@ -36,8 +36,8 @@ CHAINS = 4
 """Chains that begin with the same death in one go; what they leave is tried pair by pair."""
 LONG = ["rescue", "twice", "troubles", "desk", "plain", "found", "missing", "partly", "closed", "frozen"]
 """Scripts for chains: in those where much happens, much can follow."""
-SOME = 0.4
-"""Of the points that may follow."""
+SOME = (0.0, 0.4)
+"""Of the points that often are come to, either of these shares may follow in a run."""
 EVERY = 20
 """One run of so many is a drawn one while there is still something that can be counted."""
 
@@ -161,6 +161,7 @@ def chains(book: Book, deaths: Sequence[Death], seed: int = 1) -> Iterator[Plan]
     Those that run side by side come to the same points in the same order: they look for different ones.
     """
     begun, draw = Counter[str](), random.Random(seed)
+    shares = itertools.cycle(SOME)
     while True:
         left = [death for death in deaths if book.next_plan(death)]
         wanted: dict[str, set[str]] = {}
@@ -172,7 +173,9 @@ def chains(book: Book, deaths: Sequence[Death], seed: int = 1) -> Iterator[Plan]
         begun[first] += 1
         plans = (plan for death in left for plan in death.plans if plan.shots[0].point == first)
         script = min({plan.script for plan in plans if book.is_left(plan.name)}, key=LONG.index)
-        yield Plan(script, (Shot(first, KILL),), wanted={one: _some(wanted[one], draw) for one in sorted(wanted)})
+        share = next(shares)
+        some = {one: _some(wanted[one], share, draw) for one in sorted(wanted)}
+        yield Plan(script, (Shot(first, KILL),), wanted=some)
 
 
 def until_over(book: Book, deaths: Sequence[Death]) -> Iterator[Plan]:
@@ -213,10 +216,10 @@ def _others(script: str, points: Sequence[str], seed: int) -> Iterator[Plan]:
         yield from three
 
 
-def _some(points: Iterable[str], draw: random.Random) -> set[str]:
-    """All that are seldom come to, and some of the others."""
+def _some(points: Iterable[str], share: float, draw: random.Random) -> set[str]:
+    """All that are seldom come to, and a share of the others."""
     often = sorted(point for point in points if not is_rare(point))
-    return {*filter(is_rare, points), *draw.sample(often, math.ceil(SOME * len(often)))}
+    return {*filter(is_rare, points), *draw.sample(often, math.ceil(share * len(often)))}
 
 
 def coverage(book: Book) -> str:
