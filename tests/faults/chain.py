@@ -19,8 +19,6 @@ from tests.faults.points import KILL, Points, die
 
 MOST = 30
 """Deaths in a run."""
-AGAIN = 2
-"""How often a chain may begin at the same point in a run."""
 RARE = ("cli | ", "._put_back | ", "reconcile.run | ", "step._later | ")
 """Points that are come to now and then only. When nothing may follow on the last death, another chain begins there."""
 _ANEW = " (anew)"
@@ -60,8 +58,8 @@ class Chain(Points):
         died = deaths(self._folder)
         if point in self._left(died[-1]):
             return False
-        begins = not self._left(died[-1]) and is_rare(point) and died.count(point) < AGAIN
-        return True if begins and number < MOST - 1 and self._left(point) else None
+        begins = not self._left(died[-1]) and is_rare(point) and number < MOST - 1
+        return True if begins and self._left(point) else None
 
     def _left(self, first: str) -> set[str]:
         return self._wanted.get(first, set()) - {second for one, second in links(self._folder) if one == first}
