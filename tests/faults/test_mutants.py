@@ -17,6 +17,7 @@ TOUCHED = {
     "M04": {"app/pipeline/buy/claim.py"},
     "M05": {
         "app/pipeline/buy/commit.py",
+        "app/pipeline/generation.py",
         "app/pipeline/reconcile.py",
         "migrations/versions/0001_the_first_schema.py",
     },
