@@ -202,8 +202,8 @@ def _refuse_own(
 ) -> None:
     """The order that the person names as the newest may be the very one that is looked for.
 
-    Not one that was called foreign before the send: neither its own time, which is a rough one, nor two mistakes of
-    people make it ours then.
+    Not one that was known before the send and that a person called foreign: its own time, which is a rough one, may
+    fit all the same. (Known before does not suffice: the database's clock may have been put back in between.)
     """
     known = session.scalar(
         sa.select(SupplierOrder).where(

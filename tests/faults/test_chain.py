@@ -12,8 +12,9 @@ from tests.faults import chain
 from tests.faults.book import TRIES, Book
 from tests.faults.chain import MOST, Chain, deaths, links, swept
 from tests.faults.deaths import Plan, of_chain, pairs
-from tests.faults.endless import CHAINS, LONG, again, chains, countable, note
+from tests.faults.endless import countable, note
 from tests.faults.enumeration import SCRIPTS, Outcome
+from tests.faults.hunt import CHAINS, LONG, again, chains
 from tests.faults.points import KILL, Shot
 
 BOOT, BUY, MAIL = "commit app.boot.prepare", "commit app.pipeline.buy.claim", "mail digest"

@@ -143,15 +143,15 @@ class Troubles:
         scene.world.shopify.control(f"shops/{APART}", {"scopes": ["read_products"]})
         scene.world.aliexpress.control("kill_token", {"user_id": self._account["user_id"], "refresh": True})
         scene.market.buy(self.token)
-        yield from scene.until(lambda: self._asked_for("permission"))
+        yield from scene.until(self._lacks_permission)
         scene.world.shopify.control("scopes", {"shop": APART, "scopes": SCOPES})
         yield from scene.until(lambda: self.token.buyer not in " ".join(scene.verdict()))
         scene.world.shopify.control("uninstall", {"shop": APART})
 
-    def _asked_for(self, what: str) -> bool:
-        """Whether anybody is asked for that in the shop with an account of its own."""
+    def _lacks_permission(self) -> bool:
+        """Whether the merchant of the shop with an account of its own was told so."""
         with self._scene.world.container.database.transaction() as session:
-            key = f"{what}:{self._scene.market.shops[APART]}"
+            key = f"permission:{self._scene.market.shops[APART]}"
             return bool(session.scalar(sa.select(Task.id).where(Task.dedupe_key == key)))
 
     def _margin(self) -> Story:
