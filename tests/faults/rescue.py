@@ -190,9 +190,9 @@ class _Round:
         yield from self._placed(self.frozen)
 
     def _told_of(self, number: str) -> Story:
-        """Pushes may be lost while nobody listens: what happens to the order next tells of it again."""
+        """Pushes may be lost while nobody listens: the merchant pays, the seller ships (`People`), and it arrives."""
         scene = self._scene
-        for act in ({"pay": {"order_ids": [number]}}, {"ship": {"order_id": number}}, {}):
+        for act in ({"pay": {"order_ids": [number]}}, {"deliver": {"order_id": number}}, {}):
             deadline = time.monotonic() + (TOLD if act else math.inf)
             yield from scene.until(lambda until=deadline: number in self._orphans() or time.monotonic() > until)
             if number in self._orphans():
