@@ -30,7 +30,7 @@ from app.pipeline import fit, forgotten, late, locks, recall
 from app.pipeline.adopt import belongs, open_attempt, row
 from app.pipeline.follow import coverage
 from app.pipeline.record import task
-from app.pipeline.supplier_read import apply_read
+from app.pipeline.supplier_read import apply_read, wrong_clock
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
 from app.ports.supplier import OrderShipping
@@ -177,7 +177,8 @@ def attach(
     if order.role == "foreign":  # a person's word; only an answer of the supplier's or another word is stronger
         order.track_run_at = None
         return "belongs to no purchase of ours"
-    if len(candidates) == 1:
+    wrong = bool(candidates) and wrong_clock(session)
+    if len(candidates) == 1 and not wrong:
         purchase, attempt = candidates[0]
         give(container, session, order, purchase, attempt, source=source, closed=read.closed)
         session.flush()
@@ -185,6 +186,8 @@ def attach(
         return f"attached to purchase {purchase.id}"
     order.role = "orphan"
     order.track_run_at = None if _is_over(container, session, order, read) else _next_look(container)
+    if candidates and wrong:
+        return "the supplier's times are read wrong, so it is given to nobody"
     if candidates:
         ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
         task(
@@ -196,7 +199,9 @@ def attach(
             "A person must say whose it is.",
         )
         return f"fits several purchases: {ids}"
-    forgotten.unknown_order(session, order, read)
+    if forgotten.unknown_order(container, session, order, read) and order.track_run_at is not None:
+        soon = pick(container.timers.push_retries, max(order.tracks - 1, 0))
+        order.track_run_at = sa.func.clock_timestamp() + soon
     return "belongs to no purchase of ours"
 
 

@@ -7,6 +7,7 @@ is the third sign: something outside knows a send that the database lacks (lifec
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections import Counter
 from collections.abc import Collection
 from datetime import timedelta
@@ -16,10 +17,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from app.domain.purchase_flow import PLACED
+from app.container import Container
+from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.logs import logger
 from app.models import Attempt, Audit, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
-from app.pipeline.record import alert, audit, task
+from app.pipeline.follow import coverage
+from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
+from app.pipeline.supplier_read import window
 from app.ports.supplier import SupplierOrder as OrderRead
 
 log = logger(__name__)
@@ -101,15 +105,23 @@ def journal_knows_more(session: Session, numbers: Collection[str], bought: Colle
     )
 
 
-def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> None:
+def unknown_order(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:
     """A readable order of our account belongs to no send: is it one that the database forgot?
 
     It is if it holds exactly what a purchase is about to order that has not been sent. That account stops. An order
     that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`. One that holds
-    what was bought later on for a buyer who had ordered before it was perhaps bought twice: that is told.
+    what was bought for a buyer who had ordered before it was perhaps bought twice: that is told. Gives whether that
+    cannot be told yet, as an order of such a purchase is missing or was not read.
     """
-    for purchase in _alike(session, order, read, bought=True):
-        _perhaps_twice(session, order, purchase)
+    undecided = False
+    for purchase in _alike(session, order, read, bought_after=window(container)[1]):
+        if order.closed:
+            end_tasks(session, f"stray:{order.id}:{purchase.id}", "closed at the supplier")
+            end_alerts(session, f"stray:{order.id}:{purchase.id}")
+        elif purchase.state in UNCLEAR or (not (later := _sent_later(purchase, read)) and _lacks(session, purchase)):
+            undecided = True
+        else:
+            _perhaps_twice(session, order, purchase, later=later)
     for purchase in _alike(session, order, read):
         if purchase.state in {"READY", "CLAIMED"}:
             freeze(
@@ -132,12 +144,29 @@ def unknown_order(session: Session, order: SupplierOrder, read: OrderRead) -> No
             order_id=purchase.order_id,
             purchase_id=purchase.id,
         )
+    return undecided
 
 
-def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+def _lacks(session: Session, purchase: Purchase) -> bool:
+    """Whether a placed purchase has not all its orders yet, or one that was not read: the order may be its own."""
+    mine = SupplierOrder.purchase_id == purchase.id, SupplierOrder.read_at.is_(None)
+    found, wanted = coverage(session, purchase)
+    return found < wanted or session.scalar(sa.select(SupplierOrder.id).where(*mine).limit(1)) is not None
+
+
+def _sent_later(purchase: Purchase, read: OrderRead) -> bool:
+    return purchase.sent_at is not None and read.created_at is not None and purchase.sent_at > read.created_at + SAME
+
+
+def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase, *, later: bool) -> None:
+    how = (
+        "bought later: was it sent before a backup was restored?"
+        if later
+        else "bought within the hour before it was made: did the supplier make two orders of one call?"
+    )
     text = (
-        f"Supplier order {order.external_id} holds what purchase {purchase.id} bought later: was it sent before a "
-        "backup was restored? Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel."
+        f"Supplier order {order.external_id} holds what purchase {purchase.id} {how} "
+        "Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel."
         f" If it was made for something else, say so: `flask orphan dismiss {order.external_id}`."
     )
     key = f"stray:{order.id}:{purchase.id}"
@@ -154,15 +183,19 @@ def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase) -
     )
 
 
-def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: bool = False) -> list[Purchase]:
+def _alike(
+    session: Session, order: SupplierOrder, read: OrderRead, *, bought_after: timedelta | None = None
+) -> list[Purchase]:
     """Unsent purchases of the account with exactly these items, of shop orders older than this supplier order.
 
-    `bought`: instead those that were placed, and sent after it was made.
+    `bought_after`: instead those that were placed, or may have been, and hold them among others, sent after it was made
+    or so long before.
     """
     if read.created_at is None:
         return []
     sent = sa.exists().where(Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
-    later = sa.and_(Purchase.state.in_(PLACED), Purchase.sent_at > read.created_at + SAME)
+    states = Purchase.state.in_(PLACED | UNCLEAR)
+    bought = sa.and_(states, Purchase.sent_at > read.created_at - (bought_after or timedelta(0)))
     unsent = sa.and_(Purchase.state.in_(("READY", "CLAIMED", "HELD")), ~sent)
     named: Counter[tuple[str, str]] = Counter()
     for child in read.items:
@@ -179,7 +212,7 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: b
         .join(StoreOrder, StoreOrder.id == Purchase.order_id)
         .where(
             Purchase.account_id == order.account_id,
-            later if bought else unsent,
+            unsent if bought_after is None else bought,
             StoreOrder.placed_at <= read.created_at,
             PurchaseItem.quantity > 0,
             holds,
@@ -194,4 +227,5 @@ def _alike(session: Session, order: SupplierOrder, read: OrderRead, *, bought: b
         linked, ordered = wanted.setdefault(purchase.id, (Counter(), Counter()))
         linked[item.product_id, item.sku_id] += item.pieces
         ordered[item.order_product_id or item.product_id, item.sku_id] += item.pieces
-    return [purchases[purchase_id] for purchase_id, items in wanted.items() if named in items]
+    fits = operator.eq if bought_after is None else operator.le  # one order may become several at the supplier
+    return [purchases[number] for number, items in wanted.items() if any(fits(named, one) for one in items)]

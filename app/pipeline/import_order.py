@@ -165,17 +165,18 @@ def _finish(
 
 
 def refresh(
-    container: Container, shop_id: int, external_id: str, read_at: datetime, *, only_changes: bool = False
+    container: Container, shop_id: int, external_id: str, read_at: datetime | None, *, only_changes: bool = False
 ) -> tuple[int | None, str]:
     """Re-read one order and store it: (our order id or None, what happened). Raises the port's errors.
 
-    `read_at`: a moment before this by the database's clock. `only_changes`: an order that is as we know it has nothing
-    derived from it anew. Raises `TryLater` as well while it cannot be told whether what is read is the newest.
+    `read_at`: a moment before this by the database's clock; None: this moment. `only_changes`: an order that is as we
+    know it has nothing derived from it anew. Raises `TryLater` as well while it cannot be told whether what is read is
+    the newest.
     """
     order_id: int | None = None
     for anew in range(ANEW):
         begun = newest.begin(container, shop_id, external_id, order_id)
-        if not anew:
+        if not anew and read_at is not None:
             begun = replace(begun, at=read_at)
         order_id, result = _read(container, shop_id, external_id, begun, only_changes=only_changes)
         if result == newest.OLDER:

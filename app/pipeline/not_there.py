@@ -15,7 +15,6 @@ from app.container import Container
 from app.domain.purchase_flow import PLACED
 from app.errors import Conflict
 from app.models import (
-    Alert,
     Attempt,
     Evidence,
     Purchase,
@@ -30,7 +29,7 @@ from app.pipeline.adopt import open_attempt
 from app.pipeline.buy.outcome import forget_attempt, release
 from app.pipeline.follow import coverage, follow
 from app.pipeline.record import audit, end_alerts, end_tasks, move
-from app.pipeline.supplier_read import CLOCK
+from app.pipeline.supplier_read import wrong_clock
 from app.ports.errors import OutsideError
 from app.ports.money import Money
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -134,7 +133,7 @@ def _refuse_clear(purchase: Purchase, found: int, asked: int) -> None:
 
 
 def _refuse_wrong_clock(session: Session) -> None:
-    if session.scalar(sa.select(Alert.id).where(Alert.dedupe_key == CLOCK, Alert.ended_at.is_(None))):
+    if wrong_clock(session):
         raise Conflict(
             "supplier_clock",
             "We read the supplier's times in a wrong zone, so an order that is there would not be recognised. "

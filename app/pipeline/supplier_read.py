@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app import db
 from app.container import Container
 from app.db import ROW
-from app.models import Attempt, Purchase, PurchaseItem, SupplierOrder, SupplierOrderItem
+from app.models import Alert, Attempt, Purchase, PurchaseItem, SupplierOrder, SupplierOrderItem
 from app.pipeline.follow import follow
 from app.pipeline.record import alert, end_alerts
 from app.ports.supplier import SupplierOrder as OrderRead
@@ -66,9 +66,14 @@ def _check_clock(container: Container, session: Session, order: SupplierOrder, r
     text = (
         f"Supplier order {order.external_id} was made at {instants[0]:%Y-%m-%d %H:%M} UTC as we read it, but sent at "
         f"{sent:%H:%M}: the time zone of the supplier's times is set wrong (ALIEXPRESS_GMT_CREATE_ZONE). Until it is "
-        "right no unclear order can be matched, and “not there” is not accepted."
+        "right no order is given to an unclear purchase by itself, and “not there” is not accepted."
     )
     alert(session, CLOCK, "supplier_clock", text)
+
+
+def wrong_clock(session: Session) -> bool:
+    """Whether the supplier's times are known to be read in a wrong zone: by them no order's owner can be told."""
+    return session.scalar(sa.select(Alert.id).where(Alert.dedupe_key == CLOCK, Alert.ended_at.is_(None))) is not None
 
 
 _SHIPPING = ("none", "part", "shipped", "delivered")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from app.container import Container
 from app.db import ROW
+from app.domain.purchase_flow import UNCLEAR
 from app.domain.reasons import REASONS
 from app.errors import Conflict, NotFound
 from app.models import Alert, Purchase, Task
@@ -64,12 +65,23 @@ def finish(container: Container, task_id: int, *, actor: str) -> None:
 
 
 def end_alert(container: Container, alert_id: int, *, actor: str) -> None:
-    """A person says that the cause of an alert is over; the same cause raises it again."""
+    """A person says that the cause of an alert is over; the same cause raises it again.
+
+    What an unclear purchase raises lasts while that is unclear, as its clocks ring once. Raises `NotFound`, `Conflict`.
+    """
     with container.database.transaction() as session:
         alert = session.get(Alert, alert_id, with_for_update=ROW)
         if alert is None:
             raise NotFound("no_alert", f"There is no alert {alert_id}. `flask alerts` shows them.")
         if alert.ended_at is not None:
             raise Conflict("already", f"Alert {alert_id} has ended already.")
+        if alert.dedupe_key.startswith("unclear:") and alert.purchase_id is not None:
+            unclear = session.get(Purchase, alert.purchase_id)
+            if unclear is not None and unclear.state in UNCLEAR:
+                raise Conflict(
+                    "still_unclear",
+                    f"Purchase {unclear.id} is unclear still: the alert ends by itself when somebody says what became "
+                    f"of it (`flask purchase resolve {unclear.id}`).",
+                )
         alert.ended_at = sa.func.now()
         audit(session, "alert", alert_id, "ended", actor=actor, detail={"kind": alert.kind})

@@ -201,3 +201,24 @@ def test_a_request_that_cannot_be_accepted_is_not_sent(
     act(world, asked, "request_fulfillment")
     world.settle(until=lambda: world.states() == [state] and world.reasons() == [reason], seconds=20)
     assert world.calls_of_create() == 0
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+def test_a_shop_that_was_asked_long_before_the_rest_is_asked_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch, slowly: bool
+) -> None:
+    """The shop cancels while the supplier answers, and nobody reads the event. If that took long, we ask again."""
+    held_and_ready(world)
+    due(world)
+    (mine,) = claim(world.container, 1)
+    boottime, passed = world.container.clock.boottime, [0.0]
+    monkeypatch.setattr(world.container.clock, "boottime", lambda: boottime() + passed[0])
+
+    def cancelled_meanwhile(product: Any) -> Any:
+        passed[0] = world.container.timers.claim_lease.total_seconds() / 3 if slowly else 0.0
+        world.shopify.control(f"orders/{mine.order_ref}/cancel", {})
+        return product
+
+    tells(monkeypatch, "product", cancelled_meanwhile)
+    step.run(world.container, mine)
+    assert (world.states(), world.calls_of_create()) == ((["CANCELLED"], 0) if slowly else (["PLACED_UNPAID"], 1))

@@ -13,7 +13,7 @@ from app.pipeline import adopt, evidence, fit, locks, not_there, supplier_read
 from app.pipeline.track import ASSUMED_WINDOW
 from app.ports.supplier import OrderPayment, OrderShipping
 from app.ports.supplier import SupplierOrder as OrderRead
-from app.services import orphans, paylist, purchases
+from app.services import orphans, paylist, purchases, shops, todo
 from app.shop_access import with_account
 from tests.flow.world import BOTTLE, SOCKS, World
 
@@ -353,3 +353,23 @@ def test_an_order_is_recognised_by_either_name_of_its_product(world: World, told
         assert [purchase.id for purchase, _ in looked] == [1]
         strange = replace(read, items=tuple(replace(item, product_id="1") for item in read.items))
         assert fit.fitting(world.container, session, 1, strange) == []
+
+
+@pytest.mark.parametrize("autopay", [False, True])
+def test_a_second_order_of_one_call_that_the_answer_does_not_name_is_told(world: World, autopay: bool) -> None:
+    """It is given to nobody, and staff hear of it as soon as the order that was named has been read."""
+    two_lines(world, {"kind": "twice"})
+    user = {"user_id": world.account["user_id"], "autopay": True, "tokens": False}
+    world.aliexpress.control("accounts", user)
+    shops.set_policy(world.container, 1, {"autopay": autopay}, actor="test")
+    placed = "PLACED_PAID" if autopay else "PLACED_UNPAID"
+    world.settle(until=lambda: world.states() == [placed] and bool(todo.alerts(world.container)), seconds=20)
+    assert len(world.created()) == 2
+    (told,) = todo.alerts(world.container)
+    assert (told["kind"], told["purchase_id"]) == ("duplicate", 1)
+    assert world.created()[1]["order_id"] in told["text"]
+    assert world.tasks() == ["stray_order"]
+    paid = "paid" if autopay else "unpaid"
+    assert sorted(attached(world)) == [("bought", paid), ("orphan", paid)]
+    orphans.dismiss(world.container, world.created()[1]["order_id"], by="staff:ann")
+    assert (todo.alerts(world.container), world.tasks()) == ([], [])

@@ -19,7 +19,7 @@ from app.services import purchases, todo
 from app.shop_access import with_account
 from tests.flow.test_order_changes import order, shop
 from tests.flow.test_unclear import fault
-from tests.flow.world import World
+from tests.flow.world import BOTTLE, World
 
 
 def cancel(world: World, *, yes: bool) -> None:
@@ -190,3 +190,20 @@ def test_an_alert_that_a_person_ended_is_raised_again(world: World) -> None:
     with world.container.database.transaction() as session:
         raise_it(session)
     assert [one["kind"] for one in todo.alerts(world.container)] == ["config"]
+
+
+def test_what_is_unclear_is_not_ended_by_a_word(world: World) -> None:
+    """Its clocks ring once: whoever ends the alert would be the last to hear of it."""
+    shop = world.woocommerce_shop("socks")
+    bottle = world.woocommerce_product("socks", "BOTTLE")
+    world.link(shop, bottle, BOTTLE)
+    world.aliexpress.control("faults", [{"op": "order.create", "kind": "drop_before"}])
+    world.woocommerce_order("socks", [{"product_id": int(bottle), "quantity": 1}])
+    world.settle(until=lambda: world.states() in (["UNKNOWN"], ["HUMAN"]), seconds=20)
+    world.settle(until=lambda: bool(todo.alerts(world.container)), seconds=30)
+    (open_one,) = [one for one in todo.alerts(world.container) if one["purchase_id"]]
+    with pytest.raises(Conflict, match="flask purchase resolve 1"):
+        todo.end_alert(world.container, open_one["id"], actor="staff:ann")
+    with world.container.database.transaction() as session:
+        session.execute(sa.update(Purchase).values(state="PLACED_PAID"))
+    todo.end_alert(world.container, open_one["id"], actor="staff:ann")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Alert, Audit, PlacementFreeze, Task
+from app.models import Alert, Audit, PlacementFreeze, Purchase, SupplierOrder, Task
 from app.pipeline import forgotten
 from tests.pipeline.stage import ONE, TWO, Items, Stage
 
@@ -74,7 +74,7 @@ def test_five_numbers_are_named_all(stage: Stage) -> None:
 def unknown(stage: Stage, items: Items = ONE, **more: Any) -> Any:
     """An order of nobody's turned up."""
     order = stage.supplier_order("81")
-    forgotten.unknown_order(stage.session, order, stage.read("81", items, **more))
+    forgotten.unknown_order(stage.container, stage.session, order, stage.read("81", items, **more))
     return order
 
 
@@ -179,3 +179,50 @@ def test_one_that_holds_what_was_bought_later_was_perhaps_bought_twice(
     if told:
         alert = stage.session.scalars(sa.select(Alert)).one()
         assert (alert.kind, alert.purchase_id) == ("duplicate", mine.id)
+
+
+def bought(stage: Stage, items: Items = ONE, **more: Any) -> Purchase:
+    """What the supplier's answer named an order for, which was read and holds everything."""
+    mine = stage.purchase("PLACED_PAID", items, outcome="PLACED", **more)
+    stage.supplier_order("80", mine, items)
+    return mine
+
+
+@pytest.mark.parametrize(
+    ("minutes", "items", "told"),
+    [
+        (0, ONE, True),
+        (59, ONE, True),
+        (61, ONE, False),
+        (5, (("P2", "S2", 1),), True),
+        (5, (("P1", "S1", 3),), False),
+        (5, (*TWO, ("P3", "S3", 1)), False),
+    ],
+)
+def test_a_second_order_of_what_was_bought_within_the_hour_is_told(
+    stage: Stage, minutes: int, items: Items, told: bool
+) -> None:
+    """The supplier made two orders of one call and named one; or somebody ordered by hand."""
+    mine = bought(stage, TWO, sent_at=stage.now - timedelta(minutes=minutes))
+    order = unknown(stage, items, created_at=stage.now)
+    keys = [f"stray:{order.id}:{mine.id}"] if told else []
+    assert (stage.tasks(), stage.alerts(), freezes(stage)) == (keys, keys, [])
+    if told:
+        assert "two orders of one call" in stage.session.scalars(sa.select(Alert.text)).one()
+        order.closed = True
+        read = stage.read("81", items, created_at=stage.now, closed=True)
+        forgotten.unknown_order(stage.container, stage.session, order, read)
+        assert (stage.tasks(), stage.alerts()) == ([], [])
+
+
+@pytest.mark.parametrize("lacks", ["a piece", "a read"])
+def test_a_purchase_that_may_lack_it_is_not_said_to_have_two(stage: Stage, lacks: str) -> None:
+    bought(stage)
+    first = stage.session.scalars(sa.select(SupplierOrder)).one()
+    if lacks == "a piece":
+        stage.stored(first)[0].quantity = 1
+    else:
+        first.read_at = None
+    stage.session.flush()
+    unknown(stage, (("P1", "S1", 1),))
+    assert (stage.tasks(), stage.alerts()) == ([], [])

@@ -50,6 +50,7 @@ def plan(stage: Stage, purchase: Purchase, *, autopay: bool = False, **more: Any
         "limit": Money(1800, "USD"),
         "quoted_at": stage.container.clock.now(),
         "quoted_boottime": stage.container.clock.boottime(),
+        "shop_boottime": stage.container.clock.boottime(),
         "version": purchase.version,
         "source_version": order.source_version,
         "address_sealed": order.address_sealed,
@@ -120,6 +121,13 @@ def test_a_lease_that_is_over_stops_it(stage: Stage) -> None:
     mine = claimed(stage, lease_until=stage.now - timedelta(seconds=1))
     claimed(stage)
     assert passed(stage, mine) == ("READY", "")
+
+
+@pytest.mark.parametrize(("age", "stops"), [(121, True), (110, False)])
+def test_what_the_shop_told_more_than_a_lease_ago_is_asked_again(stage: Stage, age: int, stops: bool) -> None:
+    mine = claimed(stage)
+    found = passed(stage, mine, plan(stage, mine, shop_boottime=stage.container.clock.boottime() - age))
+    assert (found == ("READY", "")) is stops
 
 
 @pytest.mark.parametrize(("autopay", "age", "stops"), [(True, 61, True), (True, 50, False), (False, 61, False)])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog import get_logger
 from structlog.testing import capture_logs
 
 from app import boot
@@ -60,6 +61,7 @@ def test_a_full_disk_is_told_and_leaves_no_drafts(stage: Stage, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(boot, "log", get_logger())  # one that is in use already cannot be listened to
     with stage.outside(), capture_logs() as told:
         boot.advance(stage.container)
     assert [line["event"] for line in told] == ["state_not_remembered"]

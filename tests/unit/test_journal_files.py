@@ -14,7 +14,6 @@ from app.journal import Journal
 from app.journal_numbers import DONE, LIVE
 from tests.unit.test_journal import entry, recorded
 
-NOW = datetime.now(UTC)
 ABROAD = "other-1-1"
 """A file of a process of another host."""
 
@@ -54,17 +53,18 @@ def test_a_file_that_another_process_made_in_the_same_moment_is_left_to_it(
 
 
 def test_a_file_of_another_host_is_put_aside_after_a_week(journal: Journal, folder: Path) -> None:
-    week = journals.RESTS
     abroad = dead(folder, ABROAD)
-    journal.tidy(recorded(1), NOW + week - timedelta(minutes=1))
+    week = datetime.fromtimestamp(abroad.stat().st_mtime, UTC) + journals.RESTS
+    journal.tidy(recorded(1), week - timedelta(minutes=1))
     assert abroad.exists()
-    journal.tidy(recorded(1), NOW + week + timedelta(minutes=1))
+    journal.tidy(recorded(1), week + timedelta(minutes=1))
     assert (abroad.exists(), abroad.with_suffix(DONE).exists()) == (False, True)
 
 
 def test_a_file_that_is_gone_by_the_time_it_is_looked_at_was_not_written_lately(folder: Path) -> None:
-    assert journals._lately(dead(folder, ABROAD), NOW, timedelta(days=1))
-    assert not journals._lately(folder / f"gone{LIVE}", NOW, timedelta(days=1))
+    now, day = datetime.now(UTC), timedelta(days=1)
+    assert journals._lately(dead(folder, ABROAD), now, day)
+    assert not journals._lately(folder / f"gone{LIVE}", now, day)
 
 
 def test_a_process_of_another_user_lives(monkeypatch: pytest.MonkeyPatch) -> None:

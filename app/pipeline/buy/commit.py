@@ -75,8 +75,9 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
     )
     if not lease_live:
         raise _Stop("READY", "")
-    quote_age = timedelta(seconds=container.clock.boottime() - plan.quoted_boottime)
-    if plan.order.autopay and quote_age > container.timers.quote_age_most:
+    now = container.clock.boottime()
+    quote_age, shop_age = (timedelta(seconds=now - at) for at in (plan.quoted_boottime, plan.shop_boottime))
+    if shop_age > container.timers.claim_lease or (plan.order.autopay and quote_age > container.timers.quote_age_most):
         raise _Stop("READY", "")
     breaker.check(session, container, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
     items = _check_lines(session, purchase, order, plan)

@@ -11,7 +11,7 @@ KINDS = frozenset(
     {
         "latency", "slow", "drop_before", "drop_after", "cut", "status", "outage", "html", "empty", "body",
         "error", "gateway", "call_limit", "success_without_ids", "partial_ids", "ids_with_error",
-        "autopay_fail", "price_change", "split",
+        "autopay_fail", "price_change", "split", "twice",
     }
 )  # fmt: skip
 

@@ -98,6 +98,10 @@ def _answer(
     _check_lines(lines)
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:16]
     ids = _execute(world, account, out_order_id, address, lines, digest, rule)
+    if rule and rule.kind == "twice":  # the answer names the first ones only
+        again = _execute(world, account, out_order_id, address, lines, digest, rule)
+        if wants_pay:
+            _pay(world, account, again, address["country"], rule)
     return _success(ids, _pay(world, account, ids, address["country"], rule) if wants_pay or _fails(rule) else "")
 
 

@@ -1,0 +1,25 @@
+"""While the supplier's times are known to be read in a wrong zone, nobody's order is told by them."""
+
+from __future__ import annotations
+
+from app.pipeline import adopt, evidence, supplier_read
+from app.pipeline.record import alert, end_alerts
+from tests.pipeline.stage import ONE, Stage
+
+
+def test_an_order_is_given_to_nobody_by_its_time_until_the_zone_is_right(stage: Stage) -> None:
+    mine = stage.purchase("UNKNOWN", outcome="UNKNOWN")
+    attempt = adopt.open_attempt(stage.session, mine)
+    assert attempt is not None
+    order = stage.supplier_order("81", None, ONE)
+
+    def attach() -> str:
+        read = stage.read("81")
+        return evidence.attach(stage.container, stage.session, order, read, [(mine, attempt)], source="push")
+
+    alert(stage.session, supplier_read.CLOCK, "supplier_clock", "?")
+    assert attach() == "the supplier's times are read wrong, so it is given to nobody"
+    assert (order.role, order.purchase_id, mine.state, stage.tasks()) == ("orphan", None, "UNKNOWN", [])
+    assert order.track_run_at is not None, "it is looked at again"
+    end_alerts(stage.session, supplier_read.CLOCK)
+    assert attach() == f"attached to purchase {mine.id}"
