@@ -1,4 +1,4 @@
-"""Eight orders of which each goes wrong in a way of its own, and what people do about it."""
+"""Nine orders of which each goes wrong in a way of its own, and what people do about it."""
 
 from __future__ import annotations
 
@@ -53,9 +53,11 @@ class Troubles:
         self.cancelled = Order(SHOPIFY, "Changed Mind", ((SNEAKERS, 1),), kept=False, domain=DOMAIN)
         self.token = Order(SHOPIFY, "Dead Token", ((BLUE_BOTTLE, 1),), domain=APART)
         self.margin = Order(WOOCOMMERCE, "Thin Margin", ((BLACK_LAMP, 1),))
+        self.later = Order(WOOCOMMERCE, "Thin Again", ((BLACK_LAMP, 1),))
         self.unheard = Order(SHOPIFY, "No Webhook", ((SOCKS, 1),), domain=DOMAIN)
         self.orders = [
-            self.several, self.refused, self.expired, self.refunded, self.cancelled, self.token, self.margin, self.unheard,
+            self.several, self.refused, self.expired, self.refunded, self.cancelled, self.token, self.margin, self.later,
+            self.unheard,
         ]  # fmt: skip
 
     def furnish(self) -> None:
@@ -155,8 +157,11 @@ class Troubles:
             return bool(session.scalar(sa.select(Task.id).where(Task.dedupe_key == key)))
 
     def _margin(self) -> Story:
-        self._scene.market.buy(self.margin)
-        yield
+        """Two are held until the merchant approves: one at once, one after something unclear was looked into."""
+        scene = self._scene
+        scene.market.buy(self.margin)
+        yield from scene.until(lambda: scene.stands(self.several, "PLACED_PAID", "PART_SHIPPED", "SHIPPED"))
+        scene.market.buy(self.later)
 
     def _unheard(self) -> Story:
         """Its webhook never comes; the shop is asked what changed."""
