@@ -31,6 +31,7 @@ PHYSICAL = frozenset(
         "token_lease",
         "token_life_least",
         "quote_age_most",
+        "shop_age_most",
         "drain_idle",
         "audit_seal",
         "audit_alert",
@@ -111,6 +112,7 @@ class Timers:
     token_lease: timedelta = timedelta(seconds=90)
     token_life_least: timedelta = timedelta(minutes=10)
     quote_age_most: timedelta = timedelta(seconds=60)
+    shop_age_most: timedelta = timedelta(minutes=2)
     drain_idle: timedelta = timedelta(seconds=2)
     sweep: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(minutes=5)

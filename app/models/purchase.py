@@ -82,6 +82,7 @@ class Purchase(Base):
             "ix_purchase_payable", "state", "id", postgresql_where=sa.text("state IN ('PLACED_UNPAID', 'PAY_BLOCKED')")
         ),
         sa.Index("ix_purchase_account", "account_id", "sent_at"),
+        sa.Index("ix_purchase_unsent", "account_id", postgresql_where=sa.text("state IN ('READY', 'CLAIMED', 'HELD')")),
         sa.Index("ix_purchase_held", "shop_id", "reason", postgresql_where=sa.text("state = 'HELD'")),
     )
 

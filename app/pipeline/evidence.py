@@ -29,7 +29,7 @@ from app.models import (
 from app.pipeline import fit, forgotten, late, locks, recall
 from app.pipeline.adopt import belongs, open_attempt, row
 from app.pipeline.follow import coverage
-from app.pipeline.record import task
+from app.pipeline.record import end_alerts, end_tasks, task
 from app.pipeline.supplier_read import apply_read, wrong_clock
 from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.inbound import Hint
@@ -177,7 +177,7 @@ def attach(
     if order.role == "foreign":  # a person's word; only an answer of the supplier's or another word is stronger
         order.track_run_at = None
         return "belongs to no purchase of ours"
-    wrong = bool(candidates) and wrong_clock(session)
+    wrong = wrong_clock(session)
     if len(candidates) == 1 and not wrong:
         purchase, attempt = candidates[0]
         give(container, session, order, purchase, attempt, source=source, closed=read.closed)
@@ -186,21 +186,23 @@ def attach(
         return f"attached to purchase {purchase.id}"
     order.role = "orphan"
     order.track_run_at = None if _is_over(container, session, order, read) else _next_look(container)
-    if candidates and wrong:
-        return "the supplier's times are read wrong, so it is given to nobody"
+    if order.closed:
+        end_tasks(session, f"stray:{order.id}", "closed at the supplier")
+        end_alerts(session, f"stray:{order.id}")
     if candidates:
         ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
+        fits = f"fits several purchases: {ids}" if not wrong else f"may be of {ids}: times are read in a wrong zone"
         task(
             session,
             f"orphan:{order.id}",
             "several_purchases_fit",
             turn="us",
-            text=f"Supplier order {order.external_id} fits several unclear purchases ({ids}). "
-            "A person must say whose it is.",
+            text=f"Supplier order {order.external_id} {fits}. A person must say whose it is: "
+            f"`flask purchase resolve ID --found {order.external_id}`.",
         )
-        return f"fits several purchases: {ids}"
-    if forgotten.unknown_order(container, session, order, read) and order.track_run_at is not None:
-        soon = pick(container.timers.push_retries, max(order.tracks - 1, 0))
+        return fits
+    if forgotten.unknown_order(container, session, order, read, timely=not wrong) and order.track_run_at is not None:
+        soon = min(pick(container.timers.push_retries, order.tracks - 1), container.timers.track_poll)
         order.track_run_at = sa.func.clock_timestamp() + soon
     return "belongs to no purchase of ours"
 

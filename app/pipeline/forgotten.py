@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,9 +20,17 @@ from sqlalchemy.orm import Session, aliased
 from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.logs import logger
-from app.models import Attempt, Audit, PlacementFreeze, Purchase, PurchaseItem, StoreOrder, SupplierOrder
-from app.pipeline.follow import coverage
-from app.pipeline.record import alert, audit, end_alerts, end_tasks, task
+from app.models import (
+    Attempt,
+    Audit,
+    PlacementFreeze,
+    Purchase,
+    PurchaseItem,
+    StoreOrder,
+    SupplierOrder,
+    SupplierOrderItem,
+)
+from app.pipeline.record import alert, audit, task
 from app.pipeline.supplier_read import window
 from app.ports.supplier import SupplierOrder as OrderRead
 
@@ -30,8 +38,6 @@ log = logger(__name__)
 NAMED = 5
 OWN = ("boot", "journal", "evidence")
 """Who freezes without a person."""
-SAME = timedelta(seconds=2)
-"""The supplier tells whole seconds, by a clock of its own: an order made then may be this very send's."""
 
 
 def freeze(
@@ -105,24 +111,19 @@ def journal_knows_more(session: Session, numbers: Collection[str], bought: Colle
     )
 
 
-def unknown_order(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:
+def unknown_order(
+    container: Container, session: Session, order: SupplierOrder, read: OrderRead, *, timely: bool = True
+) -> bool:
     """A readable order of our account belongs to no send: is it one that the database forgot?
 
     It is if it holds exactly what a purchase is about to order that has not been sent. That account stops. An order
-    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`. One that holds
-    what was bought for a buyer who had ordered before it was perhaps bought twice: that is told. Gives whether that
-    cannot be told yet, as an order of such a purchase is missing or was not read.
+    that only resembles a held purchase was perhaps made by hand: it is asked about, see `flask orphan`. Else one that
+    holds what was bought for a buyer who had ordered before it was perhaps bought twice: that is told.
+
+    `timely`: the supplier's times are read right. Gives whether it cannot be told yet whose it is.
     """
-    undecided = False
-    for purchase in _alike(session, order, read, bought_after=window(container)[1]):
-        if order.closed:
-            end_tasks(session, f"stray:{order.id}:{purchase.id}", "closed at the supplier")
-            end_alerts(session, f"stray:{order.id}:{purchase.id}")
-        elif purchase.state in UNCLEAR or (not (later := _sent_later(purchase, read)) and _lacks(session, purchase)):
-            undecided = True
-        else:
-            _perhaps_twice(session, order, purchase, later=later)
-    for purchase in _alike(session, order, read):
+    unsent = _alike(session, order, read)
+    for purchase in unsent:
         if purchase.state in {"READY", "CLAIMED"}:
             freeze(
                 session,
@@ -131,55 +132,89 @@ def unknown_order(container: Container, session: Session, order: SupplierOrder, 
                 by="evidence",
                 account_id=order.account_id,
             )
-        task(
-            session,
-            f"stray:{order.id}:{purchase.id}",
-            "stray_order",
-            turn="us",
-            text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it is the one "
-            f"for that (sent before a backup was restored, or made by hand), say so: `flask purchase resolve "
-            f"{purchase.id} --found {order.external_id}`; if it was made for something else: `flask orphan dismiss "
-            f"{order.external_id}`. Until then that waits.",
-            shop_id=purchase.shop_id,
-            order_id=purchase.order_id,
-            purchase_id=purchase.id,
-        )
-    return undecided
+        if not read.closed:
+            _ask_whose(session, order, purchase)
+    if unsent or read.closed:
+        return False
+    return not timely or _undecided_or_told(container, session, order, read)
 
 
-def _lacks(session: Session, purchase: Purchase) -> bool:
-    """Whether a placed purchase has not all its orders yet, or one that was not read: the order may be its own."""
-    mine = SupplierOrder.purchase_id == purchase.id, SupplierOrder.read_at.is_(None)
-    found, wanted = coverage(session, purchase)
-    return found < wanted or session.scalar(sa.select(SupplierOrder.id).where(*mine).limit(1)) is not None
+def _ask_whose(session: Session, order: SupplierOrder, purchase: Purchase) -> None:
+    task(
+        session,
+        f"stray:{order.id}:{purchase.id}",
+        "stray_order",
+        turn="us",
+        text=f"Supplier order {order.external_id} holds what purchase {purchase.id} is to order. If it is the one "
+        f"for that (sent before a backup was restored, or made by hand), say so: `flask purchase resolve "
+        f"{purchase.id} --found {order.external_id}`; if it was made for something else: `flask orphan dismiss "
+        f"{order.external_id}`. Until then that waits.",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
 
 
-def _sent_later(purchase: Purchase, read: OrderRead) -> bool:
-    return purchase.sent_at is not None and read.created_at is not None and purchase.sent_at > read.created_at + SAME
+def _undecided_or_told(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:
+    """Tell of an order that was perhaps bought twice. True: not yet, one that it may belong to is not known whole."""
+    before, after = window(container)
+    alike = _alike(session, order, read, bought_after=after)
+    later = {purchase.id for purchase in alike if _sent_later(purchase, read, before)}
+    if any(purchase.state in UNCLEAR for purchase in alike):
+        return True
+    if _lacking(session, [purchase.id for purchase in alike if purchase.id not in later]):
+        return True
+    if alike:
+        _perhaps_twice(session, order, alike, later=later)
+    return False
 
 
-def _perhaps_twice(session: Session, order: SupplierOrder, purchase: Purchase, *, later: bool) -> None:
+def _sent_later(purchase: Purchase, read: OrderRead, before: timedelta) -> bool:
+    """Whether it was sent so long after the order was made that this is certainly not its own."""
+    times = read.created_at_alternatives or ((read.created_at,) if read.created_at else ())
+    return purchase.sent_at is not None and all(purchase.sent_at > at + before for at in times)
+
+
+def _lacking(session: Session, purchase_ids: Collection[int]) -> bool:
+    """Whether one of these has not all its orders yet, or one that was not read."""
+    unread = SupplierOrder.purchase_id == Purchase.id, SupplierOrder.read_at.is_(None)
+    mine = PurchaseItem.purchase_id == Purchase.id
+    found = (
+        sa.select(sa.func.coalesce(sa.func.sum(SupplierOrderItem.quantity), 0))
+        .where(SupplierOrderItem.purchase_item_id == PurchaseItem.id, SupplierOrderItem.given_up.is_(False))
+        .correlate(PurchaseItem)
+        .scalar_subquery()
+    )
+    short = sa.exists().where(mine, found < PurchaseItem.quantity * PurchaseItem.units)
+    lacks = sa.or_(sa.exists().where(*unread), short)
+    return session.scalar(sa.select(Purchase.id).where(Purchase.id.in_(purchase_ids), lacks).limit(1)) is not None
+
+
+def _perhaps_twice(session: Session, order: SupplierOrder, alike: Sequence[Purchase], *, later: set[int]) -> None:
+    """One alert and one task, however many buyers bought the same."""
+    last = alike[-1]
     how = (
         "bought later: was it sent before a backup was restored?"
-        if later
+        if last.id in later
         else "bought within the hour before it was made: did the supplier make two orders of one call?"
     )
+    others = f" (or what {len(alike) - 1} other purchases bought)" if len(alike) > 1 else ""
     text = (
-        f"Supplier order {order.external_id} holds what purchase {purchase.id} {how} "
-        "Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel."
-        f" If it was made for something else, say so: `flask orphan dismiss {order.external_id}`."
+        f"Supplier order {order.external_id} holds what purchase {last.id}{others} {how} "
+        "Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel. "
+        f"If it was made for something else, or you keep it, say so: `flask orphan dismiss {order.external_id}`."
     )
-    key = f"stray:{order.id}:{purchase.id}"
-    alert(session, key, "duplicate", text, shop_id=purchase.shop_id, purchase_id=purchase.id)
+    key = f"stray:{order.id}:twice"
+    alert(session, key, "duplicate", text, shop_id=last.shop_id, purchase_id=last.id)
     task(
         session,
         key,
         "stray_order",
         turn="us",
         text=text,
-        shop_id=purchase.shop_id,
-        order_id=purchase.order_id,
-        purchase_id=purchase.id,
+        shop_id=last.shop_id,
+        order_id=last.order_id,
+        purchase_id=last.id,
     )
 
 
@@ -195,7 +230,7 @@ def _alike(
         return []
     sent = sa.exists().where(Attempt.purchase_id == Purchase.id, Attempt.outcome.not_in(("NOT_SENT", "NOT_EXECUTED")))
     states = Purchase.state.in_(PLACED | UNCLEAR)
-    bought = sa.and_(states, Purchase.sent_at > read.created_at - (bought_after or timedelta(0)))
+    bought = sa.and_(states, Purchase.sent_at >= read.created_at - (bought_after or timedelta(0)))
     unsent = sa.and_(Purchase.state.in_(("READY", "CLAIMED", "HELD")), ~sent)
     named: Counter[tuple[str, str]] = Counter()
     for child in read.items:

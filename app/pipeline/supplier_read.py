@@ -66,7 +66,8 @@ def _check_clock(container: Container, session: Session, order: SupplierOrder, r
     text = (
         f"Supplier order {order.external_id} was made at {instants[0]:%Y-%m-%d %H:%M} UTC as we read it, but sent at "
         f"{sent:%H:%M}: the time zone of the supplier's times is set wrong (ALIEXPRESS_GMT_CREATE_ZONE). Until it is "
-        "right no order is given to an unclear purchase by itself, and “not there” is not accepted."
+        "right no order is given to an unclear purchase by itself, and “not there” is not accepted. It ends at the "
+        "next order whose time fits; if the zone is right, end it yourself (`flask alerts --end`)."
     )
     alert(session, CLOCK, "supplier_clock", text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.db import ROW
@@ -53,15 +54,29 @@ _WAITS = tuple(code for code, reason in REASONS.items() if reason.turn not in {"
 
 
 def finish(container: Container, task_id: int, *, actor: str) -> None:
-    """A person says that a task is done."""
+    """A person says that a task is done. Raises `NotFound`, `Conflict`."""
     with container.database.transaction() as session:
         task = session.get(Task, task_id, with_for_update=ROW)
         if task is None:
             raise NotFound("no_task", f"There is no task {task_id}.")
         if task.done_at is not None:
             raise Conflict("already", f"Task {task_id} was done already, by {task.done_by}.")
+        _refuse_unclear(session, task, "the task")
         task.done_at, task.done_by = sa.func.now(), actor
         audit(session, "task", task_id, "done", actor=actor)
+
+
+def _refuse_unclear(session: Session, asked: Alert | Task, what: str) -> None:
+    """What an unclear purchase asks is asked once: a word does not end it before the purchase is settled."""
+    if not asked.dedupe_key.startswith("unclear:") or asked.purchase_id is None:
+        return
+    unclear = session.get(Purchase, asked.purchase_id)
+    if unclear is not None and unclear.state in UNCLEAR:
+        raise Conflict(
+            "still_unclear",
+            f"Purchase {unclear.id} is unclear still: {what} ends by itself when somebody says what became of it "
+            f"(`flask purchase resolve {unclear.id}`).",
+        )
 
 
 def end_alert(container: Container, alert_id: int, *, actor: str) -> None:
@@ -75,13 +90,6 @@ def end_alert(container: Container, alert_id: int, *, actor: str) -> None:
             raise NotFound("no_alert", f"There is no alert {alert_id}. `flask alerts` shows them.")
         if alert.ended_at is not None:
             raise Conflict("already", f"Alert {alert_id} has ended already.")
-        if alert.dedupe_key.startswith("unclear:") and alert.purchase_id is not None:
-            unclear = session.get(Purchase, alert.purchase_id)
-            if unclear is not None and unclear.state in UNCLEAR:
-                raise Conflict(
-                    "still_unclear",
-                    f"Purchase {unclear.id} is unclear still: the alert ends by itself when somebody says what became "
-                    f"of it (`flask purchase resolve {unclear.id}`).",
-                )
+        _refuse_unclear(session, alert, "the alert")
         alert.ended_at = sa.func.now()
         audit(session, "alert", alert_id, "ended", actor=actor, detail={"kind": alert.kind})

@@ -215,7 +215,7 @@ def test_a_shop_that_was_asked_long_before_the_rest_is_asked_once_more(
     monkeypatch.setattr(world.container.clock, "boottime", lambda: boottime() + passed[0])
 
     def cancelled_meanwhile(product: Any) -> Any:
-        passed[0] = world.container.timers.claim_lease.total_seconds() / 3 if slowly else 0.0
+        passed[0] = world.container.timers.shop_age_most.total_seconds() / 3 if slowly else 0.0
         world.shopify.control(f"orders/{mine.order_ref}/cancel", {})
         return product
 

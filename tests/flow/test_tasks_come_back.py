@@ -204,6 +204,10 @@ def test_what_is_unclear_is_not_ended_by_a_word(world: World) -> None:
     (open_one,) = [one for one in todo.alerts(world.container) if one["purchase_id"]]
     with pytest.raises(Conflict, match="flask purchase resolve 1"):
         todo.end_alert(world.container, open_one["id"], actor="staff:ann")
+    world.settle(until=lambda: bool(todo.tasks(world.container)), seconds=60)
+    (asked,) = todo.tasks(world.container)
+    with pytest.raises(Conflict, match="flask purchase resolve 1"):
+        todo.finish(world.container, asked["id"], actor="staff:ann")
     with world.container.database.transaction() as session:
         session.execute(sa.update(Purchase).values(state="PLACED_PAID"))
     todo.end_alert(world.container, open_one["id"], actor="staff:ann")

@@ -18,8 +18,10 @@ def test_an_order_is_given_to_nobody_by_its_time_until_the_zone_is_right(stage: 
         return evidence.attach(stage.container, stage.session, order, read, [(mine, attempt)], source="push")
 
     alert(stage.session, supplier_read.CLOCK, "supplier_clock", "?")
-    assert attach() == "the supplier's times are read wrong, so it is given to nobody"
-    assert (order.role, order.purchase_id, mine.state, stage.tasks()) == ("orphan", None, "UNKNOWN", [])
+    assert attach() == f"may be of {mine.id}: times are read in a wrong zone"
+    assert (order.role, order.purchase_id, mine.state) == ("orphan", None, "UNKNOWN")
+    assert stage.tasks() == [f"orphan:{order.id}"]
     assert order.track_run_at is not None, "it is looked at again"
     end_alerts(stage.session, supplier_read.CLOCK)
     assert attach() == f"attached to purchase {mine.id}"
+    assert stage.tasks() == []

@@ -77,8 +77,10 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
         raise _Stop("READY", "")
     now = container.clock.boottime()
     quote_age, shop_age = (timedelta(seconds=now - at) for at in (plan.quoted_boottime, plan.shop_boottime))
-    if shop_age > container.timers.claim_lease or (plan.order.autopay and quote_age > container.timers.quote_age_most):
+    if plan.order.autopay and quote_age > container.timers.quote_age_most:
         raise _Stop("READY", "")
+    if shop_age > container.timers.shop_age_most:
+        raise _Stop("READY", "storefront_down", wait=5.0)
     breaker.check(session, container, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
     items = _check_lines(session, purchase, order, plan)
     _no_stray_order(session, purchase, items)

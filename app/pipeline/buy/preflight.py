@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Self, TypeVar
@@ -84,11 +84,10 @@ class _Facts:
 
 def check(container: Container, claimed: Claimed) -> Plan:
     """The plan of what to send. Raises `Held`, `LostClaim`, or an `OutsideError` to try again later."""
-    shop_asked = container.clock.boottime()
+    lease, shop_asked = _Lease(container, claimed), container.clock.boottime()
     import_order.refresh(container, claimed.shop_id, claimed.order_ref, claimed.claimed_at, only_changes=True)
     facts = _load(container, claimed)
     purchase = facts.purchase
-    lease = _Lease(container, claimed)
     if facts.stopped_by:
         raise Held(facts.stopped_by, hold=facts.order.hold)
     if purchase.account_id is None:
@@ -98,6 +97,8 @@ def check(container: Container, claimed: Claimed) -> Plan:
     asked_at, boottime = container.clock.now(), container.clock.boottime()
     with _Reads(container, opened) as reads:
         offer = _offer(container, facts, address, lease, reads)
+    if timedelta(seconds=container.clock.boottime() - shop_asked) > container.timers.shop_age_most / 3:
+        shop_asked = _ask_again(container, claimed, lease)
     quote, limit, autopay = _judge(container, facts, offer, asked_at)
     found, options = offer.products, offer.options
     supplier = container.connectors.suppliers[purchase.supplier]
@@ -105,9 +106,6 @@ def check(container: Container, claimed: Claimed) -> Plan:
     lease.keep()
     _accept_request(container, facts)
     lease.keep()
-    if container.clock.boottime() - shop_asked > lease.third:  # what it tells now is compared in T3 with `facts`
-        shop_asked = container.clock.boottime()
-        import_order.refresh(container, claimed.shop_id, claimed.order_ref, None, only_changes=True)
     order = PlaceOrder(
         out_order_id=purchase.out_order_id,
         address=address,
@@ -141,6 +139,18 @@ def check(container: Container, claimed: Claimed) -> Plan:
         product_ids={item.id: found[item.id].order_product_id for item in facts.items},
         attributes={item.id: _sku_attributes(found[item.id], item) for item in facts.items},
     )
+
+
+def _ask_again(container: Container, claimed: Claimed, lease: _Lease) -> float:
+    """Ask the shop once more, and store what it tells: T3 compares that with what the plan was made of.
+
+    Gives when it was asked. Raises the port's errors, and `LostClaim`.
+    """
+    lease.keep()
+    asked = container.clock.boottime()
+    import_order.refresh(container, claimed.shop_id, claimed.order_ref, None, only_changes=True)
+    lease.keep()
+    return asked
 
 
 def _load(container: Container, claimed: Claimed) -> _Facts:
@@ -225,13 +235,13 @@ class _Lease:
 
     def __init__(self, container: Container, claimed: Claimed) -> None:
         self._container, self._claimed = container, claimed
-        self.third = container.timers.claim_lease.total_seconds() / 3
+        self._third = container.timers.claim_lease.total_seconds() / 3
         self._since = container.clock.boottime()
 
     def keep(self) -> None:
         """Raises `LostClaim` if somebody else has it by now."""
         now = self._container.clock.boottime()
-        if now - self._since < self.third:
+        if now - self._since < self._third:
             return
         if not renew(self._container, self._claimed):
             raise LostClaim

@@ -57,7 +57,8 @@ def _plan(container: Container, claimed: Claimed, story: Story) -> Plan | None:
 
 
 def _buy(container: Container, claimed: Claimed, plan: Plan, story: Story) -> None:
-    with container.pace.permit(container.timers.claim_lease.total_seconds() / 3) as allowed:
+    patience = min(container.timers.claim_lease, container.timers.shop_age_most) / 3
+    with container.pace.permit(patience.total_seconds()) as allowed:
         if not allowed:
             _later(container, claimed, story, TryLater("own_pace", vendor=claimed.supplier, retry_after=5))
             return
