@@ -189,22 +189,40 @@ def attach(
     if order.closed:
         end_tasks(session, f"stray:{order.id}", "closed at the supplier")
         end_alerts(session, f"stray:{order.id}")
+    ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
+    if candidates and wrong:
+        said = f"may be of {ids}, but times are read in a wrong zone"
+        task(
+            session,
+            f"orphan:{order.id}:clock",
+            "several_purchases_fit",
+            turn="us",
+            text=f"Supplier order {order.external_id} {said}. Set that right first, or end the alert about it if it is "
+            "right: then the order is looked at again by itself.",
+        )
+        _soon(container, order)
+        return said
+    end_tasks(session, f"orphan:{order.id}:clock" if candidates else f"orphan:{order.id}", source)
     if candidates:
-        ids = ", ".join(str(purchase.id) for purchase, _ in candidates)
-        fits = f"fits several purchases: {ids}" if not wrong else f"may be of {ids}: times are read in a wrong zone"
         task(
             session,
             f"orphan:{order.id}",
             "several_purchases_fit",
             turn="us",
-            text=f"Supplier order {order.external_id} {fits}. A person must say whose it is: "
-            f"`flask purchase resolve ID --found {order.external_id}`.",
+            text=f"Supplier order {order.external_id} fits several unclear purchases ({ids}). "
+            "A person must say whose it is.",
         )
-        return fits
-    if forgotten.unknown_order(container, session, order, read, timely=not wrong) and order.track_run_at is not None:
+        return f"fits several purchases: {ids}"
+    if forgotten.unknown_order(container, session, order, read, timely=not wrong):
+        _soon(container, order)
+    return "belongs to no purchase of ours"
+
+
+def _soon(container: Container, order: SupplierOrder) -> None:
+    """Whose it is may be clear in a moment."""
+    if order.track_run_at is not None:
         soon = min(pick(container.timers.push_retries, order.tracks - 1), container.timers.track_poll)
         order.track_run_at = sa.func.clock_timestamp() + soon
-    return "belongs to no purchase of ours"
 
 
 def _is_over(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
+from app import db
 from app.container import Container
 from app.domain.purchase_flow import PLACED, UNCLEAR
 from app.logs import logger
@@ -156,16 +157,22 @@ def _ask_whose(session: Session, order: SupplierOrder, purchase: Purchase) -> No
 
 
 def _undecided_or_told(container: Container, session: Session, order: SupplierOrder, read: OrderRead) -> bool:
-    """Tell of an order that was perhaps bought twice. True: not yet, one that it may belong to is not known whole."""
+    """Tell of an order that was perhaps bought twice. True: not yet, as it may be one's own that is not known whole.
+
+    That is waited for as long as a person would not be asked about it either.
+    """
     before, after = window(container)
     alike = _alike(session, order, read, bought_after=after)
     later = {purchase.id for purchase in alike if _sent_later(purchase, read, before)}
-    if any(purchase.state in UNCLEAR for purchase in alike):
+    unclear = {purchase.id for purchase in alike if purchase.state in UNCLEAR}
+    possible = [purchase.id for purchase in alike if purchase.id not in later]
+    if (not unclear.isdisjoint(possible) or _lacking(session, possible, read)) and (
+        db.now(session) - order.recorded_at < container.timers.human_after
+    ):
         return True
-    if _lacking(session, [purchase.id for purchase in alike if purchase.id not in later]):
-        return True
-    if alike:
-        _perhaps_twice(session, order, alike, later=later)
+    bought = [purchase for purchase in alike if purchase.id not in unclear]
+    if bought:
+        _perhaps_twice(session, order, bought, later=later, unclear=sorted(unclear - later))
     return False
 
 
@@ -175,22 +182,32 @@ def _sent_later(purchase: Purchase, read: OrderRead, before: timedelta) -> bool:
     return purchase.sent_at is not None and all(purchase.sent_at > at + before for at in times)
 
 
-def _lacking(session: Session, purchase_ids: Collection[int]) -> bool:
-    """Whether one of these has not all its orders yet, or one that was not read."""
-    unread = SupplierOrder.purchase_id == Purchase.id, SupplierOrder.read_at.is_(None)
-    mine = PurchaseItem.purchase_id == Purchase.id
+def _lacking(session: Session, purchase_ids: Collection[int], read: OrderRead) -> bool:
+    """Whether one of these has an order that was not read, or less than all of an item that `read` names."""
+    unread = sa.exists().where(SupplierOrder.purchase_id == Purchase.id, SupplierOrder.read_at.is_(None))
     found = (
         sa.select(sa.func.coalesce(sa.func.sum(SupplierOrderItem.quantity), 0))
-        .where(SupplierOrderItem.purchase_item_id == PurchaseItem.id, SupplierOrderItem.given_up.is_(False))
+        .join(SupplierOrder, SupplierOrder.id == SupplierOrderItem.supplier_order_id)
+        .where(
+            SupplierOrder.purchase_id == PurchaseItem.purchase_id,
+            SupplierOrderItem.purchase_item_id == PurchaseItem.id,
+            SupplierOrderItem.given_up.is_(False),
+        )
         .correlate(PurchaseItem)
         .scalar_subquery()
     )
-    short = sa.exists().where(mine, found < PurchaseItem.quantity * PurchaseItem.units)
-    lacks = sa.or_(sa.exists().where(*unread), short)
-    return session.scalar(sa.select(Purchase.id).where(Purchase.id.in_(purchase_ids), lacks).limit(1)) is not None
+    short = sa.exists().where(
+        PurchaseItem.purchase_id == Purchase.id,
+        PurchaseItem.sku_id.in_({item.sku_id for item in read.items}),
+        found < PurchaseItem.quantity * PurchaseItem.units,
+    )
+    mine = sa.select(Purchase.id).where(Purchase.id.in_(purchase_ids), sa.or_(unread, short))
+    return session.scalar(mine.limit(1)) is not None
 
 
-def _perhaps_twice(session: Session, order: SupplierOrder, alike: Sequence[Purchase], *, later: set[int]) -> None:
+def _perhaps_twice(
+    session: Session, order: SupplierOrder, alike: Sequence[Purchase], *, later: set[int], unclear: Sequence[int]
+) -> None:
     """One alert and one task, however many buyers bought the same."""
     last = alike[-1]
     how = (
@@ -199,8 +216,10 @@ def _perhaps_twice(session: Session, order: SupplierOrder, alike: Sequence[Purch
         else "bought within the hour before it was made: did the supplier make two orders of one call?"
     )
     others = f" (or what {len(alike) - 1} other purchases bought)" if len(alike) > 1 else ""
+    whose = ", ".join(map(str, unclear[:NAMED]))
+    first = f"If it is the one of purchase {whose}, which is not clear, say so first. " if unclear else ""
     text = (
-        f"Supplier order {order.external_id} holds what purchase {last.id}{others} {how} "
+        f"Supplier order {order.external_id} holds what purchase {last.id}{others} {how} {first}"
         "Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel. "
         f"If it was made for something else, or you keep it, say so: `flask orphan dismiss {order.external_id}`."
     )

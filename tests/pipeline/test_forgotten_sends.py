@@ -164,12 +164,14 @@ def bought(stage: Stage, items: Items = ONE, *, state: str = "PLACED_PAID", **mo
     return mine
 
 
-def found(stage: Stage, items: Items = ONE, *, timely: bool = True, **more: Any) -> tuple[bool, str]:
+def found(
+    stage: Stage, items: Items = ONE, *, timely: bool = True, number: str = "81", **more: Any
+) -> tuple[bool, str]:
     """An order of nobody's turned up: (whether it is not clear yet whose it is, what staff are told)."""
-    order = stage.supplier_order("81")
+    order = stage.supplier_order(number)
     made = {"created_at": stage.now, **more}
     undecided = forgotten.unknown_order(
-        stage.container, stage.session, order, stage.read("81", items, **made), timely=timely
+        stage.container, stage.session, order, stage.read(number, items, **made), timely=timely
     )
     told = stage.session.scalars(sa.select(Alert).where(Alert.dedupe_key == f"stray:{order.id}:twice")).one_or_none()
     assert freezes(stage) == []
@@ -239,6 +241,23 @@ def test_what_was_sent_long_after_it_cannot_be_its_owner(stage: Stage) -> None:
     stage.session.execute(sa.update(SupplierOrder).values(read_at=None))
     assert "backup" in found(stage)[1]
     assert mine.state == "PLACED_PAID"
+
+
+def test_what_is_short_of_something_else_has_it_twice_all_the_same(stage: Stage) -> None:
+    mine = stage.purchase("PLACED_PAID", TWO, outcome="PLACED")
+    stage.supplier_order("80", mine, ONE)
+    assert found(stage, TWO[1:]) == (True, "")
+    assert f"purchase {mine.id} " in found(stage, number="82")[1]
+
+
+def test_after_an_hour_it_is_told_though_it_may_be_another_s(stage: Stage) -> None:
+    mine, other = bought(stage), bought(stage, state="HUMAN")
+    order = stage.supplier_order("81", recorded_at=stage.now - HOUR - timedelta(minutes=1))
+    read = stage.read("81", created_at=stage.now)
+    assert not forgotten.unknown_order(stage.container, stage.session, order, read)
+    text = stage.session.scalars(sa.select(Alert.text)).one()
+    assert f"purchase {mine.id} " in text
+    assert f"If it is the one of purchase {other.id}, which is not clear" in text
 
 
 @pytest.mark.parametrize("why", ["closed", "times read wrong", "about to be ordered"])

@@ -124,7 +124,7 @@ def test_a_lease_that_is_over_stops_it(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("age", "stops"), [(121, True), (110, False)])
-def test_what_the_shop_told_more_than_a_lease_ago_is_asked_again(stage: Stage, age: int, stops: bool) -> None:
+def test_what_the_shop_told_more_than_two_minutes_ago_is_asked_again(stage: Stage, age: int, stops: bool) -> None:
     mine = claimed(stage)
     found = passed(stage, mine, plan(stage, mine, shop_boottime=stage.container.clock.boottime() - age))
     assert (found == ("READY", "storefront_down")) is stops

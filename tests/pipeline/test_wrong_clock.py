@@ -18,10 +18,29 @@ def test_an_order_is_given_to_nobody_by_its_time_until_the_zone_is_right(stage: 
         return evidence.attach(stage.container, stage.session, order, read, [(mine, attempt)], source="push")
 
     alert(stage.session, supplier_read.CLOCK, "supplier_clock", "?")
-    assert attach() == f"may be of {mine.id}: times are read in a wrong zone"
+    assert attach() == f"may be of {mine.id}, but times are read in a wrong zone"
     assert (order.role, order.purchase_id, mine.state) == ("orphan", None, "UNKNOWN")
-    assert stage.tasks() == [f"orphan:{order.id}"]
+    assert stage.tasks() == [f"orphan:{order.id}:clock"]
     assert order.track_run_at is not None, "it is looked at again"
     end_alerts(stage.session, supplier_read.CLOCK)
     assert attach() == f"attached to purchase {mine.id}"
     assert stage.tasks() == []
+
+
+def test_what_fits_nobody_is_undecided_until_the_zone_is_right(stage: Stage) -> None:
+    bought = stage.purchase("PLACED_PAID", outcome="PLACED")
+    stage.supplier_order("80", bought, ONE)
+    order = stage.supplier_order("81", None, ONE)
+
+    def attach() -> None:
+        read = stage.read("81", created_at=stage.now)
+        assert evidence.attach(stage.container, stage.session, order, read, [], source="push").startswith("belongs to")
+        stage.session.flush()
+
+    alert(stage.session, supplier_read.CLOCK, "supplier_clock", "?")
+    attach()
+    assert stage.tasks() == []
+    assert stage.soon(stage.again(order).track_run_at) < 60
+    end_alerts(stage.session, supplier_read.CLOCK)
+    attach()
+    assert stage.tasks() == [f"stray:{order.id}:twice"]

@@ -80,7 +80,7 @@ def _pass(container: Container, session: Session, purchase: Purchase, order: Sto
     if plan.order.autopay and quote_age > container.timers.quote_age_most:
         raise _Stop("READY", "")
     if shop_age > container.timers.shop_age_most:
-        raise _Stop("READY", "storefront_down", wait=5.0)
+        raise _Stop("READY", "storefront_down", {"code": "shop_slow"}, wait=min(2.0 ** min(purchase.tries, 9), 300.0))
     breaker.check(session, container, purchase, stop=lambda reason: _Stop("READY", reason, wait=5.0))
     items = _check_lines(session, purchase, order, plan)
     _no_stray_order(session, purchase, items)

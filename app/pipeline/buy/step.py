@@ -57,8 +57,7 @@ def _plan(container: Container, claimed: Claimed, story: Story) -> Plan | None:
 
 
 def _buy(container: Container, claimed: Claimed, plan: Plan, story: Story) -> None:
-    patience = min(container.timers.claim_lease, container.timers.shop_age_most) / 3
-    with container.pace.permit(patience.total_seconds()) as allowed:
+    with container.pace.permit(_patience(container, plan)) as allowed:
         if not allowed:
             _later(container, claimed, story, TryLater("own_pace", vendor=claimed.supplier, retry_after=5))
             return
@@ -82,6 +81,15 @@ def _buy(container: Container, claimed: Claimed, plan: Plan, story: Story) -> No
             source="answer",
             number=plan.order.out_order_id,
         )
+
+
+def _patience(container: Container, plan: Plan) -> float:
+    """Seconds that a send may wait for its turn: what was asked must not be too old by then (T3)."""
+    most = min(container.timers.claim_lease, container.timers.shop_age_most).total_seconds() / 3
+    if not plan.order.autopay:
+        return most
+    left = plan.quoted_boottime + container.timers.quote_age_most.total_seconds() - container.clock.boottime()
+    return max(min(most, left - 1.0), 0.0)
 
 
 def _put(container: Container, claimed: Claimed, story: Story, reason: str, facts: dict[str, object]) -> None:
