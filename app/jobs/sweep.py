@@ -31,7 +31,7 @@ from app.models import (
     SupplierOrder,
     Task,
 )
-from app.pipeline import breaker, generation, hooks, leave, locks, unverified, waiting
+from app.pipeline import breaker, generation, hooks, leave, locks, match, unverified, waiting
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert, end_alerts, end_all_tasks, next_look, task
@@ -126,7 +126,10 @@ def _recheck(container: Container, purchase_id: int) -> None:
     with container.database.transaction() as session:
         purchase = locks.purchase(session, purchase_id)
         if purchase.state == "HELD":
-            generation.reconsider(session, purchase, again=True)
+            if purchase.reason in {"changed", "quantity_over"}:  # it may hold what the order was before
+                match.derive_again(container, session, purchase.order_id)
+            if purchase.state == "HELD":
+                generation.reconsider(session, purchase, again=True)
             if purchase.state == "HELD":
                 purchase.run_at = sa.func.clock_timestamp() + next_look(container, purchase, purchase.reason)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.errors import Conflict
-from app.models import Breaker
+from app.jobs import sweep
+from app.models import Breaker, SourceLine
 from app.pipeline import breaker, evidence, order_book
 from tests.pipeline.stage import ONE, Stage
 
@@ -92,3 +93,19 @@ def test_an_order_without_purchases_has_an_empty_book(stage: Stage) -> None:
     book = order_book.read(stage.session, order)
     assert (list(book.purchases), list(book.items)) == ([], [])
     assert book.to_order(lines[0]) == 1
+
+
+@pytest.mark.parametrize("reason", ["changed", "quantity_over"])
+@pytest.mark.parametrize("left", [1, 0])
+def test_what_is_held_as_changed_takes_the_order_as_it_is_when_it_is_looked_at(
+    stage: Stage, reason: str, left: int
+) -> None:
+    """However it came to hold more than the buyer wants: the shop's next read says “as known”, and derives nothing."""
+    mine = stage.purchase("HELD", reason=reason)
+    (item,) = stage.items(mine)
+    line = stage.session.get_one(SourceLine, item.source_line_id)
+    line.refunded, line.to_ship, number = 2 - left, left, mine.id
+    with stage.outside():
+        sweep._recheck(stage.container, number)
+    assert stage.again(item).quantity == left
+    assert (stage.again(mine).state == "CANCELLED") is (left == 0)

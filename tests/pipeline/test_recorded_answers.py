@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Alert, Attempt, Breaker, Evidence, Purchase, SupplierOrder
+from app.models import Alert, Attempt, Breaker, Evidence, Purchase, SourceLine, SupplierOrder
 from app.pipeline import adopt
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert, task
@@ -248,3 +248,16 @@ def test_a_person_who_says_that_it_is_not_there_makes_the_attempt_void(stage: St
     found = adopt.open_attempt(stage.session, mine)
     assert found is not None
     assert found.outcome == "VOID"
+
+
+@pytest.mark.parametrize("left", [2, 1, 0])
+def test_what_was_refunded_while_it_was_on_its_way_is_given_up_when_nothing_was_sent(stage: Stage, left: int) -> None:
+    """It kept all its pieces, as they may have been bought; nothing else would ever take them from it again."""
+    mine = sent(stage)
+    (item,) = stage.items(mine)
+    line = stage.session.get_one(SourceLine, item.source_line_id)
+    line.refunded, line.to_ship = 2 - left, left
+    assert record(stage, mine, PlaceResult(NOT_SENT, code="deadline_passed"))
+    stage.session.flush()
+    assert stage.again(item).quantity == left
+    assert (mine.state == "CANCELLED") is (left == 0)

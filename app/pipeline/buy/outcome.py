@@ -21,8 +21,8 @@ from app.domain.purchase_flow import UNCLEAR
 from app.errors import NotFound
 from app.journal import Entry, Key
 from app.logs import logger
-from app.models import Attempt, Evidence, Interlock, Purchase, Spend, SupplierOrder
-from app.pipeline import adopt, breaker, evidence, forgotten, generation, locks, recall
+from app.models import Attempt, Evidence, Interlock, Purchase, PurchaseItem, SourceLine, Spend, SupplierOrder
+from app.pipeline import adopt, breaker, evidence, forgotten, generation, locks, match, recall
 from app.pipeline.adopt import adopt_orders
 from app.pipeline.buy.claim import WORKER
 from app.pipeline.record import alert, audit, end_alerts, end_tasks, move
@@ -198,6 +198,15 @@ def _not_executed(
         facts=facts,
         run_at=sa.func.clock_timestamp() + timedelta(seconds=pause) / container.settings.time_scale,  # type: ignore[arg-type]
     )
+    if _holds_too_much(session, purchase):
+        match.derive_again(container, session, purchase.order_id)
+
+
+def _holds_too_much(session: Session, purchase: Purchase) -> bool:
+    """Whether pieces were refunded while it may have been sent: then it kept them, and gives them up now."""
+    over = sa.select(PurchaseItem.id).join(SourceLine, SourceLine.id == PurchaseItem.source_line_id)
+    mine = PurchaseItem.purchase_id == purchase.id, PurchaseItem.position == 1
+    return session.scalar(over.where(*mine, PurchaseItem.quantity > SourceLine.to_ship).limit(1)) is not None
 
 
 def replay(container: Container, *, kept: bool = False) -> int:
