@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 OPEN = frozenset(("DRAFT", "READY", "CLAIMED", "SENDING", "UNKNOWN"))
 """States in which no paid line may be once all is quiet (I11)."""
+PASSING = frozenset(("changed", "quantity_over"))
+"""Why something is held that nobody is asked to do anything about: it must have gone on by itself once all is quiet."""
 MISSING = ("partly_closed", "partly_placed")
 """Tasks that say of a placed purchase that the supplier has not all of it."""
 
@@ -61,6 +63,10 @@ def _order(play: Play, session: Session, order: Order) -> None:
         holds(
             purchase.state not in OPEN,
             f"I11: purchase {purchase.id} of {order.buyer} is {purchase.state} ({purchase.reason}) at the end",
+        )
+        holds(
+            purchase.state != "HELD" or purchase.reason not in PASSING,
+            f"I11: purchase {purchase.id} of {order.buyer} is held as {purchase.reason}, and nobody has to do anything",
         )
     tasks = session.scalars(sa.select(Task).where(Task.order_id == row.id, ~Task.over)).all()
     lines = session.scalars(sa.select(SourceLine).where(SourceLine.order_id == row.id))
