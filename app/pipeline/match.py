@@ -95,7 +95,7 @@ def _follow(
         _share(session, line, book, left)
     too_much |= requests.tell_left_out(session, order, lines, book)
     _wanted_again(session, lines, book, _unwanted(order, lines, book))
-    if any(purchase.state not in UNSENT for purchase in book.purchases):
+    if any(purchase.state not in UNSENT or purchase.sent_at for purchase in book.purchases):
         _end_outdated(session, order, too_much)
     for purchase in book.purchases:
         if purchase.state in UNSENT and not any(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Alert, Attempt, Breaker, Evidence, Purchase, SourceLine, SupplierOrder
-from app.pipeline import adopt
+from app.models import Alert, Attempt, Breaker, Evidence, Purchase, SourceLine, StoreOrder, SupplierOrder
+from app.pipeline import adopt, match
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert, task
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
@@ -261,3 +261,41 @@ def test_what_was_refunded_while_it_was_on_its_way_is_given_up_when_nothing_was_
     stage.session.flush()
     assert stage.again(item).quantity == left
     assert (mine.state == "CANCELLED") is (left == 0)
+
+
+NOTHING = {
+    "ready": PlaceResult(NOT_SENT, code="deadline_passed"),
+    "held": PlaceResult(NOT_EXECUTED, reason="token_dead"),
+    "refused": PlaceResult(REJECTED, reason="address_refused"),
+}
+
+
+@pytest.mark.parametrize("how", NOTHING)
+def test_the_merchant_is_no_longer_asked_to_cancel_what_was_never_ordered(stage: Stage, how: str) -> None:
+    mine = sent(stage)
+    line = stage.session.get_one(SourceLine, stage.items(mine)[0].source_line_id)
+    line.refunded, line.to_ship = 1, 1
+    match.derive_again(stage.container, stage.session, mine.order_id)
+    stage.session.flush()
+    assert f"too-much:{line.id}:1" in stage.tasks()
+    record(stage, mine, NOTHING[how])
+    stage.session.flush()
+    assert f"too-much:{line.id}:1" not in stage.tasks()
+    heir = stage.session.scalars(sa.select(Purchase).where(Purchase.previous_id == mine.id)).one_or_none()
+    assert (heir is not None) is (how == "refused")
+    assert [item.quantity for item in stage.items(heir or mine)] == [1]
+
+
+def test_nor_to_cancel_what_the_shop_cancelled_before_anything_was_ordered(stage: Stage) -> None:
+    mine = sent(stage)
+    order = stage.session.get_one(StoreOrder, mine.order_id)
+    line = stage.session.get_one(SourceLine, stage.items(mine)[0].source_line_id)
+    order.cancelled, line.to_ship = True, 0
+    match.derive_again(stage.container, stage.session, mine.order_id)
+    stage.session.flush()
+    assert mine.cancel_requested_at is not None
+    assert f"too-much:{line.id}:2" in stage.tasks()
+    record(stage, mine, PlaceResult(NOT_SENT, code="deadline_passed"))
+    stage.session.flush()
+    assert mine.state == "CANCELLED"
+    assert f"too-much:{line.id}:2" not in stage.tasks()

@@ -148,8 +148,10 @@ def _move_on(container: Container, session: Session, purchase: Purchase, attempt
     end_alerts(session, f"unclear:{purchase.id}")
     if result.outcome == PlaceOutcome.REJECTED:
         _rejected(container, session, purchase, result, facts)
-        return
-    _not_executed(container, session, purchase, result, facts)
+    else:
+        _not_executed(container, session, purchase, result, facts)
+    if _holds_too_much(session, purchase):  # what may have been bought keeps its pieces: now nothing was
+        match.derive_again(container, session, purchase.order_id)
 
 
 def release(session: Session, purchase: Purchase, attempt: Attempt) -> None:
@@ -198,12 +200,10 @@ def _not_executed(
         facts=facts,
         run_at=sa.func.clock_timestamp() + timedelta(seconds=pause) / container.settings.time_scale,  # type: ignore[arg-type]
     )
-    if _holds_too_much(session, purchase):
-        match.derive_again(container, session, purchase.order_id)
 
 
 def _holds_too_much(session: Session, purchase: Purchase) -> bool:
-    """Whether pieces were refunded while it may have been sent: then it kept them, and gives them up now."""
+    """Whether pieces were taken back since it was sent; the merchant was asked to have them cancelled."""
     over = sa.select(PurchaseItem.id).join(SourceLine, SourceLine.id == PurchaseItem.source_line_id)
     mine = PurchaseItem.purchase_id == purchase.id, PurchaseItem.position == 1
     return session.scalar(over.where(*mine, PurchaseItem.quantity > SourceLine.to_ship).limit(1)) is not None
