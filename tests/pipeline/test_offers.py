@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from app.domain import pricing
 from app.models import ExchangeRate, ProductLink, Purchase, Shop, SourceLine, StoreOrder
 from app.pipeline.buy import preflight
 from app.pipeline.buy.claim import Claimed
+from app.ports.errors import TryLater
 from app.ports.money import Money
 from app.ports.storefront import Address
 from app.ports.supplier import FreightOption, SupplierProduct, SupplierSKU
@@ -230,3 +232,51 @@ def test_what_the_order_says_by_now_stops_it(stage: Stage, change: str, reason: 
     claimed = Claimed(mine.id, 0, stage.now, 1, "aliexpress", mine.order_id, mine.shop_id, "1")
     with stage.outside():
         assert preflight._load(stage.container, claimed).stopped_by == reason
+
+
+def test_an_address_that_a_person_gave_is_enough(stage: Stage) -> None:
+    order, _ = stage.new_order(1)
+    facts: Any = SimpleNamespace(order=order)
+    with pytest.raises(preflight.Held) as held:
+        preflight._address(stage.container, facts)
+    assert held.value.reason == "address_missing"
+    given = {
+        "full_name": "Ada Example",
+        "address": "1 Sample Street",
+        "city": "Springfield",
+        "province": "Illinois",
+        "zip": "62701",
+        "country": "US",
+        "mobile_no": "217 555 0100",
+    }
+    order.address_override_sealed = stage.container.vault.seal_json(given, order.address_place)
+    _, prepared = preflight._address(stage.container, facts)
+    assert {name: dict(prepared.fields)[name] for name in ("full_name", "city", "country")} == {
+        "full_name": "Ada Example", "city": "Springfield", "country": "US",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "told"), [("timeout", [True, False]), ("ApiCallLimit", [True])])
+def test_what_is_no_outage_is_not_told_to_the_breaker(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, code: str, told: list[bool]
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(preflight.breaker, "note_read", lambda *_, ok: seen.append(ok))
+    account = SimpleNamespace(opened=SimpleNamespace(connector="aliexpress"))
+    answers: list[Any] = ["product", TryLater(code)]
+
+    class Account:
+        opened = account.opened
+
+        def __call__(self, _: Any) -> Any:
+            found = answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+    monkeypatch.setattr(preflight, "AccountReads", lambda *_: Account())
+    with preflight._Reads(stage.container, account.opened) as reads:  # type: ignore[arg-type]
+        assert reads(lambda supplier: supplier) == "product"
+        with pytest.raises(TryLater):
+            reads(lambda supplier: supplier)
+    assert seen == told

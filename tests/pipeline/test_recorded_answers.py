@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.models import Alert, Attempt, Breaker, Evidence, Purchase, SourceLine, StoreOrder, SupplierOrder
-from app.pipeline import adopt, match
+from app.errors import NotFound
+from app.journal import Entry
+from app.models import Alert, Attempt, Audit, Breaker, Evidence, Purchase, SourceLine, StoreOrder, SupplierOrder
+from app.pipeline import adopt, evidence, match
 from app.pipeline.buy import outcome
 from app.pipeline.record import alert, task
+from app.ports.errors import TryLater
 from app.ports.supplier import PayResult, PlaceOutcome, PlaceResult
 from tests.pipeline.stage import TWO, Stage
 
@@ -299,3 +302,39 @@ def test_nor_to_cancel_what_the_shop_cancelled_before_anything_was_ordered(stage
     stage.session.flush()
     assert mine.state == "CANCELLED"
     assert f"too-much:{line.id}:2" not in stage.tasks()
+
+
+def fails(error: Exception) -> Any:
+    def act(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize("account", [True, False])
+def test_an_answer_puts_back_no_send_where_something_else_was_sent_or_nobody_knows_for_whom(
+    stage: Stage, account: bool
+) -> None:
+    mine = stage.purchase("READY" if not account else "CLAIMED", outcome="OPEN" if account else "")
+    if not account:
+        mine.account_id = None
+    sends = stage.session.scalars(sa.select(sa.func.count()).select_from(Attempt)).one()
+    entry = Entry(99, mine.id, mine.out_order_id, {"outcome": "PLACED", "order_ids": ["81"]})
+    with stage.outside():
+        found = outcome._recalled(stage.container, entry)
+    assert (found is not None) is account
+    assert stage.session.scalars(sa.select(sa.func.count()).select_from(Attempt)).one() == sends
+    assert stage.session.scalar(sa.select(Audit.id).where(Audit.action == "recalled")) is None
+
+
+@pytest.mark.parametrize("error", [TryLater("timeout"), NotFound("account", "It is gone."), None])
+def test_a_late_answer_is_kept_while_its_account_cannot_be_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    mine = stage.purchase("VOID", outcome="VOID")
+    attempt = stage.session.scalars(sa.select(Attempt.id)).one()
+    monkeypatch.setattr(evidence, "look_up", fails(error) if error else lambda *_, **__: None)
+    result, account = outcome.PlaceResult(outcome.PlaceOutcome.PLACED, ("81",)), stage.account.id
+    with stage.outside():
+        assert outcome._late_ids(stage.container, attempt, account, result) is False
+    assert stage.again(mine).state == "VOID"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from app.errors import WaybillError
 from app.models import Credential, Evidence, Outbox, ParcelItem, Purchase, ShippedParcel, SupplierOrder
 from app.pipeline import evidence, supplier_read, unverified
+from app.ports.errors import TryLater
 from tests.pipeline.stage import ONE, TWO, Stage
 
 TWO_PERSONS = {"by": "Ada", "confirm_by": "Bob"}
@@ -184,3 +186,36 @@ def test_an_older_order_belies_the_word_that_there_was_none(
         read_at=stage.now if read else None,
     )
     assert unverified._was_empty(stage.session, said) is holds
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_account_that_cannot_be_read_yet_leaves_the_word_as_it_was_said(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    mine = stage.purchase("VOID", outcome="VOID")
+    said = stage.add(
+        Evidence(
+            kind="human",
+            account_id=stage.account.id,
+            purchase_id=mine.id,
+            supplier_order_ref="70",
+            detail={"verified": False},
+        )
+    )
+    looked: list[str] = []
+    answers: list[Any] = [stage.read("70"), [SimpleNamespace(order_id="71")] if listed else TryLater("timeout")]
+
+    def answer(*_: Any) -> Any:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(unverified, "with_account", answer)
+    monkeypatch.setattr(evidence, "look_up", lambda *given, **_: looked.append(given[2]))
+    number = said.id
+    with stage.outside():
+        unverified.check(stage.container, number)
+    said = stage.again(said)
+    assert (said.detail["verified"], looked) == ((True, ["71"]) if listed else (False, []))
+    assert said.looked_at is not None

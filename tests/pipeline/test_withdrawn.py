@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from app.domain.accounting import Line
 from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, Shop, SourceLine, StoreOrder
-from app.pipeline import day_book, generation, match, requests
-from tests.pipeline.stage import TWO, Stage
+from app.pipeline import day_book, generation, match, order_book, requests
+from tests.pipeline.stage import ONE, TWO, Stage
 
 PIECE = (("P1", "S1", 1),)
 
@@ -343,3 +345,29 @@ def test_what_a_dead_purchase_shipped_is_not_made_up_for_by_what_was_taken_back(
     assert heir is not None
     assert derived(stage, heir) == [2]
     assert accounted(stage, line) == Line(2, 2)
+
+
+def test_of_a_rejected_cancellation_nothing_is_left_out_that_is_under_way(stage: Stage) -> None:
+    mine = stage.purchase("PLACED_UNPAID", ONE, outcome="PLACED")
+    order = stage.session.get_one(StoreOrder, mine.order_id)
+    (line,) = stage.session.scalars(sa.select(requests.SourceLine))
+    line.at_our_location, line.request, line.kept_back, line.withdrawn = True, "cancel_rejected", 2, 1
+    book = order_book.read(stage.session, order)
+    assert requests.tell_left_out(stage.session, order, [line], book) == set()
+    mine.state = "CANCELLED"
+    stage.session.flush()
+    book = order_book.read(stage.session, order)
+    assert requests.tell_left_out(stage.session, order, [line], book) == {f"left-out:{line.id}:1"}
+
+
+@pytest.mark.parametrize("gave_way", [True, False])
+def test_goods_that_turned_up_are_not_turned_down(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, gave_way: bool
+) -> None:
+    mine = stage.purchase("CANCELLED", reason="late_evidence" if gave_way else "out_of_stock")
+    row = Outbox(order_id=mine.order_id, payload={"purchase_id": mine.id, "reason": "out_of_stock"})
+    asked: list[Any] = []
+    monkeypatch.setattr(requests, "_answer", lambda *given, **_: asked.append(given))
+    with stage.outside():
+        said = requests.reject(stage.container, row)
+    assert (said, len(asked)) == (("an earlier order turned up", 0) if gave_way else ("rejected", 1))
