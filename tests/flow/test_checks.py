@@ -207,18 +207,50 @@ def test_a_request_that_cannot_be_accepted_is_not_sent(
 def test_a_shop_that_was_asked_long_before_the_rest_is_asked_once_more(
     world: World, monkeypatch: pytest.MonkeyPatch, slowly: bool
 ) -> None:
-    """The shop cancels while the supplier answers, and nobody reads the event. If that took long, we ask again."""
+    """The shop cancels while the supplier answers, and nobody reads the event. If that took long, we ask again.
+
+    Before the price is judged: whether it may be paid automatically hangs on how old the quote is by then.
+    """
     held_and_ready(world)
     due(world)
     (mine,) = claim(world.container, 1)
-    boottime, passed = world.container.clock.boottime, [0.0]
+    timers, boottime, passed = world.container.timers, world.container.clock.boottime, [0.0]
+    shorter = replace(timers, shop_age_most=timers.claim_lease / 2)  # else they are the same
+    parts = replace(world.container, timers=shorter)
     monkeypatch.setattr(world.container.clock, "boottime", lambda: boottime() + passed[0])
+    order, refresh, judge = list[str](), preflight.import_order.refresh, preflight._judge
+    monkeypatch.setattr(
+        preflight.import_order, "refresh", lambda *given, **more: (order.append("shop"), refresh(*given, **more))[1]
+    )
+    monkeypatch.setattr(preflight, "_judge", lambda *given: (order.append("judge"), judge(*given))[1])
 
     def cancelled_meanwhile(product: Any) -> Any:
-        passed[0] = world.container.timers.shop_age_most.total_seconds() / 3 if slowly else 0.0
+        passed[0] = shorter.shop_age_most.total_seconds() / 3 if slowly else 0.0
         world.shopify.control(f"orders/{mine.order_ref}/cancel", {})
         return product
 
     tells(monkeypatch, "product", cancelled_meanwhile)
-    step.run(world.container, mine)
+    step.run(parts, mine)
+    assert order == (["shop", "shop", "judge"] if slowly else ["shop", "judge"])
     assert (world.states(), world.calls_of_create()) == ((["CANCELLED"], 0) if slowly else (["PLACED_UNPAID"], 1))
+
+
+def test_the_time_that_a_slow_shop_takes_counts_in_the_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_and_ready(world)
+    due(world)
+    (mine,) = claim(world.container, 1)
+    boottime, passed, renewed = world.container.clock.boottime, [0.0], list[float]()
+    monkeypatch.setattr(world.container.clock, "boottime", lambda: boottime() + passed[0])
+    refresh, renew = preflight.import_order.refresh, preflight.renew
+
+    def slow(*given: Any, **more: Any) -> Any:
+        found = refresh(*given, **more)
+        if not passed[0]:
+            passed[0] = world.container.timers.claim_lease.total_seconds() / 3
+        return found
+
+    monkeypatch.setattr(preflight.import_order, "refresh", slow)
+    monkeypatch.setattr(preflight, "renew", lambda *given: (renewed.append(passed[0]), renew(*given))[1])
+    step.run(world.container, mine)
+    assert len(renewed) == 1
+    assert world.states() == ["PLACED_UNPAID"]

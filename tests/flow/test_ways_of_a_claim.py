@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from app.domain.timing import Timers
 from app.errors import NotFound
 from app.models import Purchase
 from app.pipeline.buy import preflight, step
@@ -102,3 +106,16 @@ def test_who_may_not_send_for_its_own_pace_comes_again(world: World, monkeypatch
     purchase = world.purchases()[0]
     assert (purchase.state, purchase.reason, purchase.facts) == ("READY", "supplier_down", {"code": "own_pace"})
     assert world.calls_of_create() == 0
+
+
+@pytest.mark.parametrize(
+    ("autopay", "age", "seconds"),
+    [(False, 0, 40), (False, 59, 40), (True, 0, 40), (True, 30, 29), (True, 58.5, 0.5), (True, 70, 0)],
+)
+def test_nobody_waits_for_a_turn_until_what_was_asked_is_too_old(autopay: bool, age: float, seconds: float) -> None:
+    clock = SimpleNamespace(boottime=lambda: 1000.0)
+    container: Any = SimpleNamespace(timers=Timers(), clock=clock)
+    plan: Any = SimpleNamespace(order=SimpleNamespace(autopay=autopay), quoted_boottime=1000.0 - age)
+    assert step._patience(container, plan) == seconds
+    short = replace(Timers(), shop_age_most=timedelta(seconds=30))
+    assert step._patience(SimpleNamespace(timers=short, clock=clock), plan) == min(seconds, 10)  # type: ignore[arg-type]

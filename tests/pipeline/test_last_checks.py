@@ -130,6 +130,15 @@ def test_what_the_shop_told_more_than_two_minutes_ago_is_asked_again(stage: Stag
     assert (found == ("READY", "storefront_down")) is stops
 
 
+@pytest.mark.parametrize(("tries", "wait"), [(3, 8), (20, 300)])
+def test_a_slow_shop_is_asked_again_ever_later(stage: Stage, tries: int, wait: int) -> None:
+    mine = claimed(stage, tries=tries)
+    committed, mine = whole(stage, mine, plan(stage, mine, shop_boottime=stage.container.clock.boottime() - 121))
+    assert committed is None
+    assert (mine.state, mine.reason, mine.facts) == ("READY", "storefront_down", {"code": "shop_slow"})
+    assert wait - 1 < stage.soon(mine.run_at) < wait + 30
+
+
 @pytest.mark.parametrize(("autopay", "age", "stops"), [(True, 61, True), (True, 50, False), (False, 61, False)])
 def test_what_is_paid_at_once_needs_a_fresh_quote(stage: Stage, autopay: bool, age: int, stops: bool) -> None:
     stage.shop.autopay = True
