@@ -217,10 +217,11 @@ def _perhaps_twice(
     )
     others = f" (or what {len(alike) - 1} other purchases bought)" if len(alike) > 1 else ""
     whose = ", ".join(map(str, unclear[:NAMED]))
-    first = f"If it is the one of purchase {whose}, which is not clear, say so first. " if unclear else ""
+    found = f"`flask purchase resolve ID --found {order.external_id}`"
+    else_of = f"If it is the one of purchase {whose}, which is not clear, say so: {found}. " if unclear else ""
     text = (
-        f"Supplier order {order.external_id} holds what purchase {last.id}{others} {how} {first}"
-        "Then the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel. "
+        f"Supplier order {order.external_id} holds what purchase {last.id}{others} {how} "
+        f"If so, the goods are ordered twice: do not pay it; if it is paid, ask the seller to cancel. {else_of}"
         f"If it was made for something else, or you keep it, say so: `flask orphan dismiss {order.external_id}`."
     )
     key = f"stray:{order.id}:twice"
