@@ -121,16 +121,24 @@ def _done(container: Container, row: Outbox, lease: _Lease, state: str, result: 
             return False
         end_tasks(session, f"outbox:{row.id}", "done")
         if state == "STUCK":
-            task(
-                session,
-                f"outbox:{row.id}",
-                "shop_refused",
-                turn="us",
-                text=f"The shop refused what we wanted to write ({row.kind}): {result}.",
-                shop_id=row.shop_id,
-                order_id=row.order_id,
-            )
+            _tell_refused(session, row, result)
         return True
+
+
+def _tell_refused(session: Session, row: Outbox, result: str) -> None:
+    """A task for whoever can do something about it."""
+    if row.kind == "fulfil" and result.endswith(fulfil.NOTHING_OPEN):
+        fulfil.tell_nothing_open(session, int(row.payload["parcel_id"]))
+        return
+    task(
+        session,
+        f"outbox:{row.id}",
+        "shop_refused",
+        turn="us",
+        text=f"The shop refused what we wanted to write ({row.kind}): {result}.",
+        shop_id=row.shop_id,
+        order_id=row.order_id,
+    )
 
 
 def _now_permitted(container: Container, row: Outbox, story: Story) -> None:

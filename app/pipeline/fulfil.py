@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.db import ROW
@@ -70,27 +71,46 @@ def _ask_merchant(container: Container, purchase_id: int, parcel_id: int) -> str
         parcel = session.get(ShippedParcel, parcel_id, with_for_update=ROW)
         if parcel is None or parcel.delivered or _lines(session, parcel):
             return "nothing to show any more"
-        order = session.get_one(SupplierOrder, parcel.supplier_order_id)
         of_bundle = session.scalar(sa.select(sa.exists().where(ParcelItem.parcel_id == parcel_id)))
         why = (
             "it holds a further part of a bundle, and the shop shows a bundle with the parcel of its first part"
             if of_bundle
             else "every piece that could be in it is in another parcel there already"
         )
-        number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == purchase.order_id))
-        task(
-            session,
-            f"parcel:{parcel_id}:{parcel.tracking_number}",
-            "parcel_not_shown",
-            turn="merchant",
-            text=f"Order {number}: parcel {parcel.tracking_number} ({parcel.carrier or 'carrier not told'}) of "
-            f"supplier order {order.external_id} is not shown in your shop: {why}. Look at the parcel, and tell your "
-            "buyer its number or add it to the order in the shop by hand.",
-            shop_id=purchase.shop_id,
-            order_id=purchase.order_id,
-            purchase_id=purchase_id,
-        )
+        _tell(session, purchase, parcel, why)
     return "nothing left to show it with: the merchant is told"
+
+
+NOTHING_OPEN = "nothing_to_fulfil"
+"""Code of a shop's refusal: it has no open piece for this parcel, and shows none with its number."""
+
+
+def tell_nothing_open(session: Session, parcel_id: int) -> None:
+    """The shop refused a parcel as `NOTHING_OPEN`: only the merchant can tell the buyer of it."""
+    parcel = session.get(ShippedParcel, parcel_id)
+    if parcel is None or parcel.delivered:
+        return
+    order = session.get_one(SupplierOrder, parcel.supplier_order_id)
+    if not order.closed:
+        why = "none of its pieces is open there any more (cancelled, refunded, or marked as fulfilled in the shop)"
+        _tell(session, session.get_one(Purchase, order.purchase_id), parcel, why)
+
+
+def _tell(session: Session, purchase: Purchase, parcel: ShippedParcel, why: str) -> None:
+    order = session.get_one(SupplierOrder, parcel.supplier_order_id)
+    number = session.scalar(sa.select(StoreOrder.number).where(StoreOrder.id == purchase.order_id))
+    task(
+        session,
+        f"parcel:{parcel.id}:{parcel.tracking_number}",
+        "parcel_not_shown",
+        turn="merchant",
+        text=f"Order {number}: parcel {parcel.tracking_number} ({parcel.carrier or 'carrier not told'}) of "
+        f"supplier order {order.external_id} is not shown in your shop: {why}. Look at the parcel, and tell your "
+        "buyer its number or add it to the order in the shop by hand.",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
+    )
 
 
 def _first(container: Container, shop_id: int, order_ref: str, parcel_id: int, given: Parcel) -> Fulfilment:
@@ -101,7 +121,7 @@ def _first(container: Container, shop_id: int, order_ref: str, parcel_id: int, g
     return with_shop(container, shop_id, lambda session: session.fulfil(order_ref, given))
 
 
-def _others(session: sa.orm.Session, parcel: ShippedParcel, order_id: int) -> tuple[Fulfilment, ...]:
+def _others(session: Session, parcel: ShippedParcel, order_id: int) -> tuple[Fulfilment, ...]:
     """The order's other parcels that the shop shows, with the pieces that are in them."""
     query = (
         sa.select(ShippedParcel)
@@ -116,7 +136,7 @@ def _others(session: sa.orm.Session, parcel: ShippedParcel, order_id: int) -> tu
     )
 
 
-def _lines(session: sa.orm.Session, parcel: ShippedParcel) -> tuple[ParcelLine, ...]:
+def _lines(session: Session, parcel: ShippedParcel) -> tuple[ParcelLine, ...]:
     rows = session.execute(
         sa.select(SourceLine.external_id, ParcelItem.quantity)
         .join(PurchaseItem, PurchaseItem.id == ParcelItem.purchase_item_id)

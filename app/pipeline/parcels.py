@@ -216,7 +216,8 @@ class _Reading:
 
 def _done_by_hand(session: Session, key: str) -> bool:
     """Whether the shop refused this act and a person has said that they did it."""
-    said = sa.and_(Task.dedupe_key == sa.func.concat("outbox:", Outbox.id), ~Task.over, Task.done_at.is_not(None))
+    its = (sa.func.concat("outbox:", Outbox.id), key.replace("fulfil:", "parcel:"))
+    said = sa.and_(Task.dedupe_key.in_(its), ~Task.over, Task.done_at.is_not(None))
     stuck = sa.select(Outbox.id).join(Task, said).where(Outbox.dedupe_key == key, Outbox.state == "STUCK")
     return session.scalar(stuck) is not None
 

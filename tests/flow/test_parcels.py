@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.pipeline import fulfil, import_order, newest, reconcile
+from app.services import outbox
 from app.shop_access import with_shop
 from tests.flow.test_order_changes import order as bottles
 from tests.flow.test_order_changes import shop
@@ -176,3 +177,24 @@ def test_what_is_read_after_a_parcel_was_shown_and_before_it_is_recorded_gives_n
     assert read[2] == "HELD"
     import_order.refresh(world.container, made, number, world.container.clock.now())
     assert (world.states(), world.quantities()) == (["SHIPPED", "HELD"], [2, 1])
+
+
+def test_the_parcel_of_an_order_that_its_shop_cancelled_is_the_merchant_s(world: World) -> None:
+    """Nothing of it is open in the shop any more. Nothing that staff could do: they are not told, nor asked twice."""
+    _, number = paid_bottles(world, 2)
+    world.shopify.control(f"orders/{number}/cancel", {})
+    ship(world, world.created()[0], "PARCEL-1", 2)
+    world.settle(until=lambda: "parcel_not_shown" in world.tasks(), seconds=20)
+    world.read_again()
+    world.settle()
+    assert sorted(world.tasks()) == ["parcel_not_shown"]
+    [text] = world.task_texts()
+    assert "PARCEL-1" in text
+    assert "cancelled" in text
+    with world.container.database.transaction() as session:
+        assert outbox.late_acts(world.container, session) == []
+        assert outbox.unshown(world.container, session) == []
+    world.aliexpress.control("deliver", {"order_id": world.created()[0]["order_id"]})
+    world.read_again()
+    world.settle(until=lambda: world.states() == ["DELIVERED"], seconds=20)
+    assert world.tasks() == []

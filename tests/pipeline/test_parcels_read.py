@@ -328,11 +328,11 @@ def test_a_provisional_parcel_is_not_lost_to_another_one_that_tells_as_little(st
     assert len(asked(stage)) == 1
 
 
-def refused_and_done_by_hand(stage: Stage) -> None:
+def refused_and_done_by_hand(stage: Stage, *, merchant: bool = False) -> None:
     """The shop refuses every act, and a person has done what was refused."""
     for one in stage.session.scalars(sa.select(Outbox)):
         one.state = "STUCK"
-        key = f"outbox:{one.id}"
+        key = one.dedupe_key.replace("fulfil", "parcel") if merchant else f"outbox:{one.id}"
         stage.add(Task(dedupe_key=key, kind="shop_refused", turn="us", text="?", done_at=stage.now, done_by="ann"))
 
 
@@ -342,10 +342,11 @@ def acts(stage: Stage) -> list[tuple[str, str]]:
     return [(key.rpartition(":")[2], state) for key, state in stage.session.execute(query)]
 
 
-def test_what_a_person_did_by_hand_is_asked_for_again_only_by_a_new_number(stage: Stage) -> None:
+@pytest.mark.parametrize("merchant", [False, True])
+def test_what_a_person_did_by_hand_is_asked_for_again_only_by_a_new_number(stage: Stage, merchant: bool) -> None:
     order = bought(stage)
     read(stage, order, parcel("CN1", ONE))
-    refused_and_done_by_hand(stage)
+    refused_and_done_by_hand(stage, merchant=merchant)
     read(stage, stage.again(order), parcel("CN1", ONE))
     assert acts(stage) == [("CN1", "STUCK")]
     read(stage, stage.again(order), parcel("US1", ONE))
