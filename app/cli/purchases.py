@@ -161,6 +161,7 @@ def _pay_text(data: dict[str, Any]) -> str:
             empty="Nothing is to be paid.",
         )
     )
+    parts += [f"{one['supplier_order']}: {one['note']}" for one in data["pay"] if one["note"]]
     if data["pay"]:
         parts.append(f"Together: {', '.join(data['totals'].values())}")
         parts += [f"Pay all of account {account}: {url}" for account, url in data["pay_all_urls"].items()]

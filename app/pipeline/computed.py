@@ -60,6 +60,19 @@ def approved(purchase: Purchase, amount: Money) -> bool:
     return given is not None and amount.currency == purchase.approved_currency and amount.minor <= given
 
 
+def highest(purchase: Purchase) -> Money | None:
+    """The highest sum that may be paid: of the margin, or the higher one that a person approved."""
+    sums = (
+        (purchase.limit_minor, purchase.quote_currency),
+        (purchase.approved_minor, purchase.approved_currency or purchase.quote_currency),
+    )
+    return max((Money(minor, currency) for minor, currency in sums if minor is not None), key=_minor, default=None)
+
+
+def _minor(amount: Money) -> int:
+    return amount.minor
+
+
 def over(purchase: Purchase, orders: Sequence[SupplierOrder]) -> bool:
     """Whether the living orders cost more than the limit. Another currency cannot be compared and is over."""
     alive = [order for order in orders if not order.closed and order.total is not None]

@@ -22,6 +22,8 @@ from app.pipeline.record import audit, end_tasks, move, task
 
 ADDRESS = frozenset(("address_refused", "address_invalid", "customs_id"))
 """Reasons that another address lifts."""
+TOO_MUCH = "too-much"
+"""So begin the keys of the tasks about pieces that were bought and are not wanted any more."""
 REJECTED_FOR = {
     "product_gone": "out_of_stock",
     "not_shippable": "undeliverable",
@@ -90,7 +92,7 @@ def _follow(
         left = wanted[line.id].most - sum(item.quantity for _, item in sent)
         over = sum(item.quantity for _, item in sent) - book.still(order, line)
         if over > 0:
-            too_much.add(f"too-much:{line.id}:{over}")
+            too_much.add(f"{TOO_MUCH}:{line.id}:{over}")
             _too_much(session, order, line, [purchase for purchase, _ in sent], over, _unwanted(order, lines, book))
         _share(session, line, book, left)
     too_much |= requests.tell_left_out(session, order, lines, book)
@@ -189,9 +191,7 @@ def _wanted_again(session: Session, lines: Sequence[SourceLine], book: Book, unw
 
 def _end_outdated(session: Session, order: StoreOrder, present: set[str]) -> None:
     """Tasks about pieces too many, or left out, that are wanted again, or are another number of pieces by now."""
-    asked = sa.or_(
-        *(Task.dedupe_key.startswith(f"{kind}:", autoescape=True) for kind in ("too-much", requests.LEFT_OUT))
-    )
+    asked = sa.or_(*(Task.dedupe_key.startswith(f"{kind}:", autoescape=True) for kind in (TOO_MUCH, requests.LEFT_OUT)))
     for key in session.scalars(sa.select(Task.dedupe_key).where(Task.order_id == order.id, asked, ~Task.over)):
         if key not in present:
             end_tasks(session, key, "wanted again")
@@ -210,16 +210,23 @@ def _too_much(
             purchase.cancel_requested_at = sa.func.now()
             purchase.version += 1
             audit(session, "purchase", purchase.id, "cancel_requested", actor="match", detail={"line": line.id})
+    what_to_do = (
+        "If it is not paid yet, do not pay it. If it is paid, ask the seller to cancel it."
+        if all(purchase.id in unwanted for purchase in purchases)
+        else "If its supplier order is not paid yet, cancel that order there: what is still wanted is then ordered "
+        "anew. Or pay it, and ask the seller to leave out what is not wanted."
+    )
     task(
         session,
-        f"too-much:{line.id}:{over}",
+        f"{TOO_MUCH}:{line.id}:{over}",
         "ask_supplier_to_cancel",
         turn="merchant",
         text=f"Order {order.number}: {over} × “{line.title[:60]}” is no longer wanted by the buyer but was ordered "
-        "already. If it is not paid yet, do not pay it. If it is paid, ask the seller to cancel it.",
+        f"already. {what_to_do}",
         shop_id=order.shop_id,
         order_id=order.id,
-        purchase_id=purchases[-1].id,
+        # It can still be decided for what is not paid: the pay list says so there.
+        purchase_id=next((one.id for one in reversed(purchases) if one.state == "PLACED_UNPAID"), purchases[-1].id),
     )
 
 

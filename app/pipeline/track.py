@@ -15,7 +15,7 @@ from app.db import ROW
 from app.domain.timing import pick
 from app.errors import NotFound
 from app.models import Alert, Purchase, ShippedParcel, StoreOrder, SupplierOrder
-from app.pipeline import breaker, evidence, failing, fit, late, locks, standstill, unverified
+from app.pipeline import breaker, computed, evidence, failing, fit, late, locks, standstill, unverified
 from app.pipeline.due import Claim, claim
 from app.pipeline.follow import follow
 from app.pipeline.parcels import store as store_parcels
@@ -217,7 +217,8 @@ def _unreadable(container: Container, session: Session, order: SupplierOrder) ->
     if order.read_at is not None:
         _lost_sight(container, session, order, now - order.read_at)
         return
-    if order.role != "bought" or now - order.recorded_at < container.timers.human_after:
+    purchase = session.get(Purchase, order.purchase_id) if order.purchase_id else None
+    if purchase is None or order.role != "bought" or now - order.recorded_at < container.timers.human_after:
         return
     text = f"Supplier order {order.external_id} was given to us but cannot be read. Look for it in the account there."
     alert(session, f"unread:{order.id}", "order_unread", text, purchase_id=order.purchase_id)
@@ -226,11 +227,21 @@ def _unreadable(container: Container, session: Session, order: SupplierOrder) ->
         f"unread:{order.id}",
         "order_unread",
         turn="merchant",
-        text=f"{text} If it is there and unpaid, pay it there.",
-        shop_id=session.scalar(sa.select(Purchase.shop_id).where(Purchase.id == order.purchase_id)),
-        order_id=session.scalar(sa.select(Purchase.order_id).where(Purchase.id == order.purchase_id)),
-        purchase_id=order.purchase_id,
+        text=f"{text} If it is there and unpaid: {_unseen_price(purchase)}",
+        shop_id=purchase.shop_id,
+        order_id=purchase.order_id,
+        purchase_id=purchase.id,
     )
+
+
+def _unseen_price(purchase: Purchase) -> str:
+    """Whether to pay what nobody could read: the pay list cannot tell."""
+    if purchase.cancel_requested_at is not None:
+        return "do not pay it, its buyer does not want it any more."
+    highest = computed.highest(purchase)
+    if highest is None:
+        return "look at its price before you pay it there."
+    return f"pay it there, unless it costs more than {highest}, with shipping and tax."
 
 
 def _lost_sight(container: Container, session: Session, order: SupplierOrder, unread: timedelta) -> None:

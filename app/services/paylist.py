@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.container import Container
 from app.domain.purchase_flow import UNCLEAR
-from app.models import Purchase, Shop, StoreOrder, SupplierAccount, SupplierOrder
+from app.models import Purchase, Shop, StoreOrder, SupplierAccount, SupplierOrder, Task
 from app.pipeline import computed
+from app.pipeline.match import TOO_MUCH
 from app.ports.money import Money
 from app.services import standing
 
@@ -19,7 +20,11 @@ _OPEN = (SupplierOrder.payment != "paid", SupplierOrder.closed.is_(False))
 
 
 def listed(container: Container, *, shop_id: int | None = None) -> dict[str, Any]:
-    """`pay`, `do_not_pay` (each a list of supplier orders), `totals` by currency, and `pay_all_urls` by account."""
+    """`pay`, `do_not_pay` (each a list of supplier orders), `totals` by currency, and `pay_all_urls` by account.
+
+    An order with a `note` holds pieces that the buyer does not want any more: it is not among those that are paid
+    together, since its merchant may rather cancel it.
+    """
     with container.database.transaction() as session:
         pay, blocked = _attached(container, session, shop_id)
         blocked += _orphans(container, session) if shop_id is None else []
@@ -29,7 +34,8 @@ def listed(container: Container, *, shop_id: int | None = None) -> dict[str, Any
     for entry in pay:
         if entry["total_minor"] is not None:
             totals[entry["currency"]] = totals.get(entry["currency"], 0) + entry["total_minor"]
-        accounts.setdefault(entry["account_id"], []).append(entry["supplier_order"])
+        if not entry["note"]:
+            accounts.setdefault(entry["account_id"], []).append(entry["supplier_order"])
         suppliers[entry["account_id"]] = entry["supplier"]
     return {
         "pay": pay,
@@ -68,7 +74,8 @@ def _attached(
         query = query.where(Purchase.shop_id == shop_id)
     pay, blocked = [], []
     rows = session.execute(query).all()
-    whole = _bought(session, {row.Purchase.id for row in rows})
+    ids = {row.Purchase.id for row in rows}
+    whole, too_much = _bought(session, ids), _too_much(session, ids)
     for order, purchase, number, shop in rows:
         entry = _entry(container, order, purchase.supplier) | {
             "purchase_id": purchase.id,
@@ -82,8 +89,20 @@ def _attached(
         if reason:
             blocked.append({**entry, "reason": reason, "pay_url": ""})
         elif order.payment == "unpaid":
-            pay.append({**entry, "pay_failed": order.pay_failed})
+            pay.append({**entry, "pay_failed": order.pay_failed, "note": too_much.get(purchase.id, "")})
     return pay, blocked
+
+
+def _too_much(session: Session, purchase_ids: Collection[int]) -> dict[int, str]:
+    """Of purchases that hold more than is wanted: what their merchant was told, until they have decided."""
+    key = Task.dedupe_key
+    told = sa.select(Task.purchase_id, Task.text).where(
+        Task.purchase_id.in_(purchase_ids),
+        sa.and_(key.op("~>=~")(f"{TOO_MUCH}:"), key.op("~<~")(f"{TOO_MUCH};")),  # the order of bytes of its index
+        ~Task.over,
+        Task.done_at.is_(None),
+    )
+    return {purchase_id or 0: text for purchase_id, text in session.execute(told.order_by(Task.id))}
 
 
 def _bought(session: Session, purchase_ids: Collection[int]) -> dict[int, list[SupplierOrder]]:
@@ -112,10 +131,11 @@ def _over(orders: Sequence[SupplierOrder], purchase: Purchase) -> str:
 
 def _limit(purchase: Purchase) -> str:
     """The highest sum: of the margin, or the higher one that a person approved."""
-    limit = _money(purchase.limit_minor, purchase.quote_currency)
-    if (purchase.approved_minor or 0) > (purchase.limit_minor or 0):
-        return f"{_money(purchase.approved_minor, purchase.approved_currency or purchase.quote_currency)} (approved)"
-    return limit
+    highest = computed.highest(purchase)
+    if highest is None:
+        return ""
+    approved = highest.minor > (purchase.limit_minor or 0)
+    return f"{highest} (approved)" if approved else str(highest)
 
 
 def _why_not(order: SupplierOrder, purchase: Purchase) -> str:

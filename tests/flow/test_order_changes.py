@@ -7,6 +7,7 @@ import threading
 from app.jobs.drain import Drain
 from app.pipeline import poll
 from app.pipeline.due import Claim
+from app.services import paylist
 from tests.flow.world import BOTTLE, SOCKS, World
 
 SHOP = "bottles.myshopify.com"
@@ -236,7 +237,7 @@ def test_changed_sku_is_held_and_never_guessed(world: World) -> None:
 def test_refund_of_one_line_leaves_the_other_to_be_bought(world: World) -> None:
     """Two lines in one purchase; the buyer gives one back after ordering: the rest is not given up."""
     made, bottle = shop(world)
-    other = world.shopify_variant(SHOP, "OTHER")
+    other = world.shopify_variant(SHOP, "OTHER", "39.90")
     world.link(made, other, ("1005006000000009", world.sku_of("1005006000000009")))
     made_order = world.shopify.control(
         "orders", {"shop": SHOP, "lines": [{"variant_id": one, "quantity": 1} for one in (bottle, other)]}
@@ -246,6 +247,16 @@ def test_refund_of_one_line_leaves_the_other_to_be_bought(world: World) -> None:
     world.settle(until=lambda: world.tasks() == ["ask_supplier_to_cancel"], seconds=10)
     world.settle()
     assert [purchase.cancel_requested_at for purchase in world.purchases()] == [None]
+    [text] = world.task_texts()
+    assert "cancel that order there" in text
+    listed = paylist.listed(world.container)
+    assert [one["note"] for one in listed["pay"]] == [text]
+    assert listed["pay_all_urls"] == {}
+    world.aliexpress.control("close", {"order_id": world.created()[0]["order_id"]})  # as its merchant decides
+    world.settle(until=lambda: world.states() == ["EXPIRED", "PLACED_UNPAID"], seconds=30)
+    first, anew = world.created()
+    assert (len(first["items"]), len(anew["items"])) == (2, 1)
+    assert world.tasks() == []
 
 
 def test_same_sku_on_two_lines_is_bought_in_two_purchases(world: World) -> None:
