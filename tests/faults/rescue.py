@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from app.local.demo.cast import (
+    BLACK_LAMP,
     BROWN_BOTTLE,
     BRUSH,
     COPPER_CAN,
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from tests.faults.scene import Scene
 
 DOMAIN = "bottles.myshopify.com"
-SOLD = {DOMAIN: (BRUSH, BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS)}
+SOLD = {DOMAIN: (BRUSH, BROWN_BOTTLE, SOCKS), SLUG: (HOLDER, COPPER_CAN, GREEN_CAN, WHITE_LAMP, LIGHTS, BLACK_LAMP)}
 TOLD = 8.0
 """Seconds after which a push was lost."""
 PLACED = ("PLACED_UNPAID", "PLACED_PAID", "SHIPPED")
 PARTS = ("found", "missing", "partly", "closed", "frozen")
 """What may happen in a round, between its first and its last order."""
+HELD_BESIDE = (("missing",), ("frozen",))
+"""Scripts in which another order is put off and held before that, and one after it."""
 
 
 class Rescue:
@@ -54,7 +57,7 @@ class Rescue:
     def furnish(self) -> None:
         """Two shops of one account."""
         for name, goods in SOLD.items():
-            self._scene.market.open(name, goods)
+            self._scene.market.open(name, goods, cheap=(BLACK_LAMP,))
             self._scene.market.link(name, goods)
 
     def stories(self) -> list[Story]:
@@ -95,18 +98,22 @@ class _Round:
         self.frozen = Order(WOOCOMMERCE, f"Frozen {name}", ((LIGHTS, 1),))
         self.first = Order(SHOPIFY, f"First {name}", ((BRUSH, 1),), domain=DOMAIN)
         self.last = Order(SHOPIFY, f"Last {name}", ((SOCKS, 1),), domain=DOMAIN)
+        held = ("Before", "After") if tuple(parts) in HELD_BESIDE else ()
+        self.held = [Order(WOOCOMMERCE, f"{when} {name}", ((BLACK_LAMP, 1),)) for when in held]
         mine = {
             "found": [self.found, self.waiting], "missing": [self.missing], "partly": [self.partly],
             "closed": [self.closed], "frozen": [self.frozen],
         }  # fmt: skip
         self._ends = [self.first, self.last] if len(parts) == 1 else [self.last]
-        self.orders = [*(order for part in parts for order in mine[part]), *self._ends]
+        self.orders = [*(order for part in parts for order in mine[part]), *self._ends, *self.held]
 
     def told(self, *, is_last: bool) -> Story:
         """Stopped and released when the others are through, and at last an order that is unclear until its push comes.
 
         Where little happens, such an order comes first, too; else so many would be unclear at once that ordering stops.
         """
+        for order in self.held[:1]:
+            yield from self._held(order)
         if "found" in self._parts:
             yield from self._lost()
         others = {
@@ -116,6 +123,8 @@ class _Round:
         yield from beside(*first, *(story for part, story in others.items() if part in self._parts))
         if "frozen" in self._parts:
             yield from self._frozen()
+        for order in self.held[1:]:
+            yield from self._held(order)
         self._unwell(SOCKS)
         yield from self._unclear(self.last, SOCKS) if is_last else self._bought(self.last)
 
@@ -148,6 +157,11 @@ class _Round:
         self._fault(BROWN_BOTTLE, "drop_before")
         self._scene.market.buy(self.missing)
         yield from self._placed(self.missing)
+
+    def _held(self, order: Order) -> Story:
+        """The supplier does not answer at first, and then costs too much: the merchant approves it (`People`)."""
+        self._unwell(BLACK_LAMP)
+        yield from self._bought(order)
 
     def _partly(self) -> Story:
         """Two supplier orders; the seller cancels one, and the merchant has just that bought again."""
