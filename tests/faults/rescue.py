@@ -98,6 +98,7 @@ class _Round:
         self.frozen = Order(WOOCOMMERCE, f"Frozen {name}", ((LIGHTS, 1),))
         self.first = Order(SHOPIFY, f"First {name}", ((BRUSH, 1),), domain=DOMAIN)
         self.last = Order(SHOPIFY, f"Last {name}", ((SOCKS, 1),), domain=DOMAIN)
+        self.again = [Order(WOOCOMMERCE, f"Again {name}", ((HOLDER, 1),))] if tuple(parts) == ("found",) else []
         held = ("Before", "After") if tuple(parts) in HELD_BESIDE else ()
         self.held = [Order(WOOCOMMERCE, f"{when} {name}", ((BLACK_LAMP, 1),)) for when in held]
         mine = {
@@ -105,7 +106,7 @@ class _Round:
             "closed": [self.closed], "frozen": [self.frozen],
         }  # fmt: skip
         self._ends = [self.first, self.last] if len(parts) == 1 else [self.last]
-        self.orders = [*(order for part in parts for order in mine[part]), *self._ends, *self.held]
+        self.orders = [*(order for part in parts for order in mine[part]), *self._ends, *self.held, *self.again]
 
     def told(self, *, is_last: bool) -> Story:
         """Stopped and released when the others are through, and at last an order that is unclear until its push comes.
@@ -121,6 +122,8 @@ class _Round:
         }  # fmt: skip
         first = [self._unclear(self.first, BRUSH)] if self.first in self._ends else []
         yield from beside(*first, *(story for part, story in others.items() if part in self._parts))
+        for order in self.again:
+            yield from self._lost_again(order)
         if "frozen" in self._parts:
             yield from self._frozen()
         for order in self.held[1:]:
@@ -147,6 +150,16 @@ class _Round:
         scene.market.buy(self.found)
         yield from scene.until(lambda: not scene.is_faulty(about=HOLDER.product_id))
         scene.market.buy(self.waiting)
+
+    def _lost_again(self, order: Order) -> Story:
+        """Once more, when nothing else is on its way: the merchant, who died telling the first number, tells another."""
+        scene = self._scene
+        scene.world.aliexpress.control("push", {"lost": -1})
+        self._fault(HOLDER, "drop_after")
+        scene.market.buy(order)
+        yield from scene.until(lambda: scene.stands(order, "UNKNOWN", "HUMAN"))
+        scene.world.aliexpress.control("push", {"lost": 0})
+        yield from self._placed(order)
 
     def _resolved(self) -> Story:
         yield from self._placed(self.found)
