@@ -203,14 +203,20 @@ def try_all(left: Sequence[Mutation], choice: Choice, book: Book, *, until: floa
         print(f"fails without any change, so it counts for nothing: {test}")
 
 
+_MIGRATING = threading.Lock()
+"""Alembic keeps what it migrates in globals."""
+
+
 @contextmanager
 def _servers(folder: Path) -> Iterator[dict[str, str]]:
     """Where the tests of one slot find their servers, and a migrated database to copy."""
     with start_postgres(folder / "postgres", durable=False) as postgres, start_valkey(folder / "valkey") as valkey:
         databases = FreshDatabases(postgres.url, upgrade)
+        with _MIGRATING:
+            template = databases.template
         yield {
             "TEST_DATABASE_URL": postgres.url,
-            "TEST_DATABASE_TEMPLATE": databases.template,
+            "TEST_DATABASE_TEMPLATE": template,
             "TEST_REDIS_URL": valkey.url,
         }
         databases.close()
