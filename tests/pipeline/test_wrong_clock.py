@@ -44,3 +44,16 @@ def test_what_fits_nobody_is_undecided_until_the_zone_is_right(stage: Stage) -> 
     end_alerts(stage.session, supplier_read.CLOCK)
     attach()
     assert stage.tasks() == [f"stray:{order.id}:twice"]
+
+
+def test_what_is_closed_is_looked_at_again_only_for_whoever_may_own_it(stage: Stage) -> None:
+    """Not by its own clock: the unclear purchase has it read once more (`reconcile`)."""
+    mine = stage.purchase("UNKNOWN", outcome="UNKNOWN")
+    attempt = adopt.open_attempt(stage.session, mine)
+    assert attempt is not None
+    order = stage.supplier_order("81", None, ONE, closed=True)
+    alert(stage.session, supplier_read.CLOCK, "supplier_clock", "?")
+    said = evidence.attach(stage.container, stage.session, order, stage.read("81"), [(mine, attempt)], source="push")
+    assert "wrong zone" in said
+    assert order.track_run_at is None
+    assert "81" in evidence.unattached(stage.session, order.account_id, attempt.sent_at)
