@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from app.models import Purchase
-from app.pipeline import adopt, fit
+from app.pipeline import adopt, fit, locks
 from tests.pipeline.stage import ONE, TWO, Items, Stage
 
 
@@ -130,3 +131,20 @@ def test_the_supplier_may_name_a_product_by_its_linked_id_and_leave_out_a_lone_s
     assert fitting(stage, (("P2", "", 1),)) == [mine]
     assert fitting(stage, (("P1", "", 1),)) == [], "it might be either"
     assert fitting(stage, (("linkedP1", "", 1),)) == []
+
+
+def test_a_purchase_that_is_named_is_locked_in_its_order_s_turn_though_it_is_none_of_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who lock the same ones in different turns would wait for each other."""
+    named, mine = stage.purchase("PLACED_PAID", TWO[1:]), stage.purchase("UNKNOWN", outcome="UNKNOWN")
+    whole, locked = locks.purchase, list[int]()
+
+    def lock(session: Session, purchase_id: int) -> Purchase:
+        locked.append(purchase_id)
+        return whole(session, purchase_id)
+
+    monkeypatch.setattr(fit.locks, "purchase", lock)
+    found = fit.fitting(stage.container, stage.session, stage.account.id, stage.read("81"), named=named.id)
+    assert [purchase for purchase, _ in found] == [mine]
+    assert locked == [named.id, mine.id]

@@ -108,3 +108,15 @@ def test_of_two_that_one_answer_named_the_second_read_tells_which_is_too_many(st
     other = stage.supplier_order("82", mine, ONE, read_at=None)
     read(stage, other, payment=OrderPayment.UNPAID)
     assert (stage.again(other).role, stage.again(mine).state) == ("duplicate", "PLACED_PAID")
+
+
+@pytest.mark.parametrize("tracks", [1, 3])
+def test_what_cannot_be_read_yet_is_asked_for_less_and_less_often(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tracks: int
+) -> None:
+    monkeypatch.setattr(track, "with_account", lambda *_: None)
+    order = ordered(stage, track_run_at=stage.now, tracks=tracks, read_at=None)
+    run(stage, order)
+    order = stage.again(order)
+    wanted = stage.container.timers.push_retries[order.tracks - 1].total_seconds()
+    assert wanted - 5 < stage.soon(order.track_run_at) < wanted + 5
