@@ -23,7 +23,7 @@ import coverage
 from tests.teeth.modules import MODULES, ROOT, TESTS, WORK
 
 CONFIG = Path(__file__).parent / "coverage.cfg"
-FLOOR = 97.5
+FLOOR = 99.9
 """Per cent of lines and branches together, over all modules."""
 PARTS = 2
 
