@@ -23,7 +23,9 @@ CONFIG_CODES = frozenset(
     }
 )
 PASSING_CODES = frozenset({"InternalError", "SystemError", "ServiceTimeout", "ServiceUnavailable"})
-REFUSED_CODES = CONFIG_CODES | {"InvalidCode", "AUTH_TYPE_UNSUPPORTED", "isv.402"}
+WITHDRAWN_CODES = frozenset({"InvalidApiPath"})
+"""There is no such method (any more). The code is known of the platform's family only."""
+REFUSED_CODES = CONFIG_CODES | WITHDRAWN_CODES | {"InvalidCode", "AUTH_TYPE_UNSUPPORTED", "isv.402"}
 LONGEST_BAN = 900.0
 _BAN = re.compile(r"last\s+([0-9]{1,6})\s+second")
 
