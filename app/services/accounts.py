@@ -37,10 +37,12 @@ def connect(
     *,
     user_id: str = "",
     refresh_expires_at: datetime | None = None,
+    make_default: bool = True,
     actor: str,
 ) -> SupplierAccount:
     """Let a shop buy with this account from now on; the same account again gets the new tokens.
 
+    `make_default` False: it goes on buying with the account that it has, if it has one.
     `user_id`: the account's number at the supplier. Without it the shop's present account is renewed, or an account
     of unknown number made. Tokens are tried before they replace others. Raises `Conflict` if the account belongs to
     another merchant (S22) or the tokens are another account's.
@@ -67,7 +69,8 @@ def connect(
         before = _default(session, shop_id)
         account = _account(container, session, shop, supplier, user_id, access_token, before)
         _keep_token(container, session, account, grant)
-        _make_default(session, shop_id, account.id)
+        if make_default or before is None:
+            _make_default(session, shop_id, account.id)
         audit(
             session,
             "account",
@@ -77,7 +80,8 @@ def connect(
             detail={"shop": shop_id, "expires_at": expires_at.isoformat() if expires_at else ""},
         )
     # Not only if it is another account than before: whoever was cut off here gives the same one once more.
-    _move_unsent(container, shop_id, account.id)
+    if make_default:
+        _move_unsent(container, shop_id, account.id)
     _go_on(container, shop.merchant_id)
     look_again(container, Purchase.merchant_id == shop.merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)
     return account
