@@ -172,11 +172,10 @@ def _keep_token(container: Container, session: Session, account: SupplierAccount
     if credential is None:
         credential = Credential(account_id=account.id, sealed=b"", version=0)
         session.add(credential)
-    credential.refresh_expires_at = None
     secrets = {"access_token": grant.access_token}
     if grant.refresh_token:
         secrets["refresh_token"] = grant.refresh_token
-    apply_grant(container, credential, secrets, grant)
+    apply_grant(container, credential, secrets, grant, consent=True)
 
 
 def _make_default(session: Session, shop_id: int, account_id: int) -> None:
@@ -214,7 +213,7 @@ def refresh(container: Container, account_id: int, *, actor: str) -> datetime | 
             "This account's connection is dead and cannot be renewed. Connect it again (`account connect`).",
         )
     try:
-        renewed = renew(container, opened)
+        renewed = renew(container, opened, ahead=True)
     except OutsideError as error:
         raise said(error) from error
     with container.database.transaction() as session:
