@@ -106,6 +106,12 @@ def _move_unsent(container: Container, shop_id: int, account_id: int) -> None:
             container.database.after_commit(container.bell.ring)
 
 
+def default_of(session: Session, shop_id: int) -> int | None:
+    """The id of the account that this shop orders with."""
+    mine = sa.select(ShopAccount.account_id).where(ShopAccount.shop_id == shop_id, ShopAccount.is_default)
+    return session.scalar(mine)
+
+
 def _default(session: Session, shop_id: int) -> SupplierAccount | None:
     return session.scalars(
         sa.select(SupplierAccount)

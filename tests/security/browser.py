@@ -32,6 +32,10 @@ class Browser:
         """Open an address."""
         return self._ask("GET", url)
 
+    def post(self, url: str, **form: str) -> Page:
+        """Send a form."""
+        return self._ask("POST", url, urlencode(form))
+
     def agree(self, url: str, user_id: str) -> Page:
         """Press the button of the supplier's consent page as this account."""
         asked = urlsplit(url)
