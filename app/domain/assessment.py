@@ -15,17 +15,17 @@ from enum import IntEnum
 COUNTED = {
     "users": "AliExpress accounts that are connected, each once, however many shops use it",
     "amount": "what they paid for orders made through Waybill, by the day of payment; refunds are not taken off",
-    "month": "calendar months of the assessment's time zone (setting `ASSESSMENT_ZONE`)",
+    "month": "calendar months of the time zone that the days are counted in",
 }
 """What the numbers mean. Not confirmed by AliExpress."""
 ALARM_DAYS = (10, 15, 20, 25)
 """Days of the month on which a forecast that fails is told."""
-STRIKES = 2
-"""So many failing months one after another let AliExpress end the contract."""
 RUNS_FIRST = 3
 """Months that the service must have run before it is assessed."""
 LOOKS_BACK = 28
 """Days from which the forecast takes what a day brings: whole weeks, as weekends differ."""
+LEAST_DAYS = 7
+"""Fewer tell nothing."""
 _EIGHTY = 1.2816
 """Standard deviations on either side that hold 80 % of a normal distribution."""
 
@@ -85,29 +85,35 @@ def next_month(month: date) -> date:
 
 
 def is_assessed(month: date, started: date) -> bool:
-    """Whether the service has run for three months when this month ends. `started`: its first day."""
+    """Whether the service has run for three months when this month is over. `started`: its first day.
+
+    Whether AliExpress reckons so is not confirmed: it may begin a month later.
+    """
     then = first_of(started)
     for _ in range(RUNS_FIRST):
         then = next_month(then)
     last_day = (next_month(then) - timedelta(days=1)).day
-    return then.replace(day=min(started.day, last_day)) < next_month(month)
+    return then.replace(day=min(started.day, last_day)) <= next_month(month)
 
 
 def forecast(
     *,
     today: date,
+    gone: float,
     users: int,
     cents: int,
     user_days: Sequence[int],
     cent_days: Sequence[int],
     thresholds: Thresholds,
-) -> Forecast:
-    """The month of `today` at its end. `users`, `cents`: as they stand now.
+) -> Forecast | None:
+    """The month of `today` at its end. `gone`: the share of today that is over, 0 to 1.
 
-    `user_days`, `cent_days`: what each of the last whole days brought (users who came less those who left, US cents),
-    oldest first, at most `LOOKS_BACK` are looked at. Without any, nothing more is expected.
+    `users`, `cents`: as they stand now. `user_days`, `cent_days`: what each of the last whole days brought (users who
+    came less those who left; US cents), oldest first, of which the last `LOOKS_BACK` count. None: they are too few.
     """
-    left = (next_month(today) - today).days - 1
+    if min(len(user_days), len(cent_days)) < LEAST_DAYS:
+        return None
+    left = (next_month(today) - today).days - gone
     many = _ahead(users, user_days[-LOOKS_BACK:], left, at_least=0)
     paid = _ahead(cents, cent_days[-LOOKS_BACK:], left, at_least=cents)
     return Forecast(
@@ -119,13 +125,13 @@ def forecast(
     )
 
 
-def _ahead(now: int, days: Sequence[int], left: int, *, at_least: int) -> Range:
+def _ahead(now: int, days: Sequence[int], left: float, *, at_least: int) -> Range:
     """Each day that is left is drawn like those that were; their mean is not known better than they tell."""
-    if not days or left <= 0:
-        return Range(now, now, now)
     mean = sum(days) / len(days)
-    variance = sum((day - mean) ** 2 for day in days) / max(len(days) - 1, 1)
-    band = _EIGHTY * math.sqrt(variance * left * (1 + left / len(days)))
+    variance = sum((day - mean) ** 2 for day in days) / (len(days) - 1)
+    # The quantile of Student's t, to its first order: few days tell their own spread badly.
+    wide = _EIGHTY + (_EIGHTY**3 + _EIGHTY) / (4 * (len(days) - 1))
+    band = wide * math.sqrt(variance * left * (1 + left / len(days)))
     likely = now + mean * left
     low, middle, high = (max(round(value), at_least) for value in (likely - band, likely, likely + band))
     return Range(low, middle, high)

@@ -1,7 +1,7 @@
-"""When only the merchant can renew a connection, and on which days before that he is told.
+"""When only the merchant can renew a connection, and on which days before that they are told.
 
 A refresh gives a new access token, but never moves the end of the refresh window (AliExpress reference, section 4): so
-every account needs its merchant again at a moment that is known from the day on which he connected it.
+every account needs its merchant again at a moment that is known from the day on which they connected it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ LATEST = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What is known of a token pair. `refreshes`: whether there is a refresh token, and AliExpress takes it."""
+    """What is known of a token pair. `issued_at`: when its access token began, by consent or by a refresh.
+
+    `window_ends` None: not told. `refreshes`: there is a refresh token, AliExpress takes it, and that works.
+    """
 
     authorised_at: datetime
+    issued_at: datetime
     access_ends: datetime | None
     window_ends: datetime | None
     refreshes: bool
@@ -38,15 +42,16 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The moment after which only the merchant can renew."""
+    """The moment after which only the merchant can renew, and since when that was known."""
 
     clock: Clock
     at: datetime
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One mail of the ladder. `name` tells it from the others of the same connection: `10d`, `half`, `6h`, `end`."""
+    """One mail of the ladder. `name` tells it from the others of the same connection and clock, as in `window:10d`."""
 
     name: str
     at: datetime
@@ -54,40 +59,42 @@ class Rung:
 
 
 def end_of(connection: Connection) -> End | None:
-    """None: it does not end, as far as its answers told."""
-    if connection.refreshes and connection.window_ends is not None:
-        return End("window", connection.window_ends)
-    return End("access", connection.access_ends) if connection.access_ends is not None else None
+    """None: it does not end as far as its answers told, or a refresh carries it on and nobody knows how long."""
+    window = connection.window_ends
+    if connection.refreshes and (window is None or window > connection.authorised_at):
+        return End("window", window, connection.authorised_at) if window is not None else None
+    ends = connection.access_ends
+    return End("access", ends, connection.issued_at) if ends is not None else None
 
 
 def ladder(connection: Connection, zone: ZoneInfo) -> tuple[Rung, ...]:
-    """All rungs, in their order; empty if it does not end. Those before the connection was made are left out.
+    """All rungs, in their order; empty if it does not end. Those before its end was known are left out.
 
-    None because of the access token while a refresh still carries the account on: the ladder is that of its end.
+    None is about the access token while a refresh carries the account on: the ladder is that of its real end.
     """
     end = end_of(connection)
     if end is None:
         return ()
-    span = end.at - connection.authorised_at
-    made = _short(end.at, span) if span < SHORT else _of_days(end.at, OF_A_YEAR if span >= LONG else OF_A_MONTH, zone)
-    return tuple(rung for rung in made if rung.at > connection.authorised_at)
+    span = end.at - end.since
+    made = _short(end, span) if span < SHORT else _of_days(end, OF_A_YEAR if span >= LONG else OF_A_MONTH, zone)
+    return tuple(rung for rung in made if rung.at > end.since)
 
 
-def _short(end: datetime, span: timedelta) -> list[Rung]:
+def _short(end: End, span: timedelta) -> list[Rung]:
     half = span / 2
-    made = [Rung("half", end - half, is_last=False)]
+    made = [Rung(f"{end.clock}:half", end.at - half, is_last=False)]
     if half > LAST_HOURS:
-        made.append(Rung("6h", end - LAST_HOURS, is_last=False))
-    return [*made, Rung("end", end, is_last=True)]
+        made.append(Rung(f"{end.clock}:6h", end.at - LAST_HOURS, is_last=False))
+    return [*made, Rung(f"{end.clock}:end", end.at, is_last=True)]
 
 
-def _of_days(end: datetime, days: Sequence[int], zone: ZoneInfo) -> list[Rung]:
+def _of_days(end: End, days: Sequence[int], zone: ZoneInfo) -> list[Rung]:
     """In the morning of the day that is so many days before the end's, where the shop is."""
-    last_day = end.astimezone(zone).date()
+    last_day = end.at.astimezone(zone).date()
     made = []
     for before in days:
-        morning = datetime.combine(last_day - timedelta(days=before), MORNING, zone).astimezone(end.tzinfo)
-        made.append(Rung(f"{before}d", min(morning, end - LATEST), is_last=before == 0))
+        morning = datetime.combine(last_day - timedelta(days=before), MORNING, zone).astimezone(end.at.tzinfo)
+        made.append(Rung(f"{end.clock}:{before}d", min(morning, end.at - LATEST), is_last=before == 0))
     return made
 
 

@@ -17,7 +17,7 @@ UTC_ZONE = ZoneInfo("UTC")
 
 def connected(access: timedelta | None, window: timedelta | None = None, *, refreshes: bool = True) -> Connection:
     ends = (NOW + part if part is not None else None for part in (access, window))
-    return Connection(NOW, *ends, refreshes=refreshes)
+    return Connection(NOW, NOW, *ends, refreshes=refreshes)
 
 
 def days(count: float) -> timedelta:
@@ -25,21 +25,52 @@ def days(count: float) -> timedelta:
 
 
 def names(connection: Connection) -> list[str]:
-    return [rung.name for rung in ladder(connection, UTC_ZONE)]
+    return [rung.name.partition(":")[2] for rung in ladder(connection, UTC_ZONE)]
 
 
 def test_a_window_is_what_counts_as_long_as_somebody_refreshes() -> None:
-    assert end_of(connected(days(30), days(60))) == End("window", NOW + days(60))
+    assert end_of(connected(days(30), days(60))) == End("window", NOW + days(60), NOW)
 
 
-@pytest.mark.parametrize("connection", [connected(days(30)), connected(days(30), days(60), refreshes=False)])
+@pytest.mark.parametrize(
+    "connection",
+    [
+        connected(days(30), refreshes=False),
+        connected(days(30), days(60), refreshes=False),
+        connected(days(30), timedelta(0)),
+    ],
+)
 def test_without_a_refresh_the_access_token_is_what_counts(connection: Connection) -> None:
-    assert end_of(connection) == End("access", NOW + days(30))
+    """A window that ended with the consent itself says that there is none."""
+    assert end_of(connection) == End("access", NOW + days(30), NOW)
+
+
+def test_while_a_refresh_works_and_nobody_knows_how_long_nobody_is_told() -> None:
+    assert end_of(connected(days(30))) is None
+
+
+def test_since_a_refresh_fails_the_ladder_is_that_of_the_last_token() -> None:
+    """It was refreshed on the fortieth day, and is not any more: its own life counts, not that of the connection."""
+    fortieth = NOW + days(40)
+    failing = Connection(NOW, fortieth, fortieth + days(1), NOW + days(60), refreshes=False)
+    rungs = ladder(failing, UTC_ZONE)
+    assert [rung.name for rung in rungs] == ["access:half", "access:6h", "access:end"]
+    assert rungs[0].at == fortieth + days(0.5)
+
+
+@pytest.mark.parametrize(
+    ("ends", "morning"), [(datetime(2026, 3, 31, 12, tzinfo=UTC), 7), (datetime(2026, 10, 28, 12, tzinfo=UTC), 8)]
+)
+def test_a_morning_is_one_on_either_side_of_a_change_of_the_clocks(ends: datetime, morning: int) -> None:
+    """Nine in Berlin, whatever nine is elsewhere: before the change it is an hour earlier or later than after it."""
+    rungs = ladder(Connection(ends - days(60), ends, None, ends, refreshes=True), ZoneInfo("Europe/Berlin"))
+    by_name = {rung.name: rung.at.astimezone(UTC).hour for rung in rungs}
+    assert (by_name["window:10d"], by_name["window:1d"]) == (8 if morning == 7 else 7, morning)
 
 
 def test_what_does_not_end_has_no_ladder() -> None:
-    assert end_of(connected(None)) is None
-    assert names(connected(None)) == []
+    assert end_of(connected(None, refreshes=False)) is None
+    assert names(connected(None, refreshes=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +109,7 @@ def test_only_the_newest_of_those_that_were_slept_through_is_mailed() -> None:
     newest, then = reached(rungs, NOW + days(56)), following(rungs, NOW + days(56))
     assert newest is not None
     assert then is not None
-    assert (newest.name, then.name) == ("5d", "3d")
+    assert (newest.name, then.name) == ("window:5d", "window:3d")
     last = reached(rungs, NOW + days(70))
     assert last is not None
     assert last.is_last
