@@ -20,6 +20,8 @@ from app.models import (
     Alert,
     Audit,
     Breaker,
+    ConnectLink,
+    Consent,
     Credential,
     Inbox,
     Interlock,
@@ -380,7 +382,7 @@ def flush_calls(container: Container) -> None:
 
 
 def retention(container: Container) -> None:
-    """Bodies of events go after 30 days (S55)."""
+    """Bodies of events go after 30 days (S55), attempts to connect and their links after a season."""
     with container.database.transaction() as session:
         session.execute(
             sa.update(Inbox)
@@ -389,3 +391,7 @@ def retention(container: Container) -> None:
             )
             .values(body=None)
         )
+        season = sa.func.now() - timedelta(days=90)
+        session.execute(sa.delete(Consent).where(Consent.begun_at < season))
+        attempts = sa.exists().where(Consent.link_id == ConnectLink.id)
+        session.execute(sa.delete(ConnectLink).where(ConnectLink.good_until < season, ~attempts))

@@ -21,7 +21,7 @@ class SaleReport:
     """One item of a supplier order and the sale in the shop that it was bought for.
 
     `sku_attributes`: the supplier's own text for the variant. `product_amount`: what the buyer paid for these pieces,
-    `order_amount`: for the whole shop order; both in one currency. `product_url`: its page in the shop.
+    `order_amount`: for the whole shop order; both in US dollars. `product_url`: its page in the shop.
     """
 
     order_id: str

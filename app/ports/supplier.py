@@ -233,10 +233,13 @@ class SupplierSession(Protocol):
         """Paid orders in the window, if the supplier still offers such a list; empty otherwise."""
 
     def report_user(self, report: UserReport) -> ReportAnswer:
-        """Tell the supplier that this account is a user of ours. `Refused("InvalidApiPath")`: cannot be reported."""
+        """Tell the supplier that this account is a user of ours. Raises `Withdrawn` where that cannot be told."""
 
     def report_sale(self, sale: SaleReport) -> ReportAnswer:
-        """Tell the supplier what an item of one of this account's orders was sold for. Raises as `report_user`."""
+        """Tell the supplier what an item of one of this account's orders was sold for. Raises as `report_user`.
+
+        ValueError: this sale cannot be put into the supplier's words; the text says why.
+        """
 
     def commissions(self, state: CommissionState, since: datetime, until: datetime, cursor: str = "") -> CommissionPage:
         """A page of the vendor's commissions in one state by their payment, whichever account's token asks."""

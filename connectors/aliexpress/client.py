@@ -90,8 +90,8 @@ class Client:
                 call.outcome = "refused"
         return answer
 
-    def write(self, method: str, params: Mapping[str, str], token: str, *, about: str) -> Answer:
-        """Call a method that changes something, once. An unclear end raises `OutcomeUnknown`. Not for placing."""
+    def report(self, method: str, params: Mapping[str, str], token: str, *, about: str) -> Answer:
+        """Call a method that tells AliExpress something, once. An unclear end raises `OutcomeUnknown`."""
         with self.http.call(VENDOR, method) as call:
             call.note(request=about)
             try:
@@ -105,7 +105,7 @@ class Client:
                 raise OutcomeUnknown("malformed_answer", str(error)) from error
             call.note(answer=answer.error.words if answer.error else "answered", request_id=answer.request_id)
             if answer.error is not None:
-                raise errors.write_error(answer.error)
+                raise errors.report_error(answer.error)
         return answer
 
     def system(self, path: str, params: Mapping[str, str]) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -24,6 +24,7 @@ _WORDS = {
     CommissionState.SETTLED: "Completed Settlement",
     CommissionState.INVALID: "Invalid",
 }
+_HOUR = timedelta(hours=1)
 _STATES = {word.lower(): state for state, word in _WORDS.items()}
 
 
@@ -39,10 +40,15 @@ def page(client: Client, token: str, params: dict[str, str]) -> dict[str, Any]:
 def commissions(
     client: Client, token: str, state: CommissionState, since: datetime, until: datetime, cursor: str = ""
 ) -> CommissionPage:
-    """One page of the vendor's commissions in one state, by the time of payment. `cursor`: of the page before."""
+    """One page of the vendor's commissions in one state. `cursor`: of the page before.
+
+    Unconfirmed: that the window is of payment in every state, and that the highest index leads on. So the list ends
+    with an empty page or an index that does not grow, never with a short page; rows may come twice (`sub_order_id`).
+    """
     params = {
-        "start_time": write_local(since, ZONE),
-        "end_time": write_local(until, ZONE),
+        # In the hour that comes twice a time may mean either: rather an hour too many.
+        "start_time": write_local(since - _HOUR, ZONE),
+        "end_time": write_local(until + _HOUR, ZONE),
         "status": _WORDS[state],
         "page_size": str(PAGE_SIZE),
         "page_no": "1",
@@ -51,24 +57,26 @@ def commissions(
     result = page(client, token, params)
     rows = [wire.mapping(row) for row in wire.rows(result.get("orders"))]
     after = wire.text(result.get("max_query_index_id"))
-    is_last = len(rows) < PAGE_SIZE or not after or after == cursor
+    is_last = not rows or not after or after == cursor
     return CommissionPage(tuple(map(read_commission, rows)), "" if is_last else after)
 
 
 def read_commission(row: dict[str, Any]) -> Commission:
     """A row of the list. Amounts come in hundredths of the currency that it names, as numbers or as texts."""
     currency = wire.text(row.get("publisher_settled_currency"))
-    incentive = "estimated_incentive_finished_commission", "estimated_incentive_paid_commission"
+    state = _STATES.get(wire.text(row.get("effect_status")).lower(), CommissionState.OTHER)
+    # Before the buyer has the goods "finished" says nothing, perhaps 0.
+    stage = "finished" if state in {CommissionState.RECEIVED, CommissionState.SETTLED} else "paid"
     return Commission(
         order_id=whole_order(row),
         sub_order_id=wire.identity(row.get("sub_order_id")),
         product_id=wire.identity(row.get("item_id")),
-        state=_STATES.get(wire.text(row.get("effect_status")).lower(), CommissionState.OTHER),
+        state=state,
         paid_at=_instant(row.get("paid_time")),
         finished_at=_instant(row.get("finished_time")),
-        paid=_hundredths(row, currency, "finished_amount", "paid_amount"),
-        commission=_hundredths(row, currency, "estimated_finished_commission", "estimated_paid_commission"),
-        incentive=_hundredths(row, currency, *incentive),
+        paid=_hundredths(row, currency, f"{stage}_amount", "paid_amount"),
+        commission=_hundredths(row, currency, f"estimated_{stage}_commission"),
+        incentive=_hundredths(row, currency, f"estimated_incentive_{stage}_commission"),
     )
 
 

@@ -15,7 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import Conflict, NotFound
-from app.models import Alert, Consent, Credential, Shop, ShopAccount, SupplierAccount
+from app.jobs import sweep
+from app.models import Alert, ConnectLink, Consent, Credential, Shop, ShopAccount, SupplierAccount
 from app.services import accounts, consent
 from tests.flow.world import World
 from tests.security.browser import Browser, Page
@@ -359,3 +360,24 @@ def test_a_cookie_is_for_this_alone(world: World, shop_id: int) -> None:
     assert "Max-Age=3600" in told
     assert page.headers["referrer-policy"] == "no-referrer"
     assert accounts.listed(world.container) == []
+
+
+def test_the_supplier_sends_nobody_anywhere_but_to_our_callback(world: World, shop_id: int) -> None:
+    """It compares with what stands in the app's console, letter by letter."""
+    browser = Browser()
+    url = there(world, shop_id, browser)
+    assert browser.get(url).status == 200
+    [callback] = parse_qs(urlsplit(url).query)["redirect_uri"]
+    for other in (callback + "/", callback.replace("http:", "https:"), callback + "?next=x"):
+        assert browser.get(changed(url, redirect_uri=other)).status == 400
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_attempts_and_links_are_forgotten_after_a_season(world: World, shop_id: int, old: bool) -> None:
+    whole(world, shop_id)
+    consent.link(world.container, shop_id, actor="test")
+    with world.container.database.transaction() as session:
+        for column, model in ((Consent.begun_at, Consent), (ConnectLink.good_until, ConnectLink)):
+            session.execute(sa.update(model).values({column: sa.func.now() - timedelta(days=91 if old else 89)}))
+    sweep.retention(world.container)
+    assert (len(every(world, Consent)), len(every(world, ConnectLink))) == ((0, 0) if old else (1, 2))

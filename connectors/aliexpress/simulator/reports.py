@@ -1,4 +1,8 @@
-"""Reports of users and sales, and the list of commissions. Source: reference, section 7.13."""
+"""Reports of users and sales, and the list of commissions. Source: reference, section 7.13.
+
+Documented: parameters, forms, 401 for an unknown publisher, fields of a row. Invented, because somebody has to answer:
+the words for malformed values and foreign orders (400, 404), and the rates of commission.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ _STATUSES = ("Payment Completed", "Buyer Confirmed Receipt", "Completed Settleme
 _FORMS = {
     "ae_product_id": r"[0-9]{1,20}",
     "ae_orderid": r"[0-9]{1,20}",
-    "ae_sku_info": r"([0-9]+:[0-9]+(;[0-9]+:[0-9]+)*)?",
+    "ae_sku_info": r"[0-9]+:[0-9]+(;[0-9]+:[0-9]+)*",
     "product_amount": r"[0-9]+\.[0-9]{2}",
     "order_amount": r"[0-9]+\.[0-9]{2}",
     "paytime": r"[0-9]{8}:[0-9]{6}",
@@ -62,7 +66,8 @@ def submit(world: World, account: Account, params: Params) -> dict[str, Any]:
         return {"result": False, "rsp_code": 400, "rsp_msg": f"{wrong} is invalid"}
     with world.lock:
         order = world.orders.get(params["ae_orderid"])
-        if order is None or order.user_id != account.user_id:
+        ids = {item.product_id for item in order.items} if order else set[str]()
+        if order is None or order.user_id != account.user_id or params["ae_product_id"] not in ids:
             return {"result": False, "rsp_code": 404, "rsp_msg": "order not found"}
         told = {name: params[name] for name in _FORMS}
         world.record({"op": "report_sale", "user_id": account.user_id, "order_id": order.order_id, "told": told})
@@ -93,7 +98,7 @@ def commission_list(world: World, _account: Account, params: Params) -> dict[str
             if params["start_time"] <= _stamp(order.paid) <= params["end_time"]
             for item in order.items
             if _status(order, item) == params["status"] and _index(order, item) > params.get("start_query_index_id", "")
-        ][: min(_PAGE, int(params.get("page_size", _PAGE)))]
+        ][: min(_PAGE, _size(params))]
         told = [_row(world, order, item) for order, item in rows]
     result = {
         "current_page_no": 1,
@@ -103,6 +108,13 @@ def commission_list(world: World, _account: Account, params: Params) -> dict[str
         "orders": listed("traffic_order_effect_d_t_o", told),
     }
     return {"result": result, "rsp_code": 200, "rsp_msg": "Call succeeds"}
+
+
+def _size(params: Params) -> int:
+    asked = params.get("page_size", str(_PAGE))
+    if not asked.isdecimal() or not int(asked):
+        raise GatewayFault("InvalidParameter", "page_size is invalid")
+    return int(asked)
 
 
 def _index(order: Order, item: Item) -> str:
@@ -119,7 +131,9 @@ def _status(order: Order, item: Item) -> str:
 
 def _row(world: World, order: Order, item: Item) -> dict[str, Any]:
     number, cents = int(order.order_id), int(item.price * item.quantity * 100)
-    earns = order.order_id in world.reported_sales and order.user_id in world.reported_users
+    earns = (order.order_id, item.product_id) in world.reported_sales and order.user_id in world.reported_users
+    incentive = _share(cents, _INCENTIVE) if earns else 0
+    received = order.logistics_status == "BUYER_ACCEPT_GOODS"
     return {
         "order_id": number,
         "order_number": number,
@@ -135,7 +149,10 @@ def _row(world: World, order: Order, item: Item) -> dict[str, Any]:
         "commission_rate": f"{_RATE * 100:.2f}%",
         "incentive_commission_rate": f"{_INCENTIVE * 100:.2f}%",
         "estimated_paid_commission": _share(cents, _RATE),
-        "estimated_incentive_paid_commission": str(_share(cents, _INCENTIVE) if earns else 0),
+        "estimated_incentive_paid_commission": str(incentive),
+        "finished_amount": str(cents if received else 0),
+        "estimated_finished_commission": str(_share(cents, _RATE) if received else 0),
+        "estimated_incentive_finished_commission": str(incentive if received else 0),
         "effect_status": _status(order, item),
         "ship_to_country": order.country,
         "publisher_settled_currency": "USD",

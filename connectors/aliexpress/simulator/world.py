@@ -40,8 +40,8 @@ class World:
         self.orders: dict[str, Order] = {}
         self.by_account: dict[str, list[str]] = {}
         self.reported_users: set[str] = set()
-        self.reported_sales: set[str] = set()
-        """Numbers of orders."""
+        self.reported_sales: set[tuple[str, str]] = set()
+        """(order, product)."""
         self.repeats: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
         self.shift = 0.0
         self.due: list[tuple[float, str, str]] = []
@@ -224,7 +224,7 @@ class World:
         self.reported_users.add(str(line["user_id"]))
 
     def _apply_report_sale(self, line: dict[str, Any]) -> None:
-        self.reported_sales.add(str(line["order_id"]))
+        self.reported_sales.add((str(line["order_id"]), str(line["told"]["ae_product_id"])))
 
     def _apply_renumber(self, line: dict[str, Any]) -> None:
         for parcel in self.orders[str(line["order_id"])].parcels:
