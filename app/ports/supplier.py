@@ -249,6 +249,8 @@ class Supplier(Protocol):
     """A kind of supplier."""
 
     name: str
+    title: str
+    """As people write it."""
     quote_currency: str
     """Currency in which we ask for prices and freight."""
     dedupe: str

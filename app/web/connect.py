@@ -28,9 +28,16 @@ def blueprint(container: Container) -> Blueprint:
         _refuse_unknown(container, supplier)
         token = _single("link")
         asked = consent.asked(container, supplier, token)
-        elsewhere = urlsplit(container.connectors.suppliers[supplier].authorize_url("", "https://x"))
+        port = container.connectors.suppliers[supplier]
+        elsewhere = urlsplit(port.authorize_url("", "https://x"))
         # A form's target counts wherever it is redirected to.
-        return _page("connect/ask.html", f"'self' {elsewhere.scheme}://{elsewhere.netloc}", asked=asked, link=token)
+        return _page(
+            "connect/ask.html",
+            f"'self' {elsewhere.scheme}://{elsewhere.netloc}",
+            asked=asked,
+            link=token,
+            title=port.title,
+        )
 
     @routes.post("/<supplier>/start")
     def start(supplier: str) -> WerkzeugResponse:

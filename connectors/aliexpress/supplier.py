@@ -90,6 +90,7 @@ class AliExpress:
     """AliExpress Dropshipping through its open platform."""
 
     name = VENDOR
+    title = "AliExpress"
 
     def __init__(self, settings: AliExpressSettings, http: HTTPClient, clock: Clock = utc_now) -> None:
         self.settings = settings
