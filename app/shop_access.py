@@ -154,8 +154,11 @@ def _is_over(container: Container, expires_at: datetime) -> bool:
         return expires_at <= db.now(session)
 
 
-def renew(container: Container, opened: Opened) -> Opened:
-    """A renewed credential, by us or by whoever holds the lease. Raises `MerchantMustAct` or `TryLater`."""
+def renew(container: Container, opened: Opened, *, ahead: bool = False) -> Opened:
+    """A renewed credential, by us or by whoever holds the lease. Raises `MerchantMustAct` or `TryLater`.
+
+    `ahead`: its access token works still, and goes on working if the refresh token is refused.
+    """
     if not opened.secrets.get("refresh_token"):
         _die(container, opened, "token refused, no refresh possible")
         raise MerchantMustAct(_reason(opened), "no_refresh_token", vendor=opened.connector)
@@ -165,11 +168,12 @@ def renew(container: Container, opened: Opened) -> Opened:
     try:
         grant = _ask(container, opened)
     except MerchantMustAct as error:
-        if not _die(container, opened, error.code):
+        ended = _refused if ahead and _works(container, opened) else _die
+        if not ended(container, opened, error.code):
             return _newer(container, opened, error)
         raise
-    except (OutsideError, LeaseLost):
-        _free_lease(container, opened, owner)
+    except (OutsideError, LeaseLost) as error:
+        _free_lease(container, opened, owner, failed=isinstance(error, OutsideError))
         raise
     if _is_foreign(opened, grant):
         # Orders would go to another account than the one whose orders we look for.
@@ -177,6 +181,11 @@ def renew(container: Container, opened: Opened) -> Opened:
         raise MerchantMustAct(_reason(opened), "other_account", vendor=opened.connector)
     _store(container, opened, owner, grant)
     return _reopen(container, opened)
+
+
+def _works(container: Container, opened: Opened) -> bool:
+    """Whether the access token has not ended, as far as its answer told."""
+    return opened.expires_at is None or opened.expires_at > container.clock.now()
 
 
 def _newer(container: Container, opened: Opened, refusal: MerchantMustAct) -> Opened:
@@ -227,13 +236,13 @@ def _take_lease(container: Container, opened: Opened, owner: str) -> bool:
         return bool(taken)
 
 
-def _free_lease(container: Container, opened: Opened, owner: str) -> None:
+def _free_lease(container: Container, opened: Opened, owner: str, *, failed: bool) -> None:
+    """`failed`: it is tried again, and since when that is so may be looked at."""
+    mine = sa.update(Credential).where(Credential.id == opened.credential_id, Credential.lease_owner == owner)
+    if failed:
+        mine = mine.values(refresh_failing_since=sa.func.coalesce(Credential.refresh_failing_since, sa.func.now()))
     with container.database.transaction() as session:
-        session.execute(
-            sa.update(Credential)
-            .where(Credential.id == opened.credential_id, Credential.lease_owner == owner)
-            .values(lease_owner=None, lease_until=None)
-        )
+        session.execute(mine.values(lease_owner=None, lease_until=None))
 
 
 def _wait_for_other(container: Container, opened: Opened) -> Opened:
@@ -279,7 +288,7 @@ def _store(container: Container, opened: Opened, owner: str, grant: TokenGrant) 
         if late and credential.version != opened.version:
             log.warning("renewed_token_lost_its_lease", credential=credential.id)
             return
-        apply_grant(container, credential, secrets, grant)
+        apply_grant(container, credential, secrets, grant, consent=False)
         if late:
             credential.lease_owner, credential.lease_until = lease
     if opened.user_id.startswith(UNKNOWN_NUMBER) and grant.user_id:
@@ -297,17 +306,52 @@ def _learn_number(container: Container, opened: Opened, number: str) -> None:
         log.warning("account_known_already", credential=opened.credential_id)
 
 
-def apply_grant(container: Container, credential: Credential, secrets: dict[str, str], grant: TokenGrant) -> None:
-    """Put a new pair into a credential that the caller has locked; refresh is due at 70 % of its life."""
+def apply_grant(
+    container: Container, credential: Credential, secrets: dict[str, str], grant: TokenGrant, *, consent: bool
+) -> None:
+    """Put a new pair into a credential that the caller has locked. `consent`: its owner agreed, nobody refreshed."""
     now = container.clock.now()
     credential.sealed = container.vault.seal_json(secrets, credential.place)
     credential.version = (credential.version or 0) + 1
     credential.state, credential.dead_reason, credential.dead_since = "LIVE", "", None
     credential.issued_at = now
     credential.expires_at = grant.expires_at
-    credential.refresh_expires_at = grant.refresh_expires_at or credential.refresh_expires_at
-    credential.refresh_due_at = now + (grant.expires_at - now) * 0.7 if grant.expires_at else None
+    if consent:
+        credential.authorised_at, credential.consents = now, (credential.consents or 0) + 1
+        credential.refresh_expires_at = grant.refresh_expires_at
+    else:  # the window never moves; an answer may leave it out
+        credential.refresh_expires_at = grant.refresh_expires_at or credential.refresh_expires_at
+    window = credential.refresh_expires_at
+    credential.can_refresh = bool(secrets.get("refresh_token")) and (window is None or window > now)
+    credential.refresh_refused, credential.refresh_failing_since = "", None
+    credential.refresh_due_at = _refresh_due(now, grant.expires_at, window) if credential.can_refresh else None
     credential.lease_owner = credential.lease_until = None
+
+
+EARLY, LAST = 0.7, 0.1
+"""Shares of an access token's life: after the first it is renewed, and at last when so much is left of the window."""
+
+
+def _refresh_due(now: datetime, ends: datetime | None, window_ends: datetime | None) -> datetime | None:
+    """When to renew. Once more just before the window ends, as the token of that time outlives it; never after it."""
+    if ends is None:
+        return None
+    life = ends - now
+    due = now + life * EARLY
+    if window_ends is None or due <= window_ends - life * LAST:
+        return due
+    last = window_ends - life * LAST
+    return last if last > now else None
+
+
+def _refused(container: Container, opened: Opened, code: str) -> bool:
+    """Note that only the merchant can renew this pair. False: it is not the stored one any more."""
+    with container.database.transaction() as session:
+        mine = sa.update(Credential).where(
+            Credential.id == opened.credential_id, Credential.version == opened.version, Credential.state == "LIVE"
+        )
+        told = {"refresh_refused": code[:200], "can_refresh": False, "refresh_due_at": None}
+        return bool(changed(session, mine.values(**told, lease_owner=None, lease_until=None)))
 
 
 def _die(container: Container, opened: Opened, reason: str) -> bool:

@@ -49,6 +49,6 @@ class Vault:
         opened: dict[str, str] = json.loads(self.open(sealed, place))
         return opened
 
-    def needs_reseal(self, sealed: bytes) -> bool:
-        """Whether an older key sealed this."""
-        return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") != self.current
+    def knows(self, kid: str) -> bool:
+        """Whether it holds the key of this name."""
+        return kid in self._ciphers

@@ -19,6 +19,7 @@ from app.cli import (
     reconcile,
     shops,
     simulate,
+    vault,
 )
 from app.cli.output import root
 
@@ -45,4 +46,5 @@ __all__ = [
     "reconcile",
     "shops",
     "simulate",
+    "vault",
 ]

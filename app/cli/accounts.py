@@ -9,7 +9,7 @@ import click
 
 from app.cli.output import Amount, Answer, SecretText, When, by_option, command, group, moment, table
 from app.container import Container
-from app.services import accounts, rates
+from app.services import accounts, consent, rates
 
 account = group("account", "Supplier accounts: connect, look at, renew.")
 rate = group("rate", "Exchange rates that prices are compared with.")
@@ -77,6 +77,17 @@ def list_accounts(container: Container) -> Answer:
         empty="No supplier account is connected yet. See `flask account connect --help`.",
     )  # fmt: skip
     return Answer(rows, text)
+
+
+@command(account, "connect-url")
+@click.option("--shop", "shop_id", type=int, required=True, help="The shop that will buy with it.")
+@click.option("--account", "account_id", type=int, default=None, help="Renew this account, and no other.")
+@by_option
+def connect_url(container: Container, shop_id: int, account_id: int | None, by: str) -> Answer:
+    """A link for the merchant: it leads straight to the supplier's consent page. Whoever has it can use it."""
+    url = consent.link(container, shop_id, account_id, actor=by)
+    life = consent.RENEWAL_LIFE if account_id else consent.LINK_LIFE
+    return Answer({"url": url, "days": life.days}, f"{url}\nGood for {life.days} days. Send it to the merchant only.")
 
 
 @command(account, "refresh")

@@ -20,6 +20,8 @@ from app.models import (
     Alert,
     Audit,
     Breaker,
+    ConnectLink,
+    Consent,
     Credential,
     Inbox,
     Interlock,
@@ -35,7 +37,7 @@ from app.pipeline import breaker, generation, hooks, leave, locks, match, unveri
 from app.pipeline.buy import outcome
 from app.pipeline.buy.claim import free_expired
 from app.pipeline.record import alert, end_alerts, end_all_tasks, next_look, task
-from app.ports.errors import OutsideError, TryLater
+from app.ports.errors import MerchantMustAct, OutsideError, TryLater
 from app.services.periods import PERIODS
 from app.shop_access import open_account, open_shop, renew, with_account
 
@@ -135,7 +137,7 @@ def _recheck(container: Container, purchase_id: int) -> None:
 
 
 def refresh_tokens(container: Container) -> int:
-    """Renew tokens at 70 % of their life; revive what waited for them."""
+    """Renew tokens well ahead of their end; revive what waited for them."""
     with container.database.transaction() as session:
         found = session.scalars(
             sa.select(Credential)
@@ -162,12 +164,13 @@ def refresh_tokens(container: Container) -> int:
 
 
 def _refresh(container: Container, due: Credential) -> bool:
+    """Whether there is nothing more to try: it was renewed, or only its merchant can renew it."""
     try:
         opened = open_shop(container, due.shop_id) if due.shop_id else open_account(container, due.account_id or 0)
-        renew(container, opened)
+        renew(container, opened, ahead=True)
     except (OutsideError, NotFound) as error:
         log.warning("token_not_renewed", shop=due.shop_id, account=due.account_id, error=type(error).__name__)
-        return False
+        return isinstance(error, MerchantMustAct)
     return True
 
 
@@ -379,7 +382,7 @@ def flush_calls(container: Container) -> None:
 
 
 def retention(container: Container) -> None:
-    """Bodies of events go after 30 days (S55)."""
+    """Bodies of events go after 30 days (S55), attempts to connect and their links after a season."""
     with container.database.transaction() as session:
         session.execute(
             sa.update(Inbox)
@@ -388,3 +391,7 @@ def retention(container: Container) -> None:
             )
             .values(body=None)
         )
+        season = sa.func.now() - timedelta(days=90)
+        session.execute(sa.delete(Consent).where(Consent.begun_at < season))
+        attempts = sa.exists().where(Consent.link_id == ConnectLink.id)
+        session.execute(sa.delete(ConnectLink).where(ConnectLink.good_until < season, ~attempts))

@@ -1,6 +1,7 @@
 """The tables. One file a subject; the constraints are the guarantee, code is only speed."""
 
 from app.models.catalog import ProductLink
+from app.models.consent import ConnectLink, Consent
 from app.models.inbox import Inbox
 from app.models.log import Alert, Audit, AuditHead, Call, CallStat, Task
 from app.models.mail import EmailLog
@@ -20,6 +21,8 @@ __all__ = [
     "Breaker",
     "Call",
     "CallStat",
+    "ConnectLink",
+    "Consent",
     "Credential",
     "EmailLog",
     "Evidence",

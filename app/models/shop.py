@@ -68,7 +68,11 @@ class Shop(Base):
 
 
 class Credential(Base):
-    """Sealed tokens of a shop or of a supplier account. A lease, not a lock, guards their refresh."""
+    """Sealed tokens of a shop or of a supplier account. A lease, not a lock, guards their refresh.
+
+    `authorised_at`, `consents`: when its owner agreed last, and how often; a refresh changes neither.
+    `refresh_refused`: with which word the refresh token was refused while the access token still works.
+    """
 
     __tablename__ = "credential"
 
@@ -80,9 +84,14 @@ class Credential(Base):
     dead_reason: Mapped[str] = mapped_column(default="")
     dead_since: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
+    authorised_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
+    consents: Mapped[int] = mapped_column(sa.Integer, default=1, server_default="1")
     issued_at: Mapped[datetime] = mapped_column(server_default=sa.func.now())
     expires_at: Mapped[datetime | None]
+    can_refresh: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     refresh_expires_at: Mapped[datetime | None]
+    refresh_refused: Mapped[str] = mapped_column(default="", server_default="")
+    refresh_failing_since: Mapped[datetime | None]
     refresh_due_at: Mapped[datetime | None] = mapped_column(index=True)
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.container import Container
 from app.db import ROW
 from app.errors import NotFound
-from app.models import Alert, Credential, Shop
+from app.models import Alert, ConnectLink, Credential, Shop
 from app.pipeline.holding import hold_unsent
 from app.pipeline.record import audit, end_tasks
 from app.ports.errors import MerchantMustAct, OutsideError, TryLater
@@ -53,6 +53,8 @@ def uninstalled(container: Container, shop_id: int) -> str:
             audit(session, "shop", shop_id, "uninstalled", actor="import", before=shop.state, after="UNINSTALLED")
             shop.state, shop.state_since = "UNINSTALLED", sa.func.now()
             session.execute(sa.delete(Credential).where(Credential.shop_id == shop_id))
+            links = sa.update(ConnectLink).where(ConnectLink.shop_id == shop_id, ConnectLink.ended_at.is_(None))
+            session.execute(links.values(ended_at=sa.func.now()))
             session.flush()
             end_alerts_of_left(session)
             end_tasks(session, f"webhooks:{shop_id}", "import")

@@ -102,13 +102,14 @@ def receive(container: Container, source: str, shop_id: int | None, delivery: De
 
 def seal_body(container: Container, source: str, shop_id: int | None, body: bytes) -> bytes:
     """A body as the inbox keeps it: packed, because sealed bytes cannot be packed any more, then sealed."""
-    return container.vault.seal(zlib.compress(body, 1), _place(source, shop_id))
+    return container.vault.seal(zlib.compress(body, 1), body_place(source, shop_id))
 
 
 def open_body(container: Container, source: str, shop_id: int | None, sealed: bytes) -> bytes:
     """The body that was received."""
-    return zlib.decompress(container.vault.open(sealed, _place(source, shop_id)))
+    return zlib.decompress(container.vault.open(sealed, body_place(source, shop_id)))
 
 
-def _place(source: str, shop_id: int | None) -> str:
+def body_place(source: str, shop_id: int | None) -> str:
+    """Where the sealed body of an event belongs."""
     return f"inbox:{source}:{shop_id or 0}"

@@ -43,6 +43,10 @@ class Refused(OutsideError):
     """A definite no: repeating the same call gives the same answer."""
 
 
+class Withdrawn(Refused):
+    """The other side does not offer this (any more): no repetition will change that."""
+
+
 class OutcomeUnknown(OutsideError):
     """The call may or may not have been executed. Never repeated blindly."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from app.ports.inbound import Delivery, Hint, InboundRequest
 from app.ports.money import Money
+from app.ports.reporting import CommissionPage, CommissionState, ReportAnswer, SaleReport, UserReport
 from app.ports.storefront import Address
 from app.ports.tokens import TokenGrant
 
@@ -231,11 +232,25 @@ class SupplierSession(Protocol):
     def paid_orders(self, since: datetime, until: datetime) -> tuple[PaidOrderRow, ...]:
         """Paid orders in the window, if the supplier still offers such a list; empty otherwise."""
 
+    def report_user(self, report: UserReport) -> ReportAnswer:
+        """Tell the supplier that this account is a user of ours. Raises `Withdrawn` where that cannot be told."""
+
+    def report_sale(self, sale: SaleReport) -> ReportAnswer:
+        """Tell the supplier what an item of one of this account's orders was sold for. Raises as `report_user`.
+
+        ValueError: this sale cannot be put into the supplier's words; the text says why.
+        """
+
+    def commissions(self, state: CommissionState, since: datetime, until: datetime, cursor: str = "") -> CommissionPage:
+        """A page of the vendor's commissions in one state by their payment, whichever account's token asks."""
+
 
 class Supplier(Protocol):
     """A kind of supplier."""
 
     name: str
+    title: str
+    """As people write it."""
     quote_currency: str
     """Currency in which we ask for prices and freight."""
     dedupe: str

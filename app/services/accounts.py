@@ -37,10 +37,12 @@ def connect(
     *,
     user_id: str = "",
     refresh_expires_at: datetime | None = None,
+    make_default: bool = True,
     actor: str,
 ) -> SupplierAccount:
     """Let a shop buy with this account from now on; the same account again gets the new tokens.
 
+    `make_default` False: it goes on buying with the account that it has, if it has one.
     `user_id`: the account's number at the supplier. Without it the shop's present account is renewed, or an account
     of unknown number made. Tokens are tried before they replace others. Raises `Conflict` if the account belongs to
     another merchant (S22) or the tokens are another account's.
@@ -67,7 +69,8 @@ def connect(
         before = _default(session, shop_id)
         account = _account(container, session, shop, supplier, user_id, access_token, before)
         _keep_token(container, session, account, grant)
-        _make_default(session, shop_id, account.id)
+        if make_default or before is None:
+            _make_default(session, shop_id, account.id)
         audit(
             session,
             "account",
@@ -77,7 +80,8 @@ def connect(
             detail={"shop": shop_id, "expires_at": expires_at.isoformat() if expires_at else ""},
         )
     # Not only if it is another account than before: whoever was cut off here gives the same one once more.
-    _move_unsent(container, shop_id, account.id)
+    if make_default:
+        _move_unsent(container, shop_id, account.id)
     _go_on(container, shop.merchant_id)
     look_again(container, Purchase.merchant_id == shop.merchant_id, Purchase.reason.in_(OTHER_ACCOUNT), again=True)
     return account
@@ -100,6 +104,12 @@ def _move_unsent(container: Container, shop_id: int, account_id: int) -> None:
         with container.database.transaction() as session:
             match.derive_again(container, session, order_id)
             container.database.after_commit(container.bell.ring)
+
+
+def default_of(session: Session, shop_id: int) -> int | None:
+    """The id of the account that this shop orders with."""
+    mine = sa.select(ShopAccount.account_id).where(ShopAccount.shop_id == shop_id, ShopAccount.is_default)
+    return session.scalar(mine)
 
 
 def _default(session: Session, shop_id: int) -> SupplierAccount | None:
@@ -168,11 +178,10 @@ def _keep_token(container: Container, session: Session, account: SupplierAccount
     if credential is None:
         credential = Credential(account_id=account.id, sealed=b"", version=0)
         session.add(credential)
-    credential.refresh_expires_at = None
     secrets = {"access_token": grant.access_token}
     if grant.refresh_token:
         secrets["refresh_token"] = grant.refresh_token
-    apply_grant(container, credential, secrets, grant)
+    apply_grant(container, credential, secrets, grant, consent=True)
 
 
 def _make_default(session: Session, shop_id: int, account_id: int) -> None:
@@ -210,7 +219,7 @@ def refresh(container: Container, account_id: int, *, actor: str) -> datetime | 
             "This account's connection is dead and cannot be renewed. Connect it again (`account connect`).",
         )
     try:
-        renewed = renew(container, opened)
+        renewed = renew(container, opened, ahead=True)
     except OutsideError as error:
         raise said(error) from error
     with container.database.transaction() as session:

@@ -193,7 +193,7 @@ def _keep_keys(container: Container, session: Session, shop: Shop, given: dict[s
     if spec.connect is not None and spec.connect.own_webhook_secret and not secrets.get("webhook_secret"):
         secrets["webhook_secret"] = random.token_urlsafe(TOKEN_BYTES)
     grant = TokenGrant(given.get("access_token", ""), given.get("refresh_token"), None, None)
-    apply_grant(container, credential, secrets, grant)
+    apply_grant(container, credential, secrets, grant, consent=True)
     if spec.per_shop_url and shop.delivery_token_sealed is None:
         token = random.token_urlsafe(TOKEN_BYTES)
         shop.delivery_token_hash = hashlib.sha256(token.encode()).digest()

@@ -12,7 +12,7 @@ from app.container import Container
 from app.errors import SettingsInvalid, WaybillError
 from app.logs import logger
 from app.outage import outage
-from app.web import ops, security, webhooks
+from app.web import connect, ops, security, webhooks
 
 log = logger(__name__)
 
@@ -27,6 +27,7 @@ def install(app: Flask, container: Container) -> None:
     app.extensions["waybill"] = container
     app.register_blueprint(webhooks.blueprint(container))
     app.register_blueprint(ops.blueprint(container))
+    app.register_blueprint(connect.blueprint(container))
     security.install(app, container)
     app.register_error_handler(WaybillError, _ours)
     app.register_error_handler(HTTPException, _http)

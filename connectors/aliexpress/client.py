@@ -90,6 +90,24 @@ class Client:
                 call.outcome = "refused"
         return answer
 
+    def report(self, method: str, params: Mapping[str, str], token: str, *, about: str) -> Answer:
+        """Call a method that tells AliExpress something, once. An unclear end raises `OutcomeUnknown`."""
+        with self.http.call(VENDOR, method) as call:
+            call.note(request=about)
+            try:
+                reply = self.post(call, method, self.signed(method, params, token), READ_LIMITS)
+            except TransportError as error:
+                raise errors.transport_error(error, changes=True) from error
+            check_status(reply, changes=True)
+            try:
+                answer = envelope.open_sync(method, reply.body).without(self.secrets(token))
+            except wire.Malformed as error:
+                raise OutcomeUnknown("malformed_answer", str(error)) from error
+            call.note(answer=answer.error.words if answer.error else "answered", request_id=answer.request_id)
+            if answer.error is not None:
+                raise errors.report_error(answer.error)
+        return answer
+
     def system(self, path: str, params: Mapping[str, str]) -> Answer:
         """Call a system API, which may change tokens: an unclear end is `OutcomeUnknown`."""
         with self.http.call(VENDOR, path.strip("/").replace("/", ".")) as call:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater
+from app.ports.errors import MerchantMustAct, OutcomeUnknown, OutsideError, Refused, TryLater, Withdrawn
 from app.ports.http import TransportError
 from connectors.aliexpress.envelope import GatewayError
 
@@ -23,6 +23,8 @@ CONFIG_CODES = frozenset(
     }
 )
 PASSING_CODES = frozenset({"InternalError", "SystemError", "ServiceTimeout", "ServiceUnavailable"})
+WITHDRAWN_CODES = frozenset({"InvalidApiPath"})
+"""There is no such method (any more). The code is known of the platform's family only."""
 REFUSED_CODES = CONFIG_CODES | {"InvalidCode", "AUTH_TYPE_UNSUPPORTED", "isv.402"}
 LONGEST_BAN = 900.0
 _BAN = re.compile(r"last\s+([0-9]{1,6})\s+second")
@@ -66,6 +68,17 @@ def write_error(error: GatewayError) -> OutsideError:
     What may have been executed is unknown, not passing.
     """
     if error.code in (PASSING_CODES | QUOTA_CODES) - {"ServiceUnavailable"} or error.sub_code:
+        return OutcomeUnknown(error.sub_code or error.code, error.words)
+    return read_error(error)
+
+
+def report_error(error: GatewayError) -> OutsideError:
+    """The exception for a gateway error of a report. It is sent again once if its end is unclear."""
+    if error.code in WITHDRAWN_CODES:
+        return Withdrawn(error.code, error.message)
+    if is_unreadable(error):
+        return Refused(error.sub_code, error.message)
+    if error.code in PASSING_CODES | QUOTA_CODES or error.sub_code:
         return OutcomeUnknown(error.sub_code or error.code, error.words)
     return read_error(error)
 

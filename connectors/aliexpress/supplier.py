@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from app.ports.http import HTTPClient
 from app.ports.inbound import Delivery, Hint, InboundRequest
+from app.ports.reporting import CommissionPage, CommissionState, ReportAnswer, SaleReport, UserReport
 from app.ports.supplier import (
     FreightOption,
     PaidOrderRow,
@@ -20,7 +21,7 @@ from app.ports.supplier import (
     SupplierProduct,
 )
 from app.ports.tokens import TokenGrant
-from connectors.aliexpress import oauth, orders, products, push, tracking
+from connectors.aliexpress import commissions, oauth, orders, products, push, reporting, tracking
 from connectors.aliexpress.client import VENDOR, Client, Clock, utc_now
 from connectors.aliexpress.settings import AliExpressSettings
 
@@ -68,6 +69,18 @@ class AliExpressSession:
         """See the port."""
         return tracking.parcels(self.client, self.token, order_id)
 
+    def report_user(self, report: UserReport) -> ReportAnswer:
+        """See the port."""
+        return reporting.report_user(self.client, self.token, report)
+
+    def report_sale(self, sale: SaleReport) -> ReportAnswer:
+        """See the port."""
+        return reporting.report_sale(self.client, self.token, sale)
+
+    def commissions(self, state: CommissionState, since: datetime, until: datetime, cursor: str = "") -> CommissionPage:
+        """See the port."""
+        return commissions.commissions(self.client, self.token, state, since, until, cursor)
+
     def paid_orders(self, since: datetime, until: datetime) -> tuple[PaidOrderRow, ...]:
         """See the port; empty unless `ALIEXPRESS_PAID_ORDERS` is on."""
         return tracking.paid_orders(self.client, self.token, since, until)
@@ -77,6 +90,7 @@ class AliExpress:
     """AliExpress Dropshipping through its open platform."""
 
     name = VENDOR
+    title = "AliExpress"
 
     def __init__(self, settings: AliExpressSettings, http: HTTPClient, clock: Clock = utc_now) -> None:
         self.settings = settings

@@ -7,19 +7,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from app.ports.errors import OutcomeUnknown, Refused
+from app.ports.errors import OutcomeUnknown
 from app.ports.supplier import PaidOrderRow, SupplierParcel, SupplierParcelItem
-from connectors.aliexpress import wire
+from connectors.aliexpress import commissions, wire
 from connectors.aliexpress.client import VENDOR, Client
 from connectors.aliexpress.instants import local_instants, millis_instant, write_local
 
 _TRACKING = "aliexpress.ds.order.tracking.get"
-_COMMISSION = "aliexpress.ds.commissionorder.listbyindex"
 _NOTHING_YET = "1001"
 _DELIVERED = re.compile(r"\bdelivered\b", re.IGNORECASE)
 _NOT_DELIVERED = re.compile(r"\b(not|un|cannot|could|fail|attempt|will|to be|being|soon|out for)", re.IGNORECASE)
 _PAGES = 40
-_PAGE_SIZE = 50
 
 
 def parcels(client: Client, token: str, order_id: str) -> tuple[SupplierParcel, ...]:
@@ -104,38 +102,25 @@ def paid_orders(client: Client, token: str, since: datetime, until: datetime) ->
     params = {
         "start_time": write_local(since, zone),
         "end_time": write_local(until, zone),
-        "status": "Payment Completed",
-        "page_size": str(_PAGE_SIZE),
+        "status": commissions.PAID,
+        "page_size": str(commissions.PAGE_SIZE),
         "page_no": "1",
     }
     found: dict[tuple[str, str], PaidOrderRow] = {}
     for _page in range(_PAGES):
-        result = _page_of(client, token, params)
+        result = commissions.page(client, token, params)
         page = [wire.mapping(row) for row in wire.rows(result.get("orders"))]
         for row in page:
             paid = read_paid_row(row, zone)
             found[paid.order_id, paid.product_id] = paid
         cursor = wire.text(result.get("max_query_index_id"))
-        if len(page) < _PAGE_SIZE or not cursor or cursor == params.get("start_query_index_id"):
+        if len(page) < commissions.PAGE_SIZE or not cursor or cursor == params.get("start_query_index_id"):
             break
         params["start_query_index_id"] = cursor
     return tuple(row for row in found.values() if row.order_id)
 
 
-def _page_of(client: Client, token: str, params: dict[str, str]) -> dict[str, Any]:
-    answer = client.read(_COMMISSION, params, token, about=f"paid from {params['start_time']} to {params['end_time']}")
-    code = wire.text(answer.payload.get("rsp_code"))
-    if code not in {"", "200"}:
-        raise Refused(code, wire.text(answer.payload.get("rsp_msg"))[:200], vendor=VENDOR, operation=_COMMISSION)
-    return wire.mapping(answer.payload.get("result"))
-
-
 def read_paid_row(row: dict[str, Any], zone: str) -> PaidOrderRow:
     """A row of the list; the order number is that of the whole order, not of a child."""
-    order_id = (
-        wire.identity(row.get("parent_order_number"))
-        or wire.identity(row.get("order_number"))
-        or wire.identity(row.get("order_id"))
-    )
     paid = local_instants(row.get("paid_time"), zone)
-    return PaidOrderRow(order_id, wire.identity(row.get("item_id")), paid[0] if paid else None)
+    return PaidOrderRow(commissions.whole_order(row), wire.identity(row.get("item_id")), paid[0] if paid else None)

@@ -178,9 +178,14 @@ def upgrade() -> None:
     sa.Column('dead_reason', sa.Text(), nullable=False),
     sa.Column('dead_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('version', sa.BigInteger(), nullable=False),
+    sa.Column('authorised_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('consents', sa.Integer(), server_default='1', nullable=False),
     sa.Column('issued_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('can_refresh', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('refresh_expires_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('refresh_refused', sa.Text(), server_default='', nullable=False),
+    sa.Column('refresh_failing_since', sa.DateTime(timezone=True), nullable=True),
     sa.Column('refresh_due_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('lease_owner', sa.Text(), nullable=True),
     sa.Column('lease_until', sa.DateTime(timezone=True), nullable=True),
@@ -443,6 +448,35 @@ def upgrade() -> None:
     sa.UniqueConstraint('dedupe_key', name=op.f('uq_email_log_dedupe_key'))
     )
     op.create_index('ix_email_log_shop', 'email_log', ['shop_id', 'sent_at'], unique=False)
+    op.create_table('connect_link',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('supplier', sa.Text(), nullable=False),
+    sa.Column('shop_id', sa.BigInteger(), nullable=False),
+    sa.Column('account_id', sa.BigInteger(), nullable=True),
+    sa.Column('made_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('good_until', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['supplier_account.id'], name=op.f('fk_connect_link_account_id_supplier_account')),
+    sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], name=op.f('fk_connect_link_shop_id_shop')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_connect_link'))
+    )
+    op.create_index(op.f('ix_connect_link_shop_id'), 'connect_link', ['shop_id'], unique=False)
+    op.create_table('consent',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('state_digest', sa.LargeBinary(), nullable=False),
+    sa.Column('browser_digest', sa.LargeBinary(), nullable=False),
+    sa.Column('link_id', sa.BigInteger(), nullable=False),
+    sa.Column('begun_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('result', sa.Text(), server_default='', nullable=False),
+    sa.Column('words', sa.Text(), server_default='', nullable=False),
+    sa.Column('account_id', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['account_id'], ['supplier_account.id'], name=op.f('fk_consent_account_id_supplier_account')),
+    sa.ForeignKeyConstraint(['link_id'], ['connect_link.id'], name=op.f('fk_consent_link_id_connect_link')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_consent')),
+    sa.UniqueConstraint('state_digest', name=op.f('uq_consent_state_digest'))
+    )
+    op.create_index(op.f('ix_consent_browser_digest'), 'consent', ['browser_digest'], unique=False)
     op.create_table('attempt',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('purchase_id', sa.BigInteger(), nullable=False),
@@ -697,6 +731,10 @@ def downgrade() -> None:
     op.drop_table('attempt')
     op.drop_index('ix_alert_open_key', table_name='alert', postgresql_where=sa.text('ended_at IS NULL'))
     op.drop_index('ix_alert_open', table_name='alert', postgresql_where=sa.text('ended_at IS NULL'))
+    op.drop_index(op.f('ix_consent_browser_digest'), table_name='consent')
+    op.drop_table('consent')
+    op.drop_index(op.f('ix_connect_link_shop_id'), table_name='connect_link')
+    op.drop_table('connect_link')
     op.drop_index('ix_email_log_shop', table_name='email_log')
     op.drop_table('email_log')
     op.drop_table('alert')

@@ -63,7 +63,7 @@ def connect_account(container: Container, shop_id: int, account: dict[str, Any])
             session.add(found)
             session.flush()
             secrets = {"access_token": account["access_token"], "refresh_token": account["refresh_token"]}
-            credential = Credential(account_id=found.id, sealed=b"")
+            credential = Credential(account_id=found.id, sealed=b"", can_refresh=True)
             credential.sealed = container.vault.seal_json(secrets, credential.place)
             credential.expires_at = datetime.now(container.clock.now().tzinfo) + timedelta(
                 seconds=int(account["expires_in"])

@@ -254,3 +254,17 @@ def test_the_time_that_a_slow_shop_takes_counts_in_the_claim(world: World, monke
     step.run(world.container, mine)
     assert len(renewed) == 1
     assert world.states() == ["PLACED_UNPAID"]
+
+
+def test_a_claim_is_kept_before_and_after_the_shop_is_asked_once_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the work before it and the shop's own answer may have taken long. Only what changed is stored anew."""
+    held_and_ready(world)
+    due(world)
+    (mine,) = claim(world.container, 1)
+    done = list[object]()
+    monkeypatch.setattr(preflight.import_order, "refresh", lambda *_, **more: done.append(more))
+    lease = type("Lease", (), {"keep": lambda _: done.append("keep")})()
+    preflight._ask_again(world.container, mine, lease)
+    assert done == ["keep", {"only_changes": True}, "keep"]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from app.models import Purchase
+from app.models import Audit, Purchase
 from app.pipeline.buy.claim import LOST_MOST, claim, free_expired, renew
 from app.services import purchases
 from tests.flow.test_unclear import order
@@ -53,6 +53,11 @@ def test_renewed_lease_is_kept_and_a_lost_one_is_not(world: World) -> None:
     assert not renew(world.container, mine), "what is over is not revived: the sweep may have freed it"
     assert free_expired(world.container) == 1
     assert world.states() == ["READY"]
+    with world.container.database.transaction() as session:
+        last = session.scalars(
+            sa.select(Audit).where(Audit.entity == "purchase").order_by(Audit.id.desc()).limit(1)
+        ).one()
+        assert (last.actor, last.from_state, last.to_state) == ("sweep", "CLAIMED", "READY")
 
 
 def test_purchase_that_kills_its_worker_again_and_again_goes_to_a_person(world: World) -> None:

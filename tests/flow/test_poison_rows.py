@@ -184,7 +184,7 @@ def test_a_token_that_breaks_stops_no_other(world: World, monkeypatch: pytest.Mo
     refreshed: list[int] = []
     broken = raising(1, lambda _, opened: refreshed.append(opened.credential_id), 1)
 
-    def renew(container: Any, opened: Any) -> None:
+    def renew(container: Any, opened: Any, **_: Any) -> None:
         if opened.credential_id == stored(world, Credential.id)[0]:
             raise Fault
         broken(container, type("Row", (), {"id": 0, "credential_id": opened.credential_id})())

@@ -154,12 +154,16 @@ class World:
         more = options or {}
         specs = find()
         scale = str(time_scale)
+        self._placeholder = Served(lambda _environ, start: [start("503 Not yet", []) or b""])
+        port = self._placeholder.port
+        self._placeholder.stop()
         self.aliexpress = Served(
             specs["aliexpress"].simulator(
                 {
                     "ledger": str(folder / "aliexpress.jsonl"),
                     "time_scale": scale,
                     "readable_after": "0.01",
+                    "callback_url": f"http://127.0.0.1:{port}/connect/aliexpress/callback",
                     **more.get("aliexpress", {}),
                 }
             )
@@ -179,9 +183,6 @@ class World:
                 }
             )
         )
-        self._placeholder = Served(lambda _environ, start: [start("503 Not yet", []) or b""])
-        port = self._placeholder.port
-        self._placeholder.stop()
         self.environment = {
             "APP_ENV": "test",
             "DATABASE_URL": database_url,

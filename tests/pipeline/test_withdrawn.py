@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from app.domain.accounting import Line
 from app.models import Outbox, ParcelItem, Purchase, ShippedParcel, Shop, SourceLine, StoreOrder
 from app.pipeline import day_book, generation, match, order_book, requests
+from app.pipeline.record import task
 from tests.pipeline.stage import ONE, TWO, Stage
 
 PIECE = (("P1", "S1", 1),)
@@ -358,6 +359,29 @@ def test_of_a_rejected_cancellation_nothing_is_left_out_that_is_under_way(stage:
     stage.session.flush()
     book = order_book.read(stage.session, order)
     assert requests.tell_left_out(stage.session, order, [line], book) == {f"left-out:{line.id}:1"}
+
+
+def test_of_which_lines_the_merchant_was_told_is_known_by_their_ids(stage: Stage) -> None:
+    order, (one, other) = stage.new_order(5, 5)
+    task(stage.session, f"left-out:{other.id}:4", "left_out", turn="merchant", text="?", order_id=order.id)
+    assert requests.left_out(stage.session, [one, other]) == {other.id}
+
+
+def test_of_a_line_of_which_all_is_taken_back_nothing_is_expected(stage: Stage) -> None:
+    order, (line,) = stage.new_order(2)
+    line.to_ship, line.withdrawn = 0, 2
+    assert order_book.read(stage.session, order).expected(order, line) == 0
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_purchases_are_locked_for_whoever_asks_for_that(stage: Stage, lock: bool) -> None:
+    mine = stage.purchase("READY", PIECE)
+    order = stage.session.get_one(StoreOrder, mine.order_id)
+    with stage.outside(), stage.container.database.transaction() as session:
+        order_book.read(session, session.merge(order), lock=lock)
+        free = sa.select(Purchase.id).where(Purchase.id == mine.id).with_for_update(skip_locked=True, key_share=True)
+        with stage.container.database.engine.connect() as other:
+            assert (other.scalar(free) is None) is lock
 
 
 @pytest.mark.parametrize("gave_way", [True, False])

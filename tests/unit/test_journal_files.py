@@ -101,3 +101,18 @@ def test_a_file_that_goes_between_listing_and_reading(
     monkeypatch.setattr(Path, "open", open_late)
     assert bool(journal.bought("7")) is (how == "put aside")
     assert journal.bought("1")
+
+
+def test_what_is_appended_is_on_the_disk_before_anybody_goes_on(
+    journal: Journal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = list[int](), os.fsync
+
+    def note(file: int) -> None:
+        synced.append(os.fstat(file).st_size)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+    journal.append(entry(2))
+    [file] = folder.glob(f"*{LIVE}")
+    assert synced[-1] == file.stat().st_size

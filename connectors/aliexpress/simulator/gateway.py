@@ -13,7 +13,7 @@ from typing import Any
 from flask import Request, Response
 
 from connectors.aliexpress.signing import sign, signature_holds
-from connectors.aliexpress.simulator import acts, answers, ordering, reading, shelves, tokens
+from connectors.aliexpress.simulator import acts, answers, ordering, reading, reports, shelves, tokens
 from connectors.aliexpress.simulator.answers import GatewayFault, missing
 from connectors.aliexpress.simulator.faults import Rule
 from connectors.aliexpress.simulator.records import Account
@@ -24,9 +24,9 @@ _CREATE = "aliexpress.ds.order.create"
 _READS: dict[str, Callable[[World, Account, dict[str, str]], dict[str, Any]]] = {
     "aliexpress.trade.ds.order.get": reading.order_get,
     "aliexpress.ds.order.tracking.get": reading.tracking_get,
-    "aliexpress.ds.commissionorder.listbyindex": reading.commission_list,
-    "aliexpress.ds.member.orderdata.submit": reading.report,
-    "aliexpress.ds.add.info": reading.report,
+    "aliexpress.ds.commissionorder.listbyindex": reports.commission_list,
+    "aliexpress.ds.member.orderdata.submit": reports.submit,
+    "aliexpress.ds.add.info": reports.add_info,
     "aliexpress.ds.member.benefit.get": reading.benefit_get,
     "aliexpress.ds.product.get": shelves.product_get,
     "aliexpress.ds.freight.query": shelves.freight_query,

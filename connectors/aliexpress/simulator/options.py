@@ -38,6 +38,8 @@ class Options:
     old_refresh: Literal["dies", "lives"] = "dies"
     accept_gb: bool = False
     registered: bool = False
+    withdrawn: tuple[str, ...] = ()
+    """Methods that the platform has taken away: a call finds none."""
     gmt_zone: str = "America/Los_Angeles"
     id_digits: int = 16
     scenario: Mapping[str, Any] = field(default_factory=dict)
@@ -106,6 +108,7 @@ def read_options(given: Mapping[str, str]) -> Options:
         auto_consent=_flag(given, "auto_consent"),
         accept_gb=_flag(given, "accept_gb"),
         registered=_flag(given, "registered"),
+        withdrawn=tuple(given.get("withdrawn", "").split()),
         id_digits=int(given.get("id_digits") or plain.id_digits),
         scenario=_scenario(given.get("scenario", "")),
     )

@@ -1,4 +1,4 @@
-"""Answers of the methods that read orders. Source: reference, sections 7.3, 7.10 and 7.13."""
+"""Answers of the methods that read orders. Source: reference, sections 7.3, 7.10 and 7.12."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from connectors.aliexpress.simulator.records import Account, Item, Order, Parcel
 from connectors.aliexpress.simulator.world import World
 
 Params = dict[str, str]
-_PAGE = 50
-_UNREGISTERED = {"rsp_code": 401, "rsp_msg": "This publisher is not registered"}
 
 
 def _local(world: World, epoch: float) -> datetime:
@@ -132,56 +130,6 @@ def _parcel(order: Order, parcel: Parcel) -> dict[str, Any]:
         "detail_node_list": listed("detail_node", nodes),
         "package_item_list": listed("package_item", items),
     }
-
-
-def commission_list(world: World, _account: Account, params: Params) -> dict[str, Any]:
-    """`aliexpress.ds.commissionorder.listbyindex`: paid orders of the app, if the publisher is registered."""
-    for name in ("start_time", "end_time", "status"):
-        if not params.get(name):
-            raise missing(name)
-    if not world.options.registered:
-        return dict(_UNREGISTERED)
-    with world.lock:
-        paid = sorted((o for o in world.orders.values() if o.paid is not None), key=lambda o: o.order_id)
-        rows = [
-            (o, item)
-            for o in paid
-            if params["start_time"] <= _stamp(world, o.paid or 0) <= params["end_time"]
-            and o.order_id > params.get("start_query_index_id", "")
-            for item in o.items
-        ][: min(_PAGE, int(params.get("page_size", _PAGE)))]
-        orders = [_commission_row(world, order, item) for order, item in rows]
-    result = {
-        "current_page_no": 1,
-        "current_record_count": len(orders),
-        "min_query_index_id": rows[0][0].order_id if rows else None,
-        "max_query_index_id": rows[-1][0].order_id if rows else None,
-        "orders": listed("traffic_order_effect_d_t_o", orders),
-    }
-    return {"result": result, "rsp_code": 200, "rsp_msg": "Call succeeds"}
-
-
-def _commission_row(world: World, order: Order, item: Item) -> dict[str, Any]:
-    number = int(order.order_id)
-    return {
-        "order_id": number,
-        "order_number": number,
-        "parent_order_number": number,
-        "item_id": int(item.product_id),
-        "item_title": item.title,
-        "item_count": str(item.quantity),
-        "created_time": _stamp(world, order.created),
-        "paid_time": _stamp(world, order.paid or 0),
-        "paid_amount": int(item.price * item.quantity * 100),
-        "effect_status": "Payment Completed",
-        "ship_to_country": order.country,
-        "publisher_settled_currency": "USD",
-    }
-
-
-def report(world: World, _account: Account, _params: Params) -> dict[str, Any]:
-    """`ds.add.info` and `ds.member.orderdata.submit`."""
-    return {"result": True, "rsp_code": 200, "rsp_msg": "OK"} if world.options.registered else dict(_UNREGISTERED)
 
 
 def benefit_get(_world: World, account: Account, _params: Params) -> dict[str, Any]:

@@ -39,6 +39,9 @@ class World:
         self.cpf_register: dict[str, str] = {}
         self.orders: dict[str, Order] = {}
         self.by_account: dict[str, list[str]] = {}
+        self.reported_users: set[str] = set()
+        self.reported_sales: set[tuple[str, str]] = set()
+        """(order, product)."""
         self.repeats: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
         self.shift = 0.0
         self.due: list[tuple[float, str, str]] = []
@@ -216,6 +219,12 @@ class World:
         order.logistics_status = "SELLER_SEND_GOODS" if done else "SELLER_SEND_PART_GOODS"
         if self.options.auto_deliver_after and done:
             self.plan(at + self.options.scaled(self.options.auto_deliver_after), order.order_id, "deliver")
+
+    def _apply_report_user(self, line: dict[str, Any]) -> None:
+        self.reported_users.add(str(line["user_id"]))
+
+    def _apply_report_sale(self, line: dict[str, Any]) -> None:
+        self.reported_sales.add((str(line["order_id"]), str(line["told"]["ae_product_id"])))
 
     def _apply_renumber(self, line: dict[str, Any]) -> None:
         for parcel in self.orders[str(line["order_id"])].parcels:
