@@ -155,8 +155,7 @@ class World:
         specs = find()
         scale = str(time_scale)
         self._placeholder = Served(lambda _environ, start: [start("503 Not yet", []) or b""])
-        port = self._placeholder.port
-        self._placeholder.stop()
+        port = self._placeholder.port  # held until the simulators have theirs
         self.aliexpress = Served(
             specs["aliexpress"].simulator(
                 {
@@ -183,6 +182,7 @@ class World:
                 }
             )
         )
+        self._placeholder.stop()
         self.environment = {
             "APP_ENV": "test",
             "DATABASE_URL": database_url,
