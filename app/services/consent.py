@@ -177,7 +177,7 @@ def finish(container: Container, supplier: str, *, state: str, code: str, browse
 def _use(container: Container, supplier: str, state: str, browser: str) -> tuple[int, ConnectLink]:
     """The attempt with this state, which nobody can use again, and its link. Raises `WaybillError`."""
     with container.database.transaction() as session:
-        mine = sa.select(Consent).where(Consent.state_digest == _digest(state)).with_for_update(key_share=True)
+        mine = sa.select(Consent).where(Consent.state_digest.in_([_digest(state)])).with_for_update(key_share=True)
         attempt = session.scalars(mine).one_or_none()
         found = session.get_one(ConnectLink, attempt.link_id) if attempt else None
         if attempt is None or found is None or found.supplier != supplier:
@@ -275,7 +275,7 @@ def connected(container: Container, browser: str) -> Connected:
         .join(Shop, Shop.id == ConnectLink.shop_id)
         .join(SupplierAccount, SupplierAccount.id == Consent.account_id)
         .join(Credential, Credential.account_id == SupplierAccount.id)
-        .where(Consent.browser_digest == _digest(browser), Consent.result == "connected", Consent.begun_at > since)
+        .where(Consent.browser_digest.in_([_digest(browser)]), Consent.result == "connected", Consent.begun_at > since)
         .order_by(Consent.id.desc())
         .limit(1)
     )
@@ -289,4 +289,5 @@ def connected(container: Container, browser: str) -> Connected:
 
 
 def _digest(text: str) -> bytes:
+    """What is kept of a secret, and looked up by the database: its bytes tell nothing of the secret's."""
     return hashlib.sha256(text.encode()).digest()
