@@ -84,7 +84,7 @@ def list_accounts(container: Container) -> Answer:
 @click.option("--account", "account_id", type=int, default=None, help="Renew this account, and no other.")
 @by_option
 def connect_url(container: Container, shop_id: int, account_id: int | None, by: str) -> Answer:
-    """A link for the merchant: it leads straight to the supplier's consent page. Whoever has it can use it."""
+    """A link for the merchant: to the supplier's consent page and back. Whoever has it can use it."""
     url = consent.link(container, shop_id, account_id, actor=by)
     life = consent.RENEWAL_LIFE if account_id else consent.LINK_LIFE
     return Answer({"url": url, "days": life.days}, f"{url}\nGood for {life.days} days. Send it to the merchant only.")

@@ -313,7 +313,7 @@ def _watch_interlocks(container: Container, session: Session) -> None:
 
 
 def _watch_tokens(session: Session) -> None:
-    """A dead account is its merchant's task, once in each shop that needs it, until it is connected again.
+    """A dead account, or one that will be, is its merchant's task in each shop that needs it, until it is connected.
 
     A shop needs the account that it buys with, and those in which orders of it are still followed.
     """
@@ -327,24 +327,30 @@ def _watch_tokens(session: Session) -> None:
         ShopAccount.account_id == Credential.account_id, ShopAccount.shop_id == Shop.id, ShopAccount.is_default
     )
     rows = session.execute(
-        sa.select(Credential.id, Credential.version, Shop.id, Shop.name)
+        sa.select(Credential, Shop.id, Shop.name)
         .join(SupplierAccount, SupplierAccount.id == Credential.account_id)
         .join(Shop, Shop.merchant_id == SupplierAccount.merchant_id)
-        .where(Credential.state == "DEAD", Shop.state != "UNINSTALLED", sa.or_(buys, followed))
+        .where(Shop.state != "UNINSTALLED", sa.or_(buys, followed))
+        .where((Credential.state == "DEAD") | (Credential.refresh_refused != ""))
     ).all()
-    for credential, version, shop_id, name in rows:
-        task(
-            session,
-            f"token-dead:{credential}:{version}:{shop_id}",
-            "token_dead",
-            turn="merchant",
-            text=f"The connection of {name} to its supplier account has ended. Connect the account again: orders wait "
-            "for it and none is lost.",
-            shop_id=shop_id,
-        )
-    dead = [f"token-dead:{credential}:{version}:{shop_id}" for credential, version, shop_id, _ in rows]
+    dead = []
+    for credential, shop_id, name in rows:
+        still = "" if credential.state == "DEAD" else "works:"
+        dead.append(f"token-dead:{credential.id}:{credential.version}:{still}{shop_id}")
+        task(session, dead[-1], "token_dead", turn="merchant", text=_of_end(credential, name), shop_id=shop_id)
     _watch_keys(session)
     end_all_tasks(session, (Task.kind == "token_dead") & Task.dedupe_key.not_in(dead), "connected again")
+
+
+def _of_end(credential: Credential, name: str) -> str:
+    if credential.state == "DEAD":
+        what = "has ended. Connect the account again: orders wait for it and none is lost."
+    else:
+        ends = f" on {credential.expires_at:%Y-%m-%d at %H:%M} UTC" if credential.expires_at else ""
+        what = (
+            f"is not renewed any more, and ends{ends}. Connect the account again before that; until then all goes on."
+        )
+    return f"The connection of {name} to its supplier account {what}"
 
 
 def _watch_keys(session: Session) -> None:

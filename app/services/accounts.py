@@ -16,7 +16,7 @@ from app.models.supplier import UNKNOWN_NUMBER
 from app.pipeline import match
 from app.pipeline.numbers import instance_key
 from app.pipeline.record import audit, end_tasks
-from app.ports.errors import OutsideError
+from app.ports.errors import MerchantMustAct, OutsideError
 from app.ports.tokens import TokenGrant
 from app.services import account_proof, shops
 from app.services.faults import said
@@ -221,6 +221,12 @@ def refresh(container: Container, account_id: int, *, actor: str) -> datetime | 
     try:
         renewed = renew(container, opened, ahead=True)
     except OutsideError as error:
+        if open_account(container, account_id).state == "LIVE" and isinstance(error, MerchantMustAct):
+            raise Conflict(
+                "refresh_refused",
+                f"The supplier does not renew this connection any more ({error.code}). It works until its end; then "
+                "only its merchant can connect it again (`account connect-url`).",
+            ) from error
         raise said(error) from error
     with container.database.transaction() as session:
         audit(session, "account", account_id, "refreshed", actor=actor)
@@ -254,6 +260,9 @@ def _told(account: SupplierAccount, credential: Credential | None) -> dict[str, 
         "state": account.state,
         "token": credential.state if credential else "none",
         "dead_because": credential.dead_reason if credential else "",
+        "authorised_at": credential.authorised_at if credential else None,
+        "can_refresh": credential.can_refresh if credential else False,
+        "refresh_refused": credential.refresh_refused if credential else "",
         "expires_at": credential.expires_at if credential else None,
         "refresh_expires_at": credential.refresh_expires_at if credential else None,
         "refresh_due_at": credential.refresh_due_at if credential else None,

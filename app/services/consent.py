@@ -38,6 +38,7 @@ RENEWAL_LIFE = timedelta(days=60)
 """Of a link that renews one: it stands in mails that come up to a month ahead, and is good after the end too."""
 _SALT = "connect"
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+_USED = "This link was used already. Ask for a new one if you want to connect again."
 _ANEW = "Open the link that you were given once more."
 
 
@@ -148,7 +149,7 @@ def _read(container: Container, session: Session, supplier: str, token: str) -> 
             "bad_link", "This link is damaged. Open it as it stands in the mail, in one piece, or ask for a new one."
         )
     if found.ended_at is not None:
-        raise WaybillError("used_link", "This link was used already. Ask for a new one if you want to connect again.")
+        raise WaybillError("used_link", _USED)
     if container.clock.now() > found.good_until:
         raise WaybillError("old_link", "This link has ended. Ask for a new one.")
     return found
@@ -185,20 +186,22 @@ def _use(container: Container, supplier: str, state: str, browser: str) -> tuple
         if attempt.used_at is not None:
             raise WaybillError("used_state", f"You came back with this already. {_ANEW}")
         attempt.used_at = container.clock.now()
-        fault = _fault(attempt, attempt.used_at, browser)
+        fault = _fault(attempt, found, attempt.used_at, browser)
         attempt.result = fault.code if fault else ""
     if fault is not None:
         raise fault
     return attempt.id, found
 
 
-def _fault(attempt: Consent, now: datetime, browser: str) -> WaybillError | None:
+def _fault(attempt: Consent, wanted: ConnectLink, now: datetime, browser: str) -> WaybillError | None:
     if now - attempt.begun_at > LIFE:
         return WaybillError("late", f"That took longer than {LIFE.seconds // 60} minutes. {_ANEW}")
     if not browser:
         return WaybillError("no_cookie", f"Your browser does not keep cookies for this page. Allow them. {_ANEW}")
     if not hmac.compare_digest(attempt.browser_digest, _digest(browser)):
         return WaybillError("other_browser", f"You began in another browser. {_ANEW}")
+    if wanted.ended_at is not None:
+        return WaybillError("used_link", _USED)
     return None
 
 
@@ -220,7 +223,11 @@ def _connect(container: Container, supplier: str, wanted: ConnectLink, code: str
     try:
         return _store(container, wanted, grant)
     except sa.exc.IntegrityError:  # somebody connected the same account, or this shop, at the same moment
+        pass
+    try:
         return _store(container, wanted, grant)
+    except sa.exc.IntegrityError as error:
+        raise Conflict("met", f"Somebody else is connecting an account here at this moment. {_ANEW}") from error
 
 
 def _exchange(container: Container, supplier: str, code: str) -> TokenGrant:

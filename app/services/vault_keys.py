@@ -23,7 +23,8 @@ from app.pipeline.receive import body_place
 from app.pipeline.record import audit
 from app.vault import VaultError
 
-BATCH = 200
+BATCH = 50
+"""Rows at a time: an event's body may have three megabytes."""
 WAITS = 0.2
 """Seconds before rows that somebody else holds are looked at again."""
 ROUNDS = 50

@@ -157,7 +157,7 @@ class Troubles:
             return bool(session.scalar(sa.select(Task.id).where(Task.dedupe_key == key)))
 
     def _margin(self) -> Story:
-        """Two are held until the merchant approves: one at once, one after something unclear was looked into."""
+        """Two are held until the merchant approves: one at once, one when others are paid."""
         scene = self._scene
         scene.market.buy(self.margin)
         yield from scene.until(lambda: scene.stands(self.several, "PLACED_PAID", "PART_SHIPPED", "SHIPPED"))

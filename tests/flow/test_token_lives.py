@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app import shop_access
+from app.errors import Conflict
 from app.jobs import sweep
 from app.models import Credential
 from app.services import accounts
@@ -50,7 +51,7 @@ def due_now(world: World) -> None:
 def test_a_refresh_that_is_refused_ends_no_token_that_works(world: World) -> None:
     """Only its merchant can renew it now; until it ends everything goes on."""
     _, variant = shop(world)
-    world.aliexpress.control("faults", [REFUSED])
+    world.aliexpress.control("faults", [REFUSED | {"times": 2}])
     due_now(world)
     before = credential(world).version
     for _ in range(2):
@@ -61,7 +62,27 @@ def test_a_refresh_that_is_refused_ends_no_token_that_works(world: World) -> Non
     assert (kept.refresh_due_at, kept.lease_owner) == (None, None)
     order(world, variant)
     world.settle(until=lambda: world.states() == ["PLACED_UNPAID"], seconds=10)
-    assert "token_dead" not in world.tasks()
+    sweep.watch(world.container)
+    [text] = world.task_texts()
+    assert "is not renewed any more, and ends on" in text
+    with pytest.raises(Conflict, match="only its merchant"):
+        accounts.refresh(world.container, 1, actor="ann")
+    again = world.aliexpress.control("accounts", {"user_id": world.account["user_id"]})
+    accounts.connect(world.container, 1, again["access_token"], again["refresh_token"], actor="merchant:1")
+    assert world.tasks() == []
+
+
+def test_when_it_has_ended_its_merchant_is_told_that_instead(world: World) -> None:
+    shop(world)
+    for told, values in (
+        ("is not renewed", {"refresh_refused": "IllegalRefreshToken"}),
+        ("has ended", {"state": "DEAD"}),
+    ):
+        with world.container.database.transaction() as session:
+            session.execute(sa.update(Credential).where(Credential.account_id.is_not(None)).values(**values))
+        sweep.watch(world.container)
+        [text] = world.task_texts()
+        assert told in text
 
 
 def test_a_refusal_of_a_token_that_has_ended_ends_the_connection(world: World) -> None:
