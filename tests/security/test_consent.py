@@ -245,12 +245,12 @@ def test_a_link_is_used_up_by_its_success_and_ends_with_its_shop(world: World, s
     other = consent.link(world.container, shop_id, actor="test")
     first = start(world, browser, url).location
     late = Browser()
-    lates = late.agree(start(world, late, url).location, OTHER).location
+    behind = late.agree(start(world, late, url).location, OTHER).location
     assert browser.get(changed(browser.agree(first, MINE).location, code=None)).status == 400
     again = start(world, browser, url).location
     assert back_at(world, browser, browser.agree(again, MINE).location).status == 200
     assert "used_link" in Browser().get(url).body
-    assert "used_link" in late.get(lates).body, "nor by who had begun before that"
+    assert "used_link" in late.get(behind).body, "nor by who had begun before that"
     assert len(every(world, SupplierAccount)) == 1
     assert Browser().get(other).status == 200
     world.shopify.control("uninstall", {"shop": "bottles.myshopify.com"})
